@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The softmax kernels of one tier as a table. Included by the three-line files of tarn::dispatch and by header-only calls.
+#pragma once
+
+#include <tarn/kernels/softmax_columns.hpp>
+#include <tarn/kernels/softmax_rows.hpp>
+#include <tarn/kernels/softmax_short_rows.hpp>
+#include <tarn/kernels/softmax_streams.hpp>
+
+namespace tarn { inline namespace v0 {
+
+inline namespace TARN_BACKEND { namespace kernels {
+
+// A table's entries in the order of dispatch::row_kernel.
+template <class A> struct softmax_kernels {
+    static constexpr dispatch::softmax_table table = {
+        {&short_rows<A>::run, &cached_rows<A>::run, &buffered_rows<A>::run, &two_read_rows<A>::run,
+         &three_pass_rows<A, false>::run, &three_pass_rows<A, true>::run, &gathered_rows<A>::run},
+        &softmax_columns<A>::run,
+    };
+};
+
+}} // namespace TARN_BACKEND::kernels
+
+#if defined(TARN_KERNEL_TIER_sse2)
+#define TARN_TABLE softmax_table_sse2
+#elif defined(TARN_KERNEL_TIER_avx2)
+#define TARN_TABLE softmax_table_avx2
+#elif defined(TARN_KERNEL_TIER_avx512)
+#define TARN_TABLE softmax_table_avx512
+#endif
+
+#if defined(TARN_TABLE)
+namespace dispatch {
+extern const softmax_table TARN_TABLE;
+const softmax_table TARN_TABLE = kernels::softmax_kernels<simd::tier_arch>::table;
+} // namespace dispatch
+#undef TARN_TABLE
+#endif
+
+}} // namespace tarn

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The boundary between calls and kernels of the softmax family: plain structs, no instruction set, no symbols.
+#pragma once
+
+#include <tarn/config.hpp>
+
+#include <cstddef>
+
+namespace tarn { inline namespace v0 { namespace dispatch {
+
+// Kernels for rows. All but `gathered` need stride 1 along the row.
+enum class row_kernel {
+    short_rows,     // sixteen rows at a time; up to short_row_columns
+    cached,         // weights into y, scaled in place from the end
+    buffered,       // weights of the next row into scratch while the last one is scaled; two rows of scratch
+    two_read,       // weights are computed twice, nothing is written in between
+    recompute,      // three passes: greatest, sum, weights again
+    reload,         // three passes: greatest, weights and sum, scale in place
+    gathered,       // any stride; up to gathered_row_columns
+    count_
+};
+constexpr int row_kernels = static_cast<int>(row_kernel::count_);
+
+constexpr std::ptrdiff_t short_row_columns = 256;
+constexpr std::ptrdiff_t gathered_row_columns = 8192;
+
+// Floats of scratch that `buffered` uses for rows of n columns: two rows, each in whole lines.
+constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) { return 2 * ((n + 31) / 16 * 16); }
+
+// `rows` rows of `columns` elements. Strides are in elements.
+struct softmax_rows {
+    const float* x;
+    float* y;
+    std::ptrdiff_t rows, columns;
+    std::ptrdiff_t x_row_stride, y_row_stride;    // from row to row
+    std::ptrdiff_t x_stride, y_stride;            // along a row
+    float scale;
+    bool zero_empty_rows;    // rows of -inf become 0 instead of NaN
+    bool stream;             // results by non-temporal stores
+    float* scratch;          // aligned to 64 bytes
+    std::ptrdiff_t scratch_size;    // in floats
+};
+
+// Softmax along a strided axis: `columns` independent rows side by side (stride 1), each of `rows` elements.
+struct softmax_columns {
+    const float* x;
+    float* y;
+    std::ptrdiff_t rows, columns;
+    std::ptrdiff_t x_stride, y_stride;    // along the axis
+    float scale;
+    bool zero_empty_rows;
+    bool stream;
+    float* scratch;
+    std::ptrdiff_t scratch_size;
+};
+
+struct softmax_table {
+    void (*rows[row_kernels])(const softmax_rows&) noexcept;
+    void (*columns)(const softmax_columns&) noexcept;
+};
+
+}}} // namespace tarn::dispatch

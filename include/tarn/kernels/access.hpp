@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Where a row's packs come from and where they go. A source may change what it loads (the per-element map: a mask, a bias):
+// kernels know only at() and first().
+#pragma once
+
+#include <tarn/simd/pack.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+using simd::lanes;
+using simd::pack;
+
+// Element i of a row lies at p + i.
+template <class A> struct unit_source {
+    const float* p;
+    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return simd::load<A>(p + i); }
+    // The first n lanes (1..16); the others hold any finite number.
+    TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept { return simd::load_first<A>(p + i, n); }
+    TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept { simd::prefetch<A>(p + i); }
+};
+
+template <class A> struct unit_sink {
+    float* p;
+    TARN_INLINE void put(std::ptrdiff_t i, const pack<A>& v) const noexcept { simd::store<A>(p + i, v); }
+    TARN_INLINE void put_first(std::ptrdiff_t i, const pack<A>& v, int n) const noexcept {
+        simd::store_first<A>(p + i, v, n);
+    }
+    TARN_INLINE unit_source<A> source() const noexcept { return {p}; }
+};
+
+// Non-temporal stores of whole packs; p + i is aligned to 64 bytes for each of them.
+template <class A> struct stream_sink {
+    float* p;
+    TARN_INLINE void put(std::ptrdiff_t i, const pack<A>& v) const noexcept { simd::stream<A>(p + i, v); }
+    TARN_INLINE void put_first(std::ptrdiff_t i, const pack<A>& v, int n) const noexcept {
+        simd::store_first<A>(p + i, v, n);
+    }
+};
+
+struct no_sink {
+    template <class A> TARN_INLINE void put(std::ptrdiff_t, const pack<A>&) const noexcept {}
+    template <class A> TARN_INLINE void put_first(std::ptrdiff_t, const pack<A>&, int) const noexcept {}
+};
+
+// Calls step(k, at, n) for the up to four packs from i to end: k is the pack's index at compile time, n its lanes (1..16).
+template <class Step> TARN_INLINE void for_tail(std::ptrdiff_t i, std::ptrdiff_t end, Step step) noexcept {
+    simd::unroll<4>([&](auto k) TARN_LAMBDA {
+        const std::ptrdiff_t at = i + decltype(k)::value * lanes;
+        if (at < end)
+            step(k, at, end - at < lanes ? static_cast<int>(end - at) : lanes);
+    });
+}
+
+}}}} // namespace tarn::kernels

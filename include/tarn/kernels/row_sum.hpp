@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The order in which a row's weights are added. It depends on the row's length alone, and every kernel keeps it, so a row
+// has the same bits whichever kernel meets it:
+//
+//   packs 2j and 2j + 1 (16 elements each) are added as floats, and the sum lane by lane to double accumulators;
+//   every 65536 elements the 16 lanes are added in the order of reduce.hpp, and these chunks one after the other.
+//
+// One rounding to float per element is what 4 ulp allow: with longer chains of float additions, rows in which one element
+// dominates come to 6. Chunks are independent: several streams or threads may sum them, merged in order.
+#pragma once
+
+#include <tarn/kernels/access.hpp>
+#include <tarn/simd/reduce.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+constexpr std::ptrdiff_t chunk_size = 65536;
+
+// One pack's weights; lanes beyond the first n hold 0.
+template <class A, class Weight, class Source>
+TARN_INLINE pack<A> weigh_first(const Weight& weight, const Source& x, std::ptrdiff_t i, int n) noexcept {
+    return simd::first_or<A>(weight(x.first(i, n)), n, 0.0f);
+}
+
+// Weights of elements begin..end-1 to e, and their sums lane by lane.
+template <class A, class Weight, class Source, class Sink>
+TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& x, const Sink& e, std::ptrdiff_t begin,
+                                            std::ptrdiff_t end) noexcept {
+    auto sums = simd::double_pack<A>::zero();
+    std::ptrdiff_t i = begin;
+    for (; i + 4 * lanes <= end; i += 4 * lanes) {
+        x.prefetch(i + 1024);
+        pack<A> v[4];
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr int K = decltype(k)::value;
+            v[K] = weight(x.at(i + K * lanes));
+            e.put(i + K * lanes, v[K]);
+        });
+        sums.add(v[0] + v[1]);
+        sums.add(v[2] + v[3]);
+    }
+    for (; i < end; i += 2 * lanes) {
+        const std::ptrdiff_t rest = end - i;
+        const int n = rest < lanes ? static_cast<int>(rest) : lanes;
+        pack<A> v = weigh_first<A>(weight, x, i, n);
+        e.put_first(i, v, n);
+        if (rest > lanes) {
+            const int m = rest < 2 * lanes ? static_cast<int>(rest) - lanes : lanes;
+            const pack<A> w = weigh_first<A>(weight, x, i + lanes, m);
+            e.put_first(i + lanes, w, m);
+            v = v + w;
+        }
+        sums.add(v);
+    }
+    return sums;
+}
+
+// Weights of a row of n elements to e, and their sum.
+template <class A, class Weight, class Source, class Sink>
+TARN_NOINLINE double weigh_row(const Weight& given, Source x, Sink e, std::ptrdiff_t n) noexcept {
+    const Weight weight = given;
+    double sum = 0;
+    for (std::ptrdiff_t i = 0; i < n; i += chunk_size)
+        sum += weigh_span<A>(weight, x, e, i, n - i < chunk_size ? n : i + chunk_size).total();
+    return sum;
+}
+
+// sign * the greatest sign * x of a row; -sign * inf if there is none. NaN are passed over.
+template <class A, class Source> TARN_NOINLINE float greatest_of_row(Source x, std::ptrdiff_t n, float sign) noexcept {
+    const pack<A> flip = simd::broadcast<A>(sign);
+    pack<A> m[4];
+    simd::unroll<4>([&](auto k) TARN_LAMBDA { m[decltype(k)::value] = simd::broadcast<A>(-__builtin_huge_valf()); });
+    std::ptrdiff_t i = 0;
+    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr int K = decltype(k)::value;
+            m[K] = simd::max_of<A>(x.at(i + K * lanes) * flip, m[K]);
+        });
+    }
+    for_tail(i, n, [&](auto k, std::ptrdiff_t at, int count) TARN_LAMBDA {
+        constexpr int K = decltype(k)::value;
+        m[K] = simd::max_of<A>(simd::first_or<A>(x.first(at, count) * flip, count, -__builtin_huge_valf()), m[K]);
+    });
+    return sign * simd::greatest<A>(simd::max_of<A>(simd::max_of<A>(m[0], m[1]), simd::max_of<A>(m[2], m[3])));
+}
+
+}}}} // namespace tarn::kernels

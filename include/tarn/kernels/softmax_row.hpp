@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// One softmax row: the optimistic scheme (a guessed reference, checked by the sum) and the careful one (greatest logit
+// first), which is also the published three-pass algorithm.
+#pragma once
+
+#include <tarn/dispatch/softmax_table.hpp>
+#include <tarn/kernels/exp_weight.hpp>
+#include <tarn/kernels/row_sum.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// What turns a weight into a result: weight * factor, or 0 below 2^-126 of the sum.
+struct normaliser {
+    float factor, threshold;
+
+    TARN_INLINE static normaliser of(double sum) noexcept {
+        return {static_cast<float>(1.0 / sum), static_cast<float>(sum) * smallest_normal};
+    }
+    template <class A> TARN_INLINE auto on() const noexcept {
+        return [threshold_ = simd::broadcast<A>(threshold), factor_ = simd::broadcast<A>(factor)](const pack<A>& v)
+                   TARN_LAMBDA { return simd::mul_where_ge<A>(v, threshold_, factor_); };
+    }
+};
+
+TARN_INLINE bool acceptable(double sum) noexcept {
+    const float s = static_cast<float>(sum);
+    return s >= least_sum && s <= greatest_sum;
+}
+
+// f of each pack of a row to y, from the end towards the start: what was written last is still in the cache.
+template <class A, class Source, class Sink, class F>
+TARN_INLINE void map_row_backwards(Source e, Sink y, std::ptrdiff_t n, F f) noexcept {
+    std::ptrdiff_t i = n / (4 * lanes) * (4 * lanes);
+    for (std::ptrdiff_t at = i; at < n; at += lanes) {
+        const int count = n - at < lanes ? static_cast<int>(n - at) : lanes;
+        y.put_first(at, f(e.first(at, count)), count);
+    }
+    while (i > 0) {
+        i -= 4 * lanes;
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr std::ptrdiff_t at = (3 - decltype(k)::value) * lanes;
+            y.put(i + at, f(e.at(i + at)));
+        });
+    }
+}
+
+// The same forwards, from element i on.
+template <class A, class Source, class Sink, class F>
+TARN_INLINE void map_row(Source e, Sink y, std::ptrdiff_t i, std::ptrdiff_t n, F f) noexcept {
+    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+        e.prefetch(i + 1024);
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr std::ptrdiff_t at = decltype(k)::value * lanes;
+            y.put(i + at, f(e.at(i + at)));
+        });
+    }
+    for (; i < n; i += lanes) {
+        const int count = n - i < lanes ? static_cast<int>(n - i) : lanes;
+        y.put_first(i, f(e.first(i, count)), count);
+    }
+}
+
+template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, float value) noexcept {
+    const pack<A> v = simd::broadcast<A>(value);
+    for (std::ptrdiff_t i = 0; i < n; i += lanes)
+        y.put_first(i, v, n - i < lanes ? static_cast<int>(n - i) : lanes);
+}
+
+// What a call asks of every row, and the reference carried from row to row. References differ between rows by powers of two
+// only, which cancel: what is carried shows in the time and never in the bits.
+template <class A> struct softmax_rows_state {
+    exp_base base;
+    float empty_value;
+    reference ref;
+    exp_weight<A, true> folded;
+    exp_weight<A, false> general;
+    int careful_rows = 0;
+    int next_careful_rows = 0;
+
+    static constexpr float carried_bias = 60;
+
+    TARN_INLINE softmax_rows_state(float scale, bool zero_empty_rows) noexcept
+        : base(exp_base::of(scale)), empty_value(zero_empty_rows ? 0.0f : __builtin_nanf("")), ref{-carried_bias, 0.0f},
+          folded(base, ref), general(base, ref) {}
+
+    TARN_INLINE void carry(reference next) noexcept {
+        const bool within = next.centre == 0 && next.exponent < reference::carried_limit &&
+                            next.exponent > -reference::carried_limit;
+        if (!within || next.exponent == ref.exponent)
+            return;
+        ref = next;
+        if (exp_weight<A, true>::can_express(ref))
+            folded = exp_weight<A, true>(base, ref);
+        general = exp_weight<A, false>(base, ref);
+    }
+    // Guesses that fail cost time, so failures are followed by ever longer runs of rows (or tiles) taken carefully.
+    TARN_INLINE bool may_guess() noexcept {
+        if (careful_rows == 0)
+            return true;
+        --careful_rows;
+        return false;
+    }
+    TARN_INLINE void guessed_wrong() noexcept {
+        careful_rows = next_careful_rows;
+        next_careful_rows = next_careful_rows < 16 ? 2 * next_careful_rows + 1 : 32;
+    }
+    // Keeps the accepted range centred on what rows turn out to be.
+    TARN_INLINE void guessed_right(double sum) noexcept {
+        next_careful_rows = 0;
+        if (sum > 0x1p40 && sum < 0x1p80)
+            return;
+        std::int64_t bits;
+        __builtin_memcpy(&bits, &sum, sizeof bits);
+        const float exponent = static_cast<float>(static_cast<int>(bits >> 52) - 1023);
+        carry({ref.exponent + exponent - carried_bias, 0.0f});
+    }
+    template <class F> TARN_INLINE double with_weight(F f) const noexcept {
+        return exp_weight<A, true>::can_express(ref) ? f(folded) : f(general);
+    }
+};
+
+// A row whose greatest logit is found first. `Reload`: the weights go to y and are scaled there; otherwise they are computed
+// again. Never fails. x may be y. Returns whether the row was an ordinary one.
+template <class A, bool Reload, class Source, class Sink>
+TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, std::ptrdiff_t n) noexcept {
+    const float m = greatest_of_row<A>(x, n, state.base.sign());
+    const reference ref = reference::of_greatest(m, state.base, state.carried_bias);
+    const exp_weight<A, false> weight(state.base, ref);
+    double sum;
+    if constexpr (Reload)
+        sum = weigh_row<A>(weight, x, y, n);
+    else
+        sum = weigh_row<A>(weight, x, no_sink{}, n);
+    if (!acceptable(sum)) {
+        fill_row<A>(y, n, sum == 0 ? state.empty_value : __builtin_nanf(""));
+        return false;
+    }
+    const auto result = normaliser::of(sum).on<A>();
+    if constexpr (Reload)
+        map_row_backwards<A>(y.source(), y, n, result);
+    else
+        map_row<A>(x, y, 0, n, [&](const pack<A>& v) TARN_LAMBDA { return result(weight(v)); });
+    state.carry(ref);
+    return true;
+}
+
+// Guesses the reference of the first row from its start. Costs little beside a row that is long enough.
+template <class A, class Source>
+TARN_INLINE void guess_reference(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n) noexcept {
+    if (n > static_cast<std::ptrdiff_t>(dispatch::short_row_columns))
+        state.carry(reference::of_greatest(greatest_of_row<A>(x, 4 * lanes, state.base.sign()), state.base, 20.0f));
+}
+
+// The optimistic scheme for one row: weigh with the carried reference, check the sum, finish or take the row carefully.
+// `weigh(weight)` writes weights and returns their sum; `finish(normaliser)` makes results of them; `careful()` redoes all.
+template <class A, class Weigh, class Finish, class Careful>
+TARN_INLINE void optimistic_row(softmax_rows_state<A>& state, Weigh weigh, Finish finish, Careful careful) noexcept {
+    if (!state.may_guess()) {
+        careful();
+        return;
+    }
+    const double sum = state.with_weight(weigh);
+    if (acceptable(sum)) {
+        finish(normaliser::of(sum));
+        state.guessed_right(sum);
+    } else {
+        careful();
+        state.guessed_wrong();
+    }
+}
+
+}}}} // namespace tarn::kernels

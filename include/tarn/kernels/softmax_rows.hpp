@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Rows that fit a cache, of any length: weights into y, scaled in place. And the published three-pass algorithms, and rows
+// whose elements do not lie side by side.
+#pragma once
+
+#include <tarn/kernels/softmax_row.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// Calls f(source, sink) for every row.
+template <class A, class F> TARN_INLINE void for_each_row(const dispatch::softmax_rows& a, F f) noexcept {
+    for (std::ptrdiff_t r = 0; r < a.rows; ++r)
+        f(unit_source<A>{a.x + r * a.x_row_stride}, unit_sink<A>{a.y + r * a.y_row_stride});
+}
+
+// One row by the optimistic scheme, its weights in y. In place the weights would overwrite logits that a wrong guess needs
+// again, so there the row is taken carefully.
+template <class A>
+TARN_INLINE void cached_row(softmax_rows_state<A>& state, unit_source<A> x, unit_sink<A> y, std::ptrdiff_t n) noexcept {
+    if (x.p == y.p) {
+        careful_row<A, true>(state, x, y, n);
+        return;
+    }
+    optimistic_row<A>(
+        state, [&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, y, n); },
+        [&](normaliser result) TARN_LAMBDA { map_row_backwards<A>(y.source(), y, n, result.on<A>()); },
+        [&]() TARN_LAMBDA { careful_row<A, true>(state, x, y, n); });
+}
+
+template <class A> struct cached_rows {
+    static void run(const dispatch::softmax_rows& a) noexcept {
+        softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
+        guess_reference<A>(state, unit_source<A>{a.x}, a.columns);
+        for_each_row<A>(a, [&](auto x, auto y) TARN_LAMBDA { cached_row<A>(state, x, y, a.columns); });
+    }
+};
+
+template <class A, bool Reload> struct three_pass_rows {
+    static void run(const dispatch::softmax_rows& a) noexcept {
+        softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
+        for_each_row<A>(a, [&](auto x, auto y) TARN_LAMBDA { careful_row<A, Reload>(state, x, y, a.columns); });
+    }
+};
+
+// Rows of any stride, up to gathered_row_columns: gathered into a buffer on the stack, worked on there, scattered.
+template <class A> struct gathered_rows {
+    static void run(const dispatch::softmax_rows& a) noexcept {
+        softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
+        alignas(64) float row[dispatch::gathered_row_columns];
+        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
+            const float* x = a.x + r * a.x_row_stride;
+            float* y = a.y + r * a.y_row_stride;
+            for (std::ptrdiff_t i = 0; i < a.columns; ++i)
+                row[i] = x[i * a.x_stride];
+            careful_row<A, true>(state, unit_source<A>{row}, unit_sink<A>{row}, a.columns);
+            for (std::ptrdiff_t i = 0; i < a.columns; ++i)
+                y[i * a.y_stride] = row[i];
+        }
+    }
+};
+
+}}}} // namespace tarn::kernels

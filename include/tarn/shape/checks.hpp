@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Operands without their types, the checks at the boundary of every operator, and the errors they raise.
+#pragma once
+
+#include <tarn/tensor_view.hpp>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
+
+// A view with its element type erased.
+struct operand {
+    const void* data;
+    std::ptrdiff_t element_size;
+    int rank;
+    std::ptrdiff_t extent[max_rank];
+    std::ptrdiff_t stride[max_rank];
+};
+
+template <class T, int Rank> TARN_INLINE operand erase(const tensor_view<T, Rank>& v) noexcept {
+    operand r{v.data, static_cast<std::ptrdiff_t>(sizeof(T)), Rank, {}, {}};
+    for (int i = 0; i < Rank; ++i) {
+        r.extent[i] = v.extent[i];
+        r.stride[i] = v.stride[i];
+    }
+    return r;
+}
+
+// Throws std::invalid_argument, or prints and aborts where exceptions are off: "tarn::softmax: output extents {2,3},
+// expected {2,4}".
+[[noreturn]] TARN_NOINLINE inline void fail(const char* op, const char* argument, const std::string& got,
+                                            const std::string& expected) {
+    const std::string message = std::string("tarn::") + op + ": " + argument + " " + got + ", expected " + expected;
+#if TARN_HAS_EXCEPTIONS
+    throw std::invalid_argument(message);
+#else
+    std::fprintf(stderr, "%s\n", message.c_str());
+    std::abort();
+#endif
+}
+
+inline std::string list(const std::ptrdiff_t* values, int n) {
+    std::string s = "{";
+    for (int i = 0; i < n; ++i)
+        s += (i ? "," : "") + std::to_string(values[i]);
+    return s + "}";
+}
+
+inline std::ptrdiff_t size(const operand& v) noexcept {
+    std::ptrdiff_t n = 1;
+    for (int i = 0; i < v.rank; ++i)
+        n *= v.extent[i];
+    return n;
+}
+
+inline void check_operand(const char* op, const char* argument, const operand& v) {
+    bool empty = false;
+    for (int i = 0; i < v.rank; ++i) {
+        if (v.extent[i] < 0)
+            fail(op, argument, "extents " + list(v.extent, v.rank), "extents of at least 0");
+        empty = empty || v.extent[i] == 0;
+    }
+    if (!v.data && !empty)
+        fail(op, argument, "data is null with extents " + list(v.extent, v.rank), "a pointer to the elements");
+}
+
+inline void check_same_extents(const char* op, const operand& x, const operand& y) {
+    for (int i = 0; i < x.rank; ++i) {
+        if (x.extent[i] != y.extent[i])
+            fail(op, "output", "extents " + list(y.extent, y.rank), list(x.extent, x.rank));
+    }
+}
+
+// The axis counted from 0.
+inline int check_axis(const char* op, int axis, int rank) {
+    if (axis < -rank || axis >= rank)
+        fail(op, "axis", std::to_string(axis), std::to_string(-rank) + " to " + std::to_string(rank - 1) +
+                                                   " for operands of rank " + std::to_string(rank));
+    return axis < 0 ? axis + rank : axis;
+}
+
+// The first and one past the last byte that a view with elements touches.
+struct byte_range {
+    std::uintptr_t first, last;
+    bool dense;    // every byte between belongs to an element
+
+    static byte_range of(const operand& v) noexcept {
+        std::ptrdiff_t low = 0;
+        std::ptrdiff_t high = 0;
+        for (int i = 0; i < v.rank; ++i) {
+            const std::ptrdiff_t reach = (v.extent[i] - 1) * v.stride[i];
+            (reach < 0 ? low : high) += reach;
+        }
+        const auto base = reinterpret_cast<std::uintptr_t>(v.data);
+        return {base + static_cast<std::uintptr_t>(low * v.element_size),
+                base + static_cast<std::uintptr_t>((high + 1) * v.element_size), high - low + 1 == size(v)};
+    }
+};
+
+// Whether distance = sum of k_i * stride_i for some |k_i| < extent_i. Exact for layouts whose axes do not interleave, and
+// never true without such k.
+inline bool reaches(std::ptrdiff_t distance, const operand& v, unsigned axes) noexcept {
+    int widest = -1;
+    for (int i = 0; i < v.rank; ++i) {
+        if (axes >> i & 1u && v.stride[i] != 0 && v.extent[i] > 1 &&
+            (widest < 0 || std::abs(v.stride[i]) > std::abs(v.stride[widest])))
+            widest = i;
+    }
+    if (widest < 0)
+        return distance == 0;
+    const std::ptrdiff_t quotient = distance / v.stride[widest];
+    for (std::ptrdiff_t k = quotient - 1; k <= quotient + 1; ++k) {
+        if (std::abs(k) < v.extent[widest] && reaches(distance - k * v.stride[widest], v, axes & ~(1u << widest)))
+            return true;
+    }
+    return false;
+}
+
+// Refuses outputs that certainly share elements with an input without being that input (in place): both dense, or of equal
+// strides. Others may overlap unnoticed. x and y have the same extents, none 0. Returns whether the call is in place.
+inline bool check_overlap(const char* op, const operand& x, const operand& y) {
+    for (int i = 0; i < y.rank; ++i) {
+        if (y.stride[i] == 0 && y.extent[i] > 1)
+            fail(op, "output", "strides " + list(y.stride, y.rank), "no stride of 0 along an extent above 1");
+    }
+    bool equal_strides = x.element_size == y.element_size;
+    for (int i = 0; i < x.rank; ++i)
+        equal_strides = equal_strides && (x.stride[i] == y.stride[i] || x.extent[i] == 1);
+    if (x.data == y.data && equal_strides)
+        return true;
+    const byte_range a = byte_range::of(x);
+    const byte_range b = byte_range::of(y);
+    if (a.last <= b.first || b.last <= a.first)
+        return false;
+    bool overlap = a.dense && b.dense;
+    if (!overlap && equal_strides) {
+        const auto bytes = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(x.data) -
+                                                       reinterpret_cast<std::uintptr_t>(y.data));
+        overlap = bytes % x.element_size == 0 && reaches(bytes / x.element_size, x, (1u << x.rank) - 1u);
+    }
+    if (overlap)
+        fail(op, "output", "overlaps the input in part", "memory apart from the input, or the input itself");
+    return false;
+}
+
+}}}} // namespace tarn::shape

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The memory behind kernels that need a buffer: lent by the caller, or one buffer per thread made at first use.
+#pragma once
+
+#include <tarn/where.hpp>
+
+#include <cstdint>
+#include <cstdlib>
+#include <type_traits>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
+
+// Floats at a 64-byte boundary; null if there are none.
+struct float_buffer {
+    float* data;
+    std::ptrdiff_t size;
+};
+
+// A thread's own buffer. Grows to what is asked for, up to a limit, and is released when the thread ends. Null when memory is
+// short: kernels can do without.
+class thread_buffer {
+public:
+    static constexpr std::ptrdiff_t limit = 2 * 1024 * 1024;
+
+    static float_buffer of_thread(std::ptrdiff_t floats) noexcept {
+        static thread_local thread_buffer buffer;
+        const std::ptrdiff_t bytes = (floats * static_cast<std::ptrdiff_t>(sizeof(float)) + 63) / 64 * 64;
+        if (bytes > limit)
+            return {nullptr, 0};
+        if (bytes > buffer.bytes_) {
+            std::free(buffer.data_);
+            buffer.data_ = std::aligned_alloc(64, static_cast<std::size_t>(bytes));
+            buffer.bytes_ = buffer.data_ ? bytes : 0;
+        }
+        return {static_cast<float*>(buffer.data_), buffer.bytes_ / static_cast<std::ptrdiff_t>(sizeof(float))};
+    }
+    thread_buffer(const thread_buffer&) = delete;
+    thread_buffer& operator=(const thread_buffer&) = delete;
+
+private:
+    thread_buffer() = default;
+    ~thread_buffer() { std::free(data_); }
+
+    void* data_ = nullptr;
+    std::ptrdiff_t bytes_ = 0;
+};
+
+// The buffer for a call on `where` that could use `floats`.
+template <class Executor> float_buffer buffer_for(const place<Executor>& where, std::ptrdiff_t floats) noexcept {
+    if (floats == 0)
+        return {nullptr, 0};
+    if (!where.lends_scratch)
+        return thread_buffer::of_thread(floats);
+    if (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value)
+        return {nullptr, 0};
+    const auto address = reinterpret_cast<std::uintptr_t>(where.memory.data);
+    const auto skip = static_cast<std::ptrdiff_t>((64 - address % 64) % 64);
+    if (!where.memory.data || where.memory.bytes < skip + floats * static_cast<std::ptrdiff_t>(sizeof(float)))
+        return {nullptr, 0};
+    return {reinterpret_cast<float*>(static_cast<char*>(where.memory.data) + skip),
+            (where.memory.bytes - skip) / static_cast<std::ptrdiff_t>(sizeof(float))};
+}
+
+}}}} // namespace tarn::shape

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Arithmetic that xsimd lacks or leaves to the compiler: fused multiply-add with one rounding on every FMA tier, a maximum
+// that ignores NaN, and products that vanish below a threshold.
+#pragma once
+
+#include <tarn/simd/arch.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
+
+namespace kernel {
+
+// a * b + c and a * b - c. SSE2 has no fused form: two roundings.
+template <class A>
+TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::sse2>) {
+    return _mm_add_ps(_mm_mul_ps(a, b), c);
+}
+template <class A>
+TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::sse2>) {
+    return _mm_sub_ps(_mm_mul_ps(a, b), c);
+}
+template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::sse2>) {
+    return _mm_max_ps(x, otherwise);
+}
+template <class A> TARN_INLINE floats<A> min_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::sse2>) {
+    return _mm_min_ps(x, otherwise);
+}
+template <class A>
+TARN_INLINE floats<A> mul_where_ge(floats<A> v, floats<A> threshold, floats<A> factor, requires_arch<xsimd::sse2>) {
+    return _mm_mul_ps(_mm_and_ps(_mm_cmpge_ps(v, threshold), v), factor);
+}
+
+#if XSIMD_WITH_AVX2
+template <class A>
+TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::fma3<xsimd::avx2>>) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+template <class A>
+TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::fma3<xsimd::avx2>>) {
+    return _mm256_fmsub_ps(a, b, c);
+}
+template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::avx2>) {
+    return _mm256_max_ps(x, otherwise);
+}
+template <class A> TARN_INLINE floats<A> min_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::avx2>) {
+    return _mm256_min_ps(x, otherwise);
+}
+template <class A>
+TARN_INLINE floats<A> mul_where_ge(floats<A> v, floats<A> threshold, floats<A> factor, requires_arch<xsimd::avx2>) {
+    return _mm256_mul_ps(_mm256_and_ps(_mm256_cmp_ps(v, threshold, _CMP_GE_OQ), v), factor);
+}
+#endif
+
+#if XSIMD_WITH_AVX512F
+TARN_AVX512_BEGIN
+template <class A>
+TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::avx512f>) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+template <class A>
+TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::avx512f>) {
+    return _mm512_fmsub_ps(a, b, c);
+}
+template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::avx512f>) {
+    return _mm512_max_ps(x, otherwise);
+}
+template <class A> TARN_INLINE floats<A> min_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::avx512f>) {
+    return _mm512_min_ps(x, otherwise);
+}
+template <class A>
+TARN_INLINE floats<A> mul_where_ge(floats<A> v, floats<A> threshold, floats<A> factor, requires_arch<xsimd::avx512f>) {
+    return _mm512_maskz_mul_ps(_mm512_cmp_ps_mask(v, threshold, _CMP_GE_OQ), v, factor);
+}
+TARN_AVX512_END
+#endif
+
+} // namespace kernel
+
+// a * b + c, rounded once on AVX2 and AVX-512 whatever the compiler's contraction rules.
+template <class A> TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c) {
+    return kernel::fmadd<A>(a, b, c, A{});
+}
+
+// a * b - c, rounded once on AVX2 and AVX-512.
+template <class A> TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c) {
+    return kernel::fmsub<A>(a, b, c, A{});
+}
+
+// The greater of both; `otherwise` where either is NaN. (xsimd::max changed its order of operands between versions.)
+template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise) {
+    return kernel::max_of<A>(x, otherwise, A{});
+}
+
+// The lesser of both; `otherwise` where either is NaN.
+template <class A> TARN_INLINE floats<A> min_of(floats<A> x, floats<A> otherwise) {
+    return kernel::min_of<A>(x, otherwise, A{});
+}
+
+// v * factor where v >= threshold, else +0. No product is formed of the dropped values, so none is denormal.
+template <class A> TARN_INLINE floats<A> mul_where_ge(floats<A> v, floats<A> threshold, floats<A> factor) {
+    return kernel::mul_where_ge<A>(v, threshold, factor, A{});
+}
+
+}}}} // namespace tarn::simd

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The pieces of 2^x that differ between tiers. With scalef (AVX-512) the power of two is applied at the end and a mask drops
+// what is too small; without it the exponent is added to the table entry and the argument is clamped beforehand.
+#pragma once
+
+#include <tarn/simd/arithmetic.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
+
+// What the tier's instructions allow.
+template <class A> struct exp2_traits {
+    // scalef multiplies by 2^n and masks in one instruction.
+    static constexpr bool has_scalef = false;
+    // A pack takes few enough instructions to be repeated wherever it is needed.
+    static constexpr bool is_compact = false;
+    using table = floats<A>;
+};
+
+namespace kernel {
+
+// 2^(j/8) times the common factor 0x1.89cb7cp+0, rounded to float. The factor cancels in a quotient of sums; this one makes
+// all eight products nearly exact floats (worst error 0.05 of half an ulp, against 1 for the factor 1).
+TARN_INLINE float exp2_entry(int j) {
+    static constexpr float entries[8] = {0x1.89cb7cp+0f, 0x1.ad6fb4p+0f, 0x1.d44dbcp+0f, 0x1.feb052p+0f,
+                                  0x1.16747cp+1f, 0x1.2fa848p+1f, 0x1.4b2404p+1f, 0x1.691c8ap+1f};
+    return entries[j];
+}
+
+template <class A>
+TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n, requires_arch<xsimd::sse2>) {
+    // Without a fused multiply-add the products are formed in double, where they are exact.
+    const __m128d a = _mm_add_pd(_mm_cvtps_pd(high), _mm_cvtps_pd(low));
+    const auto half = [&](__m128 p, __m128 q) TARN_LAMBDA {
+        return _mm_cvtpd_ps(_mm_sub_pd(_mm_mul_pd(_mm_cvtps_pd(p), a), _mm_cvtps_pd(q)));
+    };
+    return _mm_movelh_ps(half(x, n), half(_mm_movehl_ps(x, x), _mm_movehl_ps(n, n)));
+}
+template <class A> TARN_INLINE floats<A> exp2_table(float, requires_arch<xsimd::sse2>) { return _mm_setzero_ps(); }
+template <class A> TARN_INLINE floats<A> exp2_lookup(floats<A>, floats<A> grid, requires_arch<xsimd::sse2>) {
+    const __m128i bits = _mm_castps_si128(grid);
+    const auto entry = [&](int word) TARN_LAMBDA { return exp2_entry(word & 7); };
+    const __m128 t = _mm_setr_ps(entry(_mm_extract_epi16(bits, 0)), entry(_mm_extract_epi16(bits, 2)),
+                                 entry(_mm_extract_epi16(bits, 4)), entry(_mm_extract_epi16(bits, 6)));
+    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(t), _mm_slli_epi32(_mm_srai_epi32(bits, 3), 23)));
+}
+template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::sse2>) {
+    return _mm_and_ps(_mm_cmpnle_ps(x, low), v);
+}
+template <class A>
+floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low, requires_arch<xsimd::sse2>) = delete;
+
+#if XSIMD_WITH_AVX2
+template <class A>
+TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n,
+                                     requires_arch<xsimd::fma3<xsimd::avx2>>) {
+    return _mm256_fmadd_ps(x, low, _mm256_fmsub_ps(x, high, n));
+}
+// Entry j carries -j in the bits that the shifted grid adds to it.
+template <class A> TARN_INLINE xsimd::batch<std::int32_t, A> exp2_table(float, requires_arch<xsimd::avx2>) {
+    const __m256 t = _mm256_setr_ps(exp2_entry(0), exp2_entry(1), exp2_entry(2), exp2_entry(3), exp2_entry(4),
+                                    exp2_entry(5), exp2_entry(6), exp2_entry(7));
+    const __m256i j = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_slli_epi32(j, 20));
+}
+template <class A>
+TARN_INLINE floats<A> exp2_lookup(xsimd::batch<std::int32_t, A> table, floats<A> grid, requires_arch<xsimd::avx2>) {
+    const __m256i bits = _mm256_castps_si256(grid);
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), _mm256_slli_epi32(bits, 20)));
+}
+template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::avx2>) {
+    return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_NLE_UQ), v);
+}
+#endif
+
+#if XSIMD_WITH_AVX512F
+TARN_AVX512_BEGIN
+template <class A>
+TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n,
+                                     requires_arch<xsimd::avx512f>) {
+    return _mm512_fmadd_ps(x, low, _mm512_fmsub_ps(x, high, n));
+}
+template <class A> TARN_INLINE floats<A> exp2_table(float factor, requires_arch<xsimd::avx512f>) {
+    const __m512 t = _mm512_setr_ps(exp2_entry(0), exp2_entry(1), exp2_entry(2), exp2_entry(3), exp2_entry(4),
+                                    exp2_entry(5), exp2_entry(6), exp2_entry(7), exp2_entry(0), exp2_entry(1),
+                                    exp2_entry(2), exp2_entry(3), exp2_entry(4), exp2_entry(5), exp2_entry(6),
+                                    exp2_entry(7));
+    return _mm512_mul_ps(t, _mm512_set1_ps(factor));
+}
+template <class A> TARN_INLINE floats<A> exp2_lookup(floats<A> table, floats<A> grid, requires_arch<xsimd::avx512f>) {
+    return _mm512_permutexvar_ps(_mm512_castps_si512(grid), table);
+}
+template <class A>
+TARN_INLINE floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low, requires_arch<xsimd::avx512f>) {
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLE_UQ), p, n);
+}
+TARN_AVX512_END
+#endif
+
+} // namespace kernel
+
+template <> struct exp2_traits<xsimd::fma3<xsimd::avx2>> {
+    static constexpr bool has_scalef = false;
+    static constexpr bool is_compact = true;
+    using table = xsimd::batch<std::int32_t, xsimd::fma3<xsimd::avx2>>;
+};
+template <> struct exp2_traits<xsimd::avx512bw> {
+    static constexpr bool has_scalef = true;
+    static constexpr bool is_compact = true;
+    using table = floats<xsimd::avx512bw>;
+};
+
+// x * (high + low) - n, of which only the result is rounded (twice by less than 2^-28 with |result| <= 1/16).
+template <class A> TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n) {
+    return kernel::exp2_remainder<A>(x, high, low, n, A{});
+}
+
+// The eight entries; with scalef multiplied by `factor`, a power of two.
+template <class A> TARN_INLINE typename exp2_traits<A>::table exp2_table(float factor) {
+    return kernel::exp2_table<A>(factor, A{});
+}
+
+// The entry for the low three bits of grid = n + 1.5 * 2^20; without scalef times 2^floor(n).
+template <class A> TARN_INLINE floats<A> exp2_lookup(typename exp2_traits<A>::table table, floats<A> grid) {
+    return kernel::exp2_lookup<A>(table, grid, A{});
+}
+
+// v where x > low or x is NaN, else +0.
+template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low) {
+    return kernel::zero_where_le<A>(v, x, low, A{});
+}
+
+// p * 2^floor(n) where x > low or x is NaN, else +0. Tiers with scalef only.
+template <class A> TARN_INLINE floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low) {
+    return kernel::scale_where_gt<A>(p, n, x, low, A{});
+}
+
+}}}} // namespace tarn::simd

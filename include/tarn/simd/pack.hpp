@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Sixteen floats as one value on every tier: one AVX-512 register, two AVX2 registers, four SSE2 registers. Kernels are
+// written in packs only, so the order of their additions, and with it every bit, is the same on AVX2 and AVX-512.
+#pragma once
+
+#include <tarn/simd/arithmetic.hpp>
+#include <tarn/simd/memory.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
+
+constexpr int lanes = 16;
+
+template <class A> struct pack {
+    static constexpr int width = static_cast<int>(floats<A>::size);
+    static constexpr int parts = lanes / width;
+    floats<A> part[parts];
+};
+
+// f applied to every register of the packs.
+template <class A, class F, class... Packs> TARN_INLINE pack<A> each(F f, const Packs&... packs) {
+    pack<A> r;
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA { r.part[decltype(i)::value] = f(packs.part[decltype(i)::value]...); });
+    return r;
+}
+
+template <class A> TARN_INLINE pack<A> broadcast(float v) {
+    pack<A> r;
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA { r.part[decltype(i)::value] = floats<A>(v); });
+    return r;
+}
+
+template <class A> TARN_INLINE pack<A> load(const float* p) {
+    pack<A> r;
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        constexpr int I = decltype(i)::value;
+        r.part[I] = floats<A>::load_unaligned(p + I * pack<A>::width);
+    });
+    return r;
+}
+
+template <class A> TARN_INLINE void store(float* p, const pack<A>& v) {
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        constexpr int I = decltype(i)::value;
+        v.part[I].store_unaligned(p + I * pack<A>::width);
+    });
+}
+
+// The first n lanes of p, zero in the others. Nothing else is read.
+template <class A> TARN_INLINE pack<A> load_first(const float* p, int n) {
+    pack<A> r;
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        constexpr int I = decltype(i)::value;
+        r.part[I] = load_n<A>(p + I * pack<A>::width, n - I * pack<A>::width);
+    });
+    return r;
+}
+
+// The first n lanes of v to p. Nothing else is written.
+template <class A> TARN_INLINE void store_first(float* p, const pack<A>& v, int n) {
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        constexpr int I = decltype(i)::value;
+        store_n<A>(p + I * pack<A>::width, v.part[I], n - I * pack<A>::width);
+    });
+}
+
+// v in the first n lanes, `fill` in the others.
+template <class A> TARN_INLINE pack<A> first_or(const pack<A>& v, int n, float fill) {
+    pack<A> r;
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        constexpr int I = decltype(i)::value;
+        r.part[I] = simd::first_or<A>(v.part[I], n - I * pack<A>::width, floats<A>(fill));
+    });
+    return r;
+}
+
+// Non-temporal store of a pack; p is aligned to 64 bytes.
+template <class A> TARN_INLINE void stream(float* p, const pack<A>& v) {
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        constexpr int I = decltype(i)::value;
+        simd::stream<A>(p + I * pack<A>::width, v.part[I]);
+    });
+}
+
+template <class A> TARN_INLINE pack<A> operator+(const pack<A>& a, const pack<A>& b) {
+    return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return p + q; }, a, b);
+}
+template <class A> TARN_INLINE pack<A> operator-(const pack<A>& a, const pack<A>& b) {
+    return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return p - q; }, a, b);
+}
+template <class A> TARN_INLINE pack<A> operator*(const pack<A>& a, const pack<A>& b) {
+    return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return p * q; }, a, b);
+}
+template <class A> TARN_INLINE pack<A> operator/(const pack<A>& a, const pack<A>& b) {
+    return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return p / q; }, a, b);
+}
+template <class A> TARN_INLINE pack<A> max_of(const pack<A>& x, const pack<A>& otherwise) {
+    return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return simd::max_of<A>(p, q); }, x, otherwise);
+}
+template <class A>
+TARN_INLINE pack<A> mul_where_ge(const pack<A>& v, const pack<A>& threshold, const pack<A>& factor) {
+    return each<A>([](floats<A> p, floats<A> t, floats<A> f) TARN_LAMBDA { return simd::mul_where_ge<A>(p, t, f); }, v,
+                   threshold, factor);
+}
+
+
+// a where low < v < high, else b; b where v is NaN.
+template <class A>
+TARN_INLINE pack<A> select_between(const pack<A>& v, float low, float high, const pack<A>& a, const pack<A>& b) {
+    return each<A>(
+        [&](floats<A> p, floats<A> q, floats<A> r) TARN_LAMBDA {
+            return xsimd::select((p > floats<A>(low)) & (p < floats<A>(high)), q, r);
+        },
+        v, a, b);
+}
+
+// a where v equals `value`, else b.
+template <class A>
+TARN_INLINE pack<A> select_equal(const pack<A>& v, float value, const pack<A>& a, const pack<A>& b) {
+    return each<A>(
+        [&](floats<A> p, floats<A> q, floats<A> r) TARN_LAMBDA { return xsimd::select(p == floats<A>(value), q, r); }, v, a,
+        b);
+}
+
+// Whether every lane lies in low..high; false if any is NaN.
+template <class A> TARN_INLINE bool all_within(const pack<A>& v, float low, float high) {
+    bool r = true;
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        const floats<A> p = v.part[decltype(i)::value];
+        r = xsimd::all((p >= floats<A>(low)) & (p <= floats<A>(high))) && r;
+    });
+    return r;
+}
+
+}}}} // namespace tarn::simd

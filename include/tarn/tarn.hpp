@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Every operator. Adapters for Eigen and for standard containers are headers of their own.
+#pragma once
+
+#include <tarn/softmax.hpp>

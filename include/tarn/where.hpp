@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Where a call runs: tarn::on(...), the first argument of any operator.
+#pragma once
+
+#include <tarn/dispatch/tier.hpp>
+
+#include <cstddef>
+
+namespace tarn { inline namespace v0 {
+
+// What an executor may know of one item of a loop to choose how many to run together.
+struct item_cost {
+    double bytes_read;
+    double bytes_written;
+    double cycles;
+};
+
+// Runs everything in the calling thread. An executor is any type with this member: it calls f(begin, end) for disjoint
+// ranges that cover 0..n-1, in any order and any threads, and returns when all calls have returned.
+struct serial_executor {
+    template <class F> TARN_INLINE void parallel_for(std::ptrdiff_t n, const item_cost&, F&& f) const {
+        if (n > 0)
+            f(std::ptrdiff_t{0}, n);
+    }
+};
+constexpr serial_executor serial{};
+
+// Memory lent to a call. Where the serial executor runs, kernels use it instead of the thread's own buffer; too small or
+// empty, it makes them do without. Other executors never share it between threads: for them it only forbids allocation.
+struct scratch {
+    void* data = nullptr;
+    std::ptrdiff_t bytes = 0;
+};
+
+// What tarn::on returns.
+template <class Executor> struct place {
+    static constexpr int best = -1;
+
+    Executor* executor;
+    int tier_index = best;    // a tarn::tier, or the best available
+    bool lends_scratch = false;
+    scratch memory = {};
+};
+
+// on(tier): kernels of that tier, which must be available(). on(executor): split over its threads; results do not depend on
+// how. on(executor, scratch), on(tier, executor, scratch): with memory lent, or `scratch{}` to allocate nothing ever.
+//
+// Without scratch, operators that need a buffer keep one per thread (up to 2 MB), made at first use.
+TARN_INLINE constexpr place<const serial_executor> on(tier t) noexcept { return {&serial, static_cast<int>(t)}; }
+template <class Executor> TARN_INLINE constexpr place<Executor> on(Executor& e) noexcept {
+    return {&e, place<Executor>::best};
+}
+template <class Executor> TARN_INLINE constexpr place<Executor> on(Executor& e, scratch memory) noexcept {
+    return {&e, place<Executor>::best, true, memory};
+}
+template <class Executor> TARN_INLINE constexpr place<Executor> on(tier t, Executor& e) noexcept {
+    return {&e, static_cast<int>(t)};
+}
+template <class Executor> TARN_INLINE constexpr place<Executor> on(tier t, Executor& e, scratch memory) noexcept {
+    return {&e, static_cast<int>(t), true, memory};
+}
+
+}} // namespace tarn
