@@ -7,6 +7,7 @@
 // An object with one row or one column at compile time has rank 1. Everything else has rank 2: axis 0 is the row, axis
 // 1 the column, whatever the storage order. Matrix and Array own their elements; the rest are views, writable even as
 // temporaries (`m.row(0)`) unless made of const elements. Ref<const T> may hold a copy of its own and is an input only.
+// A full specialisation of view_traits for a derived class takes precedence over its base.
 // Expressions that compute their coefficients, IndexedView, sparse and triangular matrices are refused at compile time.
 #pragma once
 

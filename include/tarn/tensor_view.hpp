@@ -127,7 +127,7 @@ TARN_INLINE constexpr tensor_view<T, Rank> make_view(T* data, extents<Rank> n, s
 namespace detail {
 
 // Why an argument is refused. Adapters mark the types they know but cannot view with `static constexpr refusal
-// refused`, one of the first line; the rest is found out by the functions below.
+// refused`, one of pointer to vector_bool; the reasons after these are found out below.
 enum class refusal {
     none,
     unknown,
@@ -229,8 +229,9 @@ template <class Y> struct kept_input_fault<Y, refusal::none> {
     static constexpr refusal value = is_owning_temporary<Y>() ? refusal::dangling : refusal::none;
 };
 
-// The message for a refusal of Argument, which is there to be shown by the compiler.
-template <class Argument, refusal Why> TARN_INLINE constexpr void explain() {
+// The message for a refusal of Argument, which is there to be shown by the compiler. Used as decltype(explain<...>()):
+// the deduced type makes compilers give the message at once, before those that follow from it.
+template <class Argument, refusal Why> constexpr auto explain() {
     static_assert(Why != refusal::unknown,
                   "tarn: not viewable: include <tarn/eigen.hpp>, <tarn/eigen_tensor.hpp> or <tarn/range.hpp>, or "
                   "specialise tarn::view_traits for this type");
@@ -257,7 +258,13 @@ template <class Argument, refusal Why> TARN_INLINE constexpr void explain() {
     static_assert(Why != refusal::dangling,
                   "tarn: an optional operand is kept by reference and this temporary would be gone before the call: "
                   "give it a name");
+    return Why;
 }
+
+// Whether input_view and output_view take an argument of this type. For operators whose own assertions on types and
+// ranks would only repeat what a refused argument has been told.
+template <class X> struct accepts_input : std::bool_constant<view_fault<remove_cvref_t<X>>::value == refusal::none> {};
+template <class Y> struct accepts_output : std::bool_constant<output_fault<Y>::value == refusal::none> {};
 
 // The view type that stands in after a refusal, so that one mistake gives one message. As close to what the caller
 // meant as is known.
@@ -275,7 +282,7 @@ template <class X> TARN_INLINE constexpr auto input_view(const X& x) {
     using object = remove_cvref_t<const X&>;
     using traits = view_traits<object>;
     constexpr refusal why = view_fault<object>::value;
-    explain<object, why>();
+    using explained [[maybe_unused]] = decltype(explain<object, why>());
     if constexpr (why == refusal::none) {
         const tensor_view<const typename traits::value_type, traits::rank> v = traits::view(x);
         return v;
@@ -289,7 +296,7 @@ template <class X> TARN_INLINE constexpr auto input_view(const X& x) {
 template <class Y> TARN_INLINE constexpr auto output_view(Y&& y) {
     using traits = view_traits<remove_cvref_t<Y>>;
     constexpr refusal why = output_fault<Y>::value;
-    explain<Y, why>();
+    using explained [[maybe_unused]] = decltype(explain<Y, why>());
     if constexpr (why == refusal::none) {
         const tensor_view<typename traits::value_type, traits::rank> v = traits::view(y);
         return v;
@@ -325,7 +332,7 @@ template <class T> class optional_view {
     TARN_INLINE constexpr optional_view(X&& x) {
         constexpr detail::refusal why =
             std::is_const<T>::value ? detail::kept_input_fault<X>::value : detail::output_fault<X>::value;
-        detail::explain<X, why>();
+        using explained [[maybe_unused]] = decltype(detail::explain<X, why>());
         if constexpr (why == detail::refusal::none) {
             if constexpr (std::is_const<T>::value) {
                 assign(detail::input_view(x));

@@ -25,8 +25,11 @@ constexpr int row_kernels = static_cast<int>(row_kernel::count_);
 constexpr std::ptrdiff_t short_row_columns = 256;
 constexpr std::ptrdiff_t gathered_row_columns = 8192;
 
-// Floats of scratch that `buffered` uses for rows of n columns: two rows, each in whole lines.
-constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) { return 2 * ((n + 31) / 16 * 16); }
+// Floats of scratch that `buffered` uses for rows of n columns: two rows with a line of padding on either side, a quarter of a
+// page apart modulo pages, and a page to choose where they start. Loads that follow a store to the same offset in another page
+// would wait for it.
+constexpr std::ptrdiff_t buffered_row_size(std::ptrdiff_t n) { return (n + 32 + 1023) / 1024 * 1024 + 256; }
+constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) { return 2 * buffered_row_size(n) + 1024; }
 
 // `rows` rows of `columns` elements. Strides are in elements.
 struct softmax_rows {

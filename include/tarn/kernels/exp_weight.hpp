@@ -79,7 +79,7 @@ template <class A> struct pack_references {
 };
 
 // What a reference means for a tier's instructions: for one row (Number = float) or for sixteen (Number = pack).
-// clip_low and clip_high keep the exponent of tiers without scalef from wrapping; the weight is dropped where n <= least.
+// The weight is dropped where n <= least; clip_low and clip_high, unused with scalef, keep the exponent from wrapping.
 template <class Number> struct exp_bounds {
     Number grid, least, clip_low, clip_high, exponent, centre;
 
@@ -94,14 +94,15 @@ template <class Number> struct exp_bounds {
     // have denormal remainders. A scale of 0 makes the clip NaN, which clips nothing.
     template <bool HasScalef, class Convert>
     TARN_INLINE static exp_bounds of(exp_base base, Number exponent, Number centre, Convert number) noexcept {
+        const Number rounding = number(1.5f * 0x1p20f);
+        const Number least = exponent + number(least_weight_exponent + 0.0625f);
+        if constexpr (HasScalef)
+            return {rounding, least, least, least, exponent, centre};
         const Number high = number(base.high);
         const Number one = high / high;
-        const Number least = exponent + number(least_weight_exponent + 0.0625f);
         const Number low = least / high * one;
         const Number top = (exponent + number(126.5625f)) / high * one;
-        Number grid = number(1.5f * 0x1p20f);
-        if constexpr (!HasScalef)
-            grid = grid - exponent;
+        const Number grid = rounding - exponent;
         if (base.high < 0)
             return {grid, least, top, low, exponent, centre};
         return {grid, least, low, top, exponent, centre};

@@ -23,10 +23,16 @@ TARN_INLINE pack<A> weigh_first(const Weight& weight, const Source& x, std::ptrd
     return simd::first_or<A>(weight(x.first(i, n)), n, 0.0f);
 }
 
-// Weights of elements begin..end-1 to e, and their sums lane by lane.
-template <class A, class Weight, class Source, class Sink>
+// Nothing to do beside the weights.
+struct nothing_beside {
+    TARN_INLINE void operator()(std::ptrdiff_t) const noexcept {}
+};
+
+// Weights of elements begin..end-1 to e, and their sums lane by lane. beside(i) is called for every 64 elements from i on: work
+// of another row, independent of this one, that fills the gaps.
+template <class A, class Weight, class Source, class Sink, class Beside>
 TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& x, const Sink& e, std::ptrdiff_t begin,
-                                            std::ptrdiff_t end) noexcept {
+                                            std::ptrdiff_t end, const Beside& beside) noexcept {
     auto sums = simd::double_pack<A>::zero();
     std::ptrdiff_t i = begin;
     for (; i + 4 * lanes <= end; i += 4 * lanes) {
@@ -39,6 +45,7 @@ TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& 
         });
         sums.add(v[0] + v[1]);
         sums.add(v[2] + v[3]);
+        beside(i);
     }
     for (; i < end; i += 2 * lanes) {
         const std::ptrdiff_t rest = end - i;
@@ -57,12 +64,14 @@ TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& 
 }
 
 // Weights of a row of n elements to e, and their sum.
-template <class A, class Weight, class Source, class Sink>
-TARN_NOINLINE double weigh_row(const Weight& given, Source x, Sink e, std::ptrdiff_t n) noexcept {
+template <class A, class Weight, class Source, class Sink, class Beside = nothing_beside>
+TARN_NOINLINE double weigh_row(const Weight& given, Source x, Sink e, std::ptrdiff_t n,
+                               const Beside& given_beside = {}) noexcept {
     const Weight weight = given;
+    const Beside beside = given_beside;
     double sum = 0;
     for (std::ptrdiff_t i = 0; i < n; i += chunk_size)
-        sum += weigh_span<A>(weight, x, e, i, n - i < chunk_size ? n : i + chunk_size).total();
+        sum += weigh_span<A>(weight, x, e, i, n - i < chunk_size ? n : i + chunk_size, beside).total();
     return sum;
 }
 

@@ -74,7 +74,6 @@ template <class A> struct softmax_rows_state {
     float empty_value;
     reference ref;
     exp_weight<A, true> folded;
-    exp_weight<A, false> general;
     int careful_rows = 0;
     int next_careful_rows = 0;
 
@@ -82,7 +81,7 @@ template <class A> struct softmax_rows_state {
 
     TARN_INLINE softmax_rows_state(float scale, bool zero_empty_rows) noexcept
         : base(exp_base::of(scale)), empty_value(zero_empty_rows ? 0.0f : __builtin_nanf("")), ref{-carried_bias, 0.0f},
-          folded(base, ref), general(base, ref) {}
+          folded(base, ref) {}
 
     TARN_INLINE void carry(reference next) noexcept {
         const bool within = next.centre == 0 && next.exponent < reference::carried_limit &&
@@ -92,7 +91,6 @@ template <class A> struct softmax_rows_state {
         ref = next;
         if (exp_weight<A, true>::can_express(ref))
             folded = exp_weight<A, true>(base, ref);
-        general = exp_weight<A, false>(base, ref);
     }
     // Guesses that fail cost time, so failures are followed by ever longer runs of rows (or tiles) taken carefully.
     TARN_INLINE bool may_guess() noexcept {
@@ -116,7 +114,7 @@ template <class A> struct softmax_rows_state {
         carry({ref.exponent + exponent - carried_bias, 0.0f});
     }
     template <class F> TARN_INLINE double with_weight(F f) const noexcept {
-        return exp_weight<A, true>::can_express(ref) ? f(folded) : f(general);
+        return exp_weight<A, true>::can_express(ref) ? f(folded) : f(exp_weight<A, false>(base, ref));
     }
 };
 

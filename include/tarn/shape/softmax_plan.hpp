@@ -109,7 +109,7 @@ private:
             kernel_ = row_kernel::recompute;
         else if (request_.algorithm == softmax_algorithm::three_pass_reload)
             kernel_ = row_kernel::reload;
-        else if (n <= dispatch::short_row_columns && inner_.extent > 1)
+        else if (n <= dispatch::short_row_columns)
             kernel_ = row_kernel::short_rows;
         else if (wants_buffer && n <= buffered_row_columns)
             kernel_ = row_kernel::buffered;

@@ -64,14 +64,18 @@ template <class A> TARN_INLINE void store_first(float* p, const pack<A>& v, int 
     });
 }
 
-// v in the first n lanes, `fill` in the others.
-template <class A> TARN_INLINE pack<A> first_or(const pack<A>& v, int n, float fill) {
+// v in the first n lanes, `rest` in the others.
+template <class A> TARN_INLINE pack<A> first_or(const pack<A>& v, int n, const pack<A>& rest) {
     pack<A> r;
     unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
         constexpr int I = decltype(i)::value;
-        r.part[I] = simd::first_or<A>(v.part[I], n - I * pack<A>::width, floats<A>(fill));
+        r.part[I] = simd::first_or<A>(v.part[I], n - I * pack<A>::width, rest.part[I]);
     });
     return r;
+}
+
+template <class A> TARN_INLINE pack<A> first_or(const pack<A>& v, int n, float rest) {
+    return simd::first_or<A>(v, n, broadcast<A>(rest));
 }
 
 // Non-temporal store of a pack; p is aligned to 64 bytes.

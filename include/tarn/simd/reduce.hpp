@@ -229,6 +229,15 @@ template <class A> struct double_pack {
         unroll<parts>([&](auto i) TARN_LAMBDA { r.part[decltype(i)::value] = doubles<A>(0.0); });
         return r;
     }
+    TARN_INLINE static double_pack of(const pack<A>& v) {
+        double_pack r;
+        unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+            constexpr int I = decltype(i)::value;
+            r.part[2 * I] = kernel::widen_low<A>(v.part[I], A{});
+            r.part[2 * I + 1] = kernel::widen_high<A>(v.part[I], A{});
+        });
+        return r;
+    }
     // From and to 16 doubles at a 64-byte boundary.
     TARN_INLINE static double_pack load(const double* p) {
         double_pack r;
@@ -241,16 +250,13 @@ template <class A> struct double_pack {
         unroll<parts>([&](auto i) TARN_LAMBDA { part[decltype(i)::value].store_aligned(p + decltype(i)::value * width); });
     }
 
-    TARN_INLINE void add(const pack<A>& v) {
-        unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+    TARN_INLINE void add(const double_pack& v) {
+        unroll<parts>([&](auto i) TARN_LAMBDA {
             constexpr int I = decltype(i)::value;
-            part[2 * I] = part[2 * I] + kernel::widen_low<A>(v.part[I], A{});
-            part[2 * I + 1] = part[2 * I + 1] + kernel::widen_high<A>(v.part[I], A{});
+            part[I] = part[I] + v.part[I];
         });
     }
-    TARN_INLINE void add(const double_pack& v) {
-        unroll<parts>([&](auto i) TARN_LAMBDA { part[decltype(i)::value] = part[decltype(i)::value] + v.part[decltype(i)::value]; });
-    }
+    TARN_INLINE void add(const pack<A>& v) { add(of(v)); }
 
     // Lanes i and i + 8 added: the first step of every total. Leaves parts / 2 registers of eight lanes.
     TARN_INLINE void fold(doubles<A>* eight) const {
