@@ -65,9 +65,15 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap("softmax", x, y);
-    const softmax_plan plan(x, y, axis,
-                            {options.scale, options.empty_row == empty_row::zero, options.algorithm, options.stores},
-                            in_place);
+    const bool zero_empty_rows = options.empty_row == empty_row::zero;
+    if (x.rank == 1 && is_short_row(x, y) && options.algorithm == softmax_algorithm::automatic) {
+        // A plan would take longer than the row.
+        kernels.rows[static_cast<int>(dispatch::row_kernel::short_rows)](
+            {static_cast<const float*>(x.data), static_cast<float*>(const_cast<void*>(y.data)), 1, x.extent[0], 0, 0, 1, 1,
+             options.scale, zero_empty_rows, false, nullptr, 0});
+        return;
+    }
+    const softmax_plan plan(x, y, axis, {options.scale, zero_empty_rows, options.algorithm, options.stores}, in_place);
     where.executor->parallel_for(plan.items(), plan.cost(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         plan.run(kernels, begin, end, buffer_for(where, plan.scratch_floats()));
     });

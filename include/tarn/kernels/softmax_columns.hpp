@@ -79,10 +79,11 @@ template <class A, int W> struct column_block {
         alignas(64) float thresholds[width];
         bool ordinary = true;
         for (int c = 0; c < width; ++c) {
-            const normaliser result = normaliser::of(total[c]);
+            const bool accepted = acceptable(total[c]);
+            const normaliser result = accepted ? normaliser::of(total[c]) : normaliser{0.0f, 0.0f};
             factors[c] = result.factor;
             thresholds[c] = result.threshold;
-            ordinary = ordinary && acceptable(total[c]);
+            ordinary = ordinary && (accepted || c >= (W - 1) * lanes + last);
         }
         for (std::ptrdiff_t i = 0; i < a.rows; ++i) {
             const float* e = weights + i * weights_stride;

@@ -73,7 +73,8 @@ template <class A> struct softmax_rows_state {
     exp_base base;
     float empty_value;
     reference ref;
-    exp_weight<A, true> folded;
+    exp_weight<A, true> folded_;
+    bool stale = false;    // folded_ belongs to an earlier reference
     int careful_rows = 0;
     int next_careful_rows = 0;
 
@@ -81,7 +82,7 @@ template <class A> struct softmax_rows_state {
 
     TARN_INLINE softmax_rows_state(float scale, bool zero_empty_rows) noexcept
         : base(exp_base::of(scale)), empty_value(zero_empty_rows ? 0.0f : __builtin_nanf("")), ref{-carried_bias, 0.0f},
-          folded(base, ref) {}
+          folded_(base, ref) {}
 
     TARN_INLINE void carry(reference next) noexcept {
         const bool within = next.centre == 0 && next.exponent < reference::carried_limit &&
@@ -89,8 +90,7 @@ template <class A> struct softmax_rows_state {
         if (!within || next.exponent == ref.exponent)
             return;
         ref = next;
-        if (exp_weight<A, true>::can_express(ref))
-            folded = exp_weight<A, true>(base, ref);
+        stale = true;
     }
     // Guesses that fail cost time, so failures are followed by ever longer runs of rows (or tiles) taken carefully.
     TARN_INLINE bool may_guess() noexcept {
@@ -113,8 +113,16 @@ template <class A> struct softmax_rows_state {
         const float exponent = static_cast<float>(static_cast<int>(bits >> 52) - 1023);
         carry({ref.exponent + exponent - carried_bias, 0.0f});
     }
-    template <class F> TARN_INLINE double with_weight(F f) const noexcept {
-        return exp_weight<A, true>::can_express(ref) ? f(folded) : f(exp_weight<A, false>(base, ref));
+    // The weight of the carried reference; folded() only if it can express that.
+    TARN_INLINE bool can_fold() const noexcept { return exp_weight<A, true>::can_express(ref); }
+    TARN_INLINE const exp_weight<A, true>& folded() noexcept {
+        if (stale)
+            folded_ = exp_weight<A, true>(base, ref);
+        stale = false;
+        return folded_;
+    }
+    template <class F> TARN_INLINE double with_weight(F f) noexcept {
+        return can_fold() ? f(folded()) : f(exp_weight<A, false>(base, ref));
     }
 };
 

@@ -14,7 +14,6 @@ constexpr int tile_rows = 16;
 // whole packs, since the next row's follow.
 template <class A> struct softmax_tile {
     alignas(64) float weights[tile_rows * dispatch::short_row_columns];
-    alignas(64) float lane_values[tile_rows * lanes];
     alignas(64) double lane_sums[tile_rows * lanes / 2];
     alignas(64) double sums[tile_rows];
     alignas(64) float factors[tile_rows];
@@ -40,18 +39,20 @@ template <class A> struct softmax_tile {
         }
     }
 
-    TARN_INLINE void keep_sums(int row, const simd::double_pack<A>& sums) noexcept {
-        sums.store_folded(lane_sums + row * lanes / 2);
+    TARN_INLINE void keep_sums(int row, const simd::double_pack<A>& row_sums) noexcept {
+        row_sums.store_folded(lane_sums + row * lanes / 2);
     }
 
-    // Sums of all rows; factors and thresholds follow. True if every sum is acceptable.
+    // Sums of all rows. True if every one is acceptable.
     TARN_INLINE bool total() noexcept {
         simd::totals_of_folded<A>(lane_sums, sums);
+        return simd::all_within<A>(simd::double_pack<A>::load(sums).to_floats(), least_sum, greatest_sum);
+    }
+    // Factors and thresholds of all rows; sums are acceptable, or 0, or NaN.
+    TARN_INLINE void normalise() noexcept {
         const auto total = simd::double_pack<A>::load(sums);
-        const pack<A> s = total.to_floats();
         simd::store<A>(factors, total.inverse_to_floats());
-        simd::store<A>(thresholds, s * simd::broadcast<A>(smallest_normal));
-        return simd::all_within<A>(s, least_sum, greatest_sum);
+        simd::store<A>(thresholds, total.to_floats() * simd::broadcast<A>(smallest_normal));
     }
 
     // Row `row` to y.
@@ -77,124 +78,158 @@ template <class A> struct softmax_tile {
     }
 };
 
+// The bounds of sixteen rows' weights, as exp_bounds stores them.
+template <class A> struct tile_references {
+    alignas(64) float bounds[6][tile_rows];
+    std::ptrdiff_t first = -1;    // the row they begin at
+};
+
 // The rows of a call, sixteen by sixteen. While the rows of one tile are weighed, those of the tile before are finished: two
 // streams of work that do not wait for each other.
 template <class A, int Packs> struct short_rows_engine {
     const dispatch::softmax_rows a;
     softmax_rows_state<A> state;
     softmax_tile<A> tiles[2];
+    tile_references<A> references[2];
 
     TARN_INLINE explicit short_rows_engine(const dispatch::softmax_rows& call) noexcept
         : a(call), state(call.scale, call.zero_empty_rows) {}
 
+    TARN_INLINE bool may_guess() const noexcept {
+        return state.can_fold() && state.careful_rows == 0;
+    }
     TARN_INLINE unit_source<A> source(std::ptrdiff_t row) const noexcept { return {a.x + row * a.x_row_stride}; }
     TARN_INLINE unit_sink<A> sink(std::ptrdiff_t row) const noexcept { return {a.y + row * a.y_row_stride}; }
 
-    // Weighs the rows from `next` on into `to`, and finishes those from `last` on, if there are any, out of `from`.
-    template <bool Finish, class Sink>
-    TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
-                          std::ptrdiff_t last) noexcept {
-        const exp_weight<A, true> weight = state.folded;
+    // Weighs the rows from `next` on into `to`, row i with weight_of(i), and finishes those from `last` on out of `from` if
+    // there are any (last >= 0). Returns whether every sum is acceptable.
+    template <class Sink, class WeightOf>
+    TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from, std::ptrdiff_t last,
+                          WeightOf weight_of) noexcept {
         const std::ptrdiff_t n = a.columns;
         const float* x = a.x + next * a.x_row_stride;
         float* y = a.y + last * a.y_row_stride;
-        for (int i = 0; i < tile_rows; ++i) {
-            to.keep_sums(i, to.template weigh<Packs>(i, weight, unit_source<A>{x}, n));
-            x += a.x_row_stride;
-            if constexpr (Finish) {
-                from.template finish<Packs>(i, Sink{y}, n);
-                y += a.y_row_stride;
+        const auto rows = [&](auto finish) TARN_LAMBDA {
+            for (int i = 0; i < tile_rows; ++i) {
+                to.keep_sums(i, to.template weigh<Packs>(i, weight_of(i), unit_source<A>{x}, n));
+                x += a.x_row_stride;
+                if constexpr (decltype(finish)::value) {
+                    from.template finish<Packs>(i, Sink{y}, n);
+                    y += a.y_row_stride;
+                }
             }
-        }
+        };
+        if (last >= 0)
+            rows(simd::index<1>{});
+        else
+            rows(simd::index<0>{});
         return to.total();
     }
+    template <class Sink> TARN_NOINLINE bool guess(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
+                                                   std::ptrdiff_t last) noexcept {
+        const exp_weight<A, true> weight = state.folded();
+        return step<Sink>(to, next, from, last, [&](int) TARN_LAMBDA -> const auto& { return weight; });
+    }
+
+    // A reference for every row of the tile from `first` on, from its greatest logit.
+    TARN_INLINE void prepare(tile_references<A>& refs, std::ptrdiff_t first) noexcept {
+        const pack<A> flip = simd::broadcast<A>(state.base.sign());
+        alignas(64) float greatest[tile_rows * lanes];
+        const float* p = a.x + first * a.x_row_stride;
+        for (int i = 0; i < tile_rows; ++i, p += a.x_row_stride) {
+            const unit_source<A> x{p};
+            pack<A> m = simd::broadcast<A>(-infinity);
+            std::ptrdiff_t k = 0;
+            for (; k + lanes <= a.columns; k += lanes)
+                m = simd::max_of<A>(x.at(k) * flip, m);
+            if (k < a.columns) {
+                const int rest = static_cast<int>(a.columns - k);
+                m = simd::max_of<A>(simd::first_or<A>(x.first(k, rest) * flip, rest, -infinity), m);
+            }
+            simd::store<A>(greatest + i * lanes, m);
+        }
+        const exp_weight_by_lane<A> by_lane(
+            state.base, pack_references<A>::of_greatest(simd::greatests<A>(greatest) * flip, state.base, state.carried_bias));
+        by_lane.bounds.store(refs.bounds);
+        refs.first = first;
+    }
+
+    // The same as guess, with a reference for every row. Always right: sums are acceptable, or 0, or NaN. References of the next
+    // tile are found meanwhile if it will need them.
+    template <class Sink> TARN_NOINLINE bool careful(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
+                                                     std::ptrdiff_t last, bool careful_after) noexcept {
+        tile_references<A>& refs = references[next / tile_rows % 2];
+        if (refs.first != next)
+            prepare(refs, next);
+        if (careful_after && next + 2 * tile_rows <= a.rows)
+            prepare(references[(next / tile_rows + 1) % 2], next + tile_rows);
+        state.carry({refs.bounds[4][0], refs.bounds[5][0]});
+        exp_weight<A, false> weight(state.base, reference{0, 0});
+        return step<Sink>(to, next, from, last, [&](int i) TARN_LAMBDA -> const auto& {
+            weight.refer_to(exp_bounds<float>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i], refs.bounds[3][i],
+                                              refs.bounds[4][i], refs.bounds[5][i]});
+            return weight;
+        });
+    }
+
     template <class Sink> TARN_INLINE void finish(const softmax_tile<A>& from, std::ptrdiff_t last) noexcept {
         for (int i = 0; i < tile_rows; ++i)
             from.template finish<Packs>(i, Sink{sink(last + i).p}, a.columns);
     }
-
-    // Fewer than sixteen rows from `first` on, one by one. Returns the first that defies the guess.
-    TARN_INLINE std::ptrdiff_t alone(std::ptrdiff_t first) noexcept {
-        const exp_weight<A, true> weight = state.folded;
-        for (std::ptrdiff_t r = first; r < a.rows; ++r) {
-            const double sum = tiles[0].template weigh<Packs>(0, weight, source(r), a.columns).total();
-            if (!acceptable(sum))
-                return r;
-            tiles[0].template finish<Packs>(0, sink(r), a.columns, normaliser::of(sum));
+    // A tile with rows that have no sum.
+    TARN_NOINLINE void finish_each(const softmax_tile<A>& from, std::ptrdiff_t last) noexcept {
+        for (int i = 0; i < tile_rows; ++i) {
+            if (acceptable(from.sums[i]))
+                from.template finish<Packs>(i, sink(last + i), a.columns);
+            else
+                fill_row<A>(sink(last + i), a.columns, from.sums[i] == 0 ? state.empty_value : __builtin_nanf(""));
         }
-        return a.rows;
     }
 
-    // Every row with a reference of its own, from its greatest logit.
-    TARN_NOINLINE void careful(softmax_tile<A>& tile, std::ptrdiff_t first, int count) noexcept {
-        const std::ptrdiff_t n = a.columns;
-        const float sign = state.base.sign();
-        const pack<A> flip = simd::broadcast<A>(sign);
-        for (int i = 0; i < count; ++i) {
-            pack<A> m = simd::broadcast<A>(-infinity);
-            for (std::ptrdiff_t k = 0; k < n; k += lanes) {
-                const int count = n - k < lanes ? static_cast<int>(n - k) : lanes;
-                m = simd::max_of<A>(simd::first_or<A>(source(first + i).first(k, count) * flip, count, -infinity), m);
-            }
-            simd::store<A>(tile.lane_values + i * lanes, m);
-        }
-        for (int i = count; i < tile_rows; ++i)
-            simd::store<A>(tile.lane_values + i * lanes, simd::broadcast<A>(-infinity));
-        const auto refs = pack_references<A>::of_greatest(simd::greatests<A>(tile.lane_values) * flip, state.base,
-                                                          state.carried_bias);
-        alignas(64) float exponents[tile_rows];
-        alignas(64) float centres[tile_rows];
-        simd::store<A>(exponents, refs.exponent);
-        simd::store<A>(centres, refs.centre);
-        const exp_weight_by_lane<A> by_lane(state.base, refs);
-        alignas(64) float fields[6][tile_rows];
-        by_lane.bounds.store(fields);
-        exp_weight<A, false> weight = by_lane.common;
-        for (int i = 0; i < count; ++i) {
-            weight.refer_to(exp_bounds<float>{fields[0][i], fields[1][i], fields[2][i], fields[3][i], fields[4][i],
-                                              fields[5][i]});
-            tile.keep_sums(i, tile.template weigh<Packs>(i, weight, source(first + i), n));
-        }
-        for (int i = count; i < tile_rows; ++i)
-            tile.keep_sums(i, simd::double_pack<A>::zero());
-        const bool ordinary = tile.total();
-        for (int i = 0; i < count; ++i) {
-            const double sum = tile.sums[i];
-            if (ordinary || acceptable(sum))
-                tile.template finish<Packs>(i, sink(first + i), n);
+    // Fewer than sixteen rows from `first` on, one by one.
+    TARN_INLINE void alone(std::ptrdiff_t first) noexcept {
+        const bool can_guess = state.can_fold();
+        const exp_weight<A, true> weight = can_guess ? state.folded() : state.folded_;
+        for (std::ptrdiff_t r = first; r < a.rows; ++r) {
+            const double sum =
+                can_guess ? tiles[0].template weigh<Packs>(0, weight, source(r), a.columns).total() : 0.0;
+            if (acceptable(sum))
+                tiles[0].template finish<Packs>(0, sink(r), a.columns, normaliser::of(sum));
             else
-                fill_row<A>(sink(first + i), n, sum == 0 ? state.empty_value : __builtin_nanf(""));
+                careful_row<A, true>(state, source(r), sink(r), a.columns);
         }
-        state.carry({exponents[0], centres[0]});
     }
 
     template <class Sink> TARN_INLINE void run() noexcept {
         std::ptrdiff_t r = 0;
-        std::ptrdiff_t unfinished = -1;    // the tile before, still to be finished out of tiles[turn ^ 1]
+        std::ptrdiff_t last = -1;    // the tile before, still to be finished out of tiles[turn ^ 1]
         int turn = 0;
         for (; r + tile_rows <= a.rows; r += tile_rows) {
             softmax_tile<A>& tile = tiles[turn];
             const softmax_tile<A>& before = tiles[turn ^ 1];
-            const bool guess = exp_weight<A, true>::can_express(state.ref) && state.may_guess();
-            if (!guess && unfinished >= 0)
-                finish<Sink>(before, unfinished);
-            const bool right = guess && (unfinished >= 0 ? step<true, Sink>(tile, r, before, unfinished)
-                                                         : step<false, Sink>(tile, r, before, 0));
-            unfinished = right ? r : -1;
-            turn ^= right;
-            if (right)
-                state.guessed_right(tile.sums[0]);
-            else if (guess)
-                state.guessed_wrong();
-            if (!right)
-                careful(tile, r, tile_rows);
+            bool ordinary = false;
+            bool guessed = false;
+            if (may_guess()) {
+                ordinary = guessed = guess<Sink>(tile, r, before, last);
+                last = -1;
+                if (guessed)
+                    state.guessed_right(tile.sums[0]);
+                else
+                    state.guessed_wrong();
+            }
+            if (!guessed && state.careful_rows > 0)
+                --state.careful_rows;
+            if (!guessed)
+                ordinary = careful<Sink>(tile, r, before, last, !may_guess());
+            tile.normalise();
+            last = ordinary ? r : -1;
+            turn ^= ordinary;
+            if (!ordinary)
+                finish_each(tile, r);
         }
-        if (unfinished >= 0)
-            finish<Sink>(tiles[turn ^ 1], unfinished);
-        if (r < a.rows && exp_weight<A, true>::can_express(state.ref))
-            r = alone(r);
-        if (r < a.rows)
-            careful(tiles[0], r, static_cast<int>(a.rows - r));
+        if (last >= 0)
+            finish<Sink>(tiles[turn ^ 1], last);
+        alone(r);
     }
 };
 

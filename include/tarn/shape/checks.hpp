@@ -33,7 +33,7 @@ template <class T, int Rank> TARN_INLINE operand erase(const tensor_view<T, Rank
 
 // Throws std::invalid_argument, or prints and aborts where exceptions are off: "tarn::softmax: output extents {2,3},
 // expected {2,4}".
-[[noreturn]] TARN_NOINLINE inline void fail(const char* op, const char* argument, const std::string& got,
+[[noreturn]] TARN_NOINLINE __attribute__((cold)) inline void fail(const char* op, const char* argument, const std::string& got,
                                             const std::string& expected) {
     const std::string message = std::string("tarn::") + op + ": " + argument + " " + got + ", expected " + expected;
 #if TARN_HAS_EXCEPTIONS
@@ -51,14 +51,14 @@ inline std::string list(const std::ptrdiff_t* values, int n) {
     return s + "}";
 }
 
-inline std::ptrdiff_t size(const operand& v) noexcept {
+TARN_INLINE std::ptrdiff_t size(const operand& v) noexcept {
     std::ptrdiff_t n = 1;
     for (int i = 0; i < v.rank; ++i)
         n *= v.extent[i];
     return n;
 }
 
-inline void check_operand(const char* op, const char* argument, const operand& v) {
+TARN_INLINE void check_operand(const char* op, const char* argument, const operand& v) {
     bool empty = false;
     for (int i = 0; i < v.rank; ++i) {
         if (v.extent[i] < 0)
@@ -69,7 +69,7 @@ inline void check_operand(const char* op, const char* argument, const operand& v
         fail(op, argument, "data is null with extents " + list(v.extent, v.rank), "a pointer to the elements");
 }
 
-inline void check_same_extents(const char* op, const operand& x, const operand& y) {
+TARN_INLINE void check_same_extents(const char* op, const operand& x, const operand& y) {
     for (int i = 0; i < x.rank; ++i) {
         if (x.extent[i] != y.extent[i])
             fail(op, "output", "extents " + list(y.extent, y.rank), list(x.extent, x.rank));
@@ -77,7 +77,7 @@ inline void check_same_extents(const char* op, const operand& x, const operand& 
 }
 
 // The axis counted from 0.
-inline int check_axis(const char* op, int axis, int rank) {
+TARN_INLINE int check_axis(const char* op, int axis, int rank) {
     if (axis < -rank || axis >= rank)
         fail(op, "axis", std::to_string(axis), std::to_string(-rank) + " to " + std::to_string(rank - 1) +
                                                    " for operands of rank " + std::to_string(rank));
@@ -123,7 +123,7 @@ inline bool reaches(std::ptrdiff_t distance, const operand& v, unsigned axes) no
 
 // Refuses outputs that certainly share elements with an input without being that input (in place): both dense, or of equal
 // strides. Others may overlap unnoticed. x and y have the same extents, none 0. Returns whether the call is in place.
-inline bool check_overlap(const char* op, const operand& x, const operand& y) {
+TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& y) {
     for (int i = 0; i < y.rank; ++i) {
         if (y.stride[i] == 0 && y.extent[i] > 1)
             fail(op, "output", "strides " + list(y.stride, y.rank), "no stride of 0 along an extent above 1");

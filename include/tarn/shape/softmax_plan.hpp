@@ -35,6 +35,11 @@ struct softmax_request {
     stores how;
 };
 
+// A single row for the kernel of short rows.
+TARN_INLINE bool is_short_row(const operand& x, const operand& y) noexcept {
+    return x.extent[0] <= dispatch::short_row_columns && x.stride[0] == 1 && y.stride[0] == 1;
+}
+
 class softmax_plan {
 public:
     // x and y are checked and have elements.

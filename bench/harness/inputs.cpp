@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <harness/inputs.hpp>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <random>
+#include <stdexcept>
+
+namespace bench {
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+
+// z and coin are independent N(0,1); `place` is the index along the lane of `length` elements.
+struct element {
+    float z, coin;
+    std::ptrdiff_t place, length;
+};
+
+struct input_kind {
+    const char* name;
+    float (*value)(const element&);
+};
+
+float masked(const element& e, float mask) { return e.coin < 0 ? mask : e.z; }
+
+constexpr std::array<input_kind, 11> kinds{{
+    {"normal", [](const element& e) { return e.z; }},
+    {"half -inf", [](const element& e) { return masked(e, -infinity); }},
+    {"half -1e9", [](const element& e) { return masked(e, -1e9F); }},
+    {"half -FLT_MAX", [](const element& e) { return masked(e, std::numeric_limits<float>::lowest()); }},
+    {"normal*50", [](const element& e) { return 50 * e.z; }},
+    {"normal-1000", [](const element& e) { return e.z - 1000; }},
+    {"normal+1e6", [](const element& e) { return e.z + 1e6F; }},
+    {"ascending 0..500",
+     [](const element& e) { return 500 * static_cast<float>(e.place) / static_cast<float>(e.length); }},
+    {"NaN in every row", [](const element& e) { return e.place == e.length / 2 ? nan : e.z; }},
+    {"all -inf", [](const element&) { return -infinity; }},
+    {"denormal", [](const element& e) { return e.z * 1e-39F; }},
+}};
+
+// Drawing every element anew would take longer than the measurement.
+class normal_pool {
+public:
+    normal_pool() : values_(size) {
+        std::mt19937 engine(20260101);
+        std::normal_distribution<float> normal;
+        std::generate(values_.begin(), values_.end(), [&] { return normal(engine); });
+    }
+    float at(std::size_t i) const { return values_[i % size]; }
+
+private:
+    static constexpr std::size_t size = std::size_t{1} << 20;
+    std::vector<float> values_;
+};
+
+} // namespace
+
+const char* const ordinary_input = kinds.front().name;
+
+std::vector<std::string> input_names() {
+    std::vector<std::string> names(kinds.size());
+    std::transform(kinds.begin(), kinds.end(), names.begin(), [](const input_kind& kind) { return kind.name; });
+    return names;
+}
+
+void fill(const std::string& input, const problem& of, std::size_t seed, float* x) {
+    static const normal_pool pool;
+    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const input_kind& k) { return input == k.name; });
+    if (kind == kinds.end()) {
+        throw std::invalid_argument("no input is called " + input);
+    }
+    const std::size_t shift = seed * 7919;
+    for (std::ptrdiff_t row = 0; row < of.rows; ++row) {
+        for (std::ptrdiff_t column = 0; column < of.columns; ++column) {
+            const std::ptrdiff_t i = row * of.columns + column;
+            const std::size_t draw = static_cast<std::size_t>(i) + shift;
+            const std::ptrdiff_t place = of.axis == 0 ? row : column;
+            x[i] = kind->value({pool.at(draw), pool.at(draw + 500009), place, of.lane_length()});
+        }
+    }
+}
+
+} // namespace bench

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bench {
+
+// Binds the process to one core and returns its number; -1 if the system refuses.
+int pin_to_one_core();
+
+std::size_t last_level_cache_bytes();
+
+// "g++ 12.2.0", and the year of that major version (0: not known).
+std::string compiler_version();
+int compiler_year();
+
+// What a reader must know to judge the figures: name and value.
+std::vector<std::pair<std::string, std::string>> describe_machine();
+
+} // namespace bench

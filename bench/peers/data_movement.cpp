@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The physical limits: what it costs to move the data without computing anything.
+#include <peers/peers.hpp>
+
+#include <cstring>
+#include <immintrin.h>
+
+namespace bench {
+namespace {
+
+constexpr std::ptrdiff_t line_floats = 16;
+constexpr std::ptrdiff_t prefetch_floats = 512; // 2 KB ahead
+
+// Copies one line of 64 bytes past the caches.
+inline void stream_line(const float* x, float* y) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(y, _mm512_loadu_ps(x));
+#elif defined(__AVX__)
+    _mm256_stream_ps(y, _mm256_loadu_ps(x));
+    _mm256_stream_ps(y + 8, _mm256_loadu_ps(x + 8));
+#else
+    for (std::ptrdiff_t i = 0; i < line_floats; i += 4) {
+        _mm_stream_ps(y + i, _mm_loadu_ps(x + i));
+    }
+#endif
+}
+
+// y begins on a line.
+void nt_copy(const float* x, float* y, std::ptrdiff_t n) {
+    std::ptrdiff_t i = 0;
+    for (; i + line_floats <= n; i += line_floats) {
+        _mm_prefetch(reinterpret_cast<const char*>(x + i + prefetch_floats), _MM_HINT_T0);
+        stream_line(x + i, y + i);
+    }
+    std::memcpy(y + i, x + i, static_cast<std::size_t>(n - i) * sizeof(float));
+    _mm_sfence();
+}
+
+// One line, added lane by lane: the compiler makes of it what the machine has.
+using line = float __attribute__((vector_size(64), aligned(4), may_alias));
+
+float read_sum(const float* x, std::ptrdiff_t n) {
+    constexpr std::ptrdiff_t unroll = 8;
+    line sum[unroll] = {};
+    std::ptrdiff_t i = 0;
+    for (; i + unroll * line_floats <= n; i += unroll * line_floats) {
+        for (std::ptrdiff_t k = 0; k < unroll; ++k) {
+            sum[k] += *reinterpret_cast<const line*>(x + i + k * line_floats);
+        }
+    }
+    for (; i + line_floats <= n; i += line_floats) {
+        sum[0] += *reinterpret_cast<const line*>(x + i);
+    }
+    for (std::ptrdiff_t k = 1; k < unroll; ++k) {
+        sum[0] += sum[k];
+    }
+    float total = 0;
+    for (std::ptrdiff_t lane = 0; lane < line_floats; ++lane) {
+        total += sum[0][lane];
+    }
+    for (; i < n; ++i) {
+        total += x[i];
+    }
+    return total;
+}
+
+method yardstick(const char* name, std::function<void(const float*, float*)> run) {
+    method result;
+    result.name = name;
+    result.run = std::move(run);
+    return result;
+}
+
+} // namespace
+
+method_list data_movement(const problem& of) {
+    const std::ptrdiff_t n = of.size();
+    return {
+        yardstick("memcpy",
+                  [n](const float* x, float* y) { std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(float)); }),
+        yardstick("NT copy", [n](const float* x, float* y) { nt_copy(x, y, n); }),
+        yardstick("read-only sum", [n](const float* x, float* y) { *y = read_sum(x, n); }),
+    };
+}
+
+} // namespace bench

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the library is measured against. Every function prepares its methods for one problem; a method that cannot run
+// here is returned with the reason, so that the report can name it.
+#pragma once
+
+#include <harness/method.hpp>
+
+namespace bench {
+
+method_list data_movement(const problem& of); // memcpy, NT copy, read-only sum
+
+namespace softmax_peers {
+
+method_list plain_fast_math(const problem& of); // three loops, -O3 -march=native -ffast-math
+method_list plain_strict(const problem& of);    // the same without -ffast-math
+method_list avx2_three_pass(const problem& of);
+method_list eigen(const problem& of);
+method_list onednn(const problem& of);
+
+} // namespace softmax_peers
+} // namespace bench
