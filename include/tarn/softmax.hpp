@@ -100,8 +100,8 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
 //                  alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512. SSE2 has
 //                  no fused multiply-add and may differ in the last bit.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 131072 columns with streaming stores, or
-//                  without scratch: x read twice. In place or streaming, a buffer of two rows is used: scratch lent by tarn::on,
-//                  or the thread's own.
+//                  above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along other axes,
+//                  a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ or are
 //                  negative, axis out of range, null data, scale NaN or too large, outputs that certainly overlap the
 //                  input or themselves, a tier that is not available.

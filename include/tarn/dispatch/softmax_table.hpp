@@ -13,7 +13,7 @@ namespace tarn { inline namespace v0 { namespace dispatch {
 enum class row_kernel {
     short_rows,     // sixteen rows at a time; up to short_row_columns
     cached,         // weights into y, scaled in place from the end
-    buffered,       // weights of the next row into scratch while the last one is scaled; two rows of scratch
+    buffered,       // weights of the next row into scratch while the last one is scaled; buffered_scratch() floats
     two_read,       // weights are computed twice, nothing is written in between
     recompute,      // three passes: greatest, sum, weights again
     reload,         // three passes: greatest, weights and sum, scale in place
@@ -30,6 +30,8 @@ constexpr std::ptrdiff_t gathered_row_columns = 8192;
 // would wait for it.
 constexpr std::ptrdiff_t buffered_row_size(std::ptrdiff_t n) { return (n + 32 + 1023) / 1024 * 1024 + 256; }
 constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) { return 2 * buffered_row_size(n) + 1024; }
+// Up to this many columns the stack has room for it (46 KB).
+constexpr std::ptrdiff_t stack_buffered_columns = 4096;
 
 // `rows` rows of `columns` elements. Strides are in elements.
 struct softmax_rows {
@@ -41,7 +43,7 @@ struct softmax_rows {
     float scale;
     bool zero_empty_rows;    // rows of -inf become 0 instead of NaN
     bool stream;             // results by non-temporal stores
-    float* scratch;          // aligned to 64 bytes
+    float* scratch;          // aligned to 64 bytes; may be null where a kernel can do without
     std::ptrdiff_t scratch_size;    // in floats
 };
 

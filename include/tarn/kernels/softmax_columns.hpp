@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Softmax along a strided axis: columns side by side, one lane each. A column's weights are added in the order of
-// row_sum.hpp, so it has the bits of the same row in any other layout: rows are visited lane by lane of that order, 16 apart,
-// which keeps the accumulators in registers.
+// row_sum.hpp, so it has the bits of the same row in any other layout: rows i and i + 16 belong to one lane of that order.
 #pragma once
 
 #include <tarn/kernels/softmax_row.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// The columns col .. col + 16 W - 1, of which `count` exist (all but in the last pack).
+// The place of 16 W columns in memory, of which the last pack may have only `last`.
 template <class A, int W> struct column_block {
-    const dispatch::softmax_columns& a;
-    std::ptrdiff_t col;
-    int last;    // columns of the last pack
+    static constexpr int width = W * lanes;
+
+    const float* x;
+    float* y;
+    std::ptrdiff_t x_stride, y_stride, rows;
+    int last;
     float* weights;
     std::ptrdiff_t weights_stride;
 
-    static constexpr int width = W * lanes;
-
-    TARN_INLINE pack<A> load(std::ptrdiff_t i, int w) const noexcept {
-        const float* p = a.x + i * a.x_stride + col + w * lanes;
-        return w + 1 < W || last == lanes ? simd::load<A>(p) : simd::load_first<A>(p, last);
+    TARN_INLINE int columns() const noexcept { return (W - 1) * lanes + last; }
+    TARN_INLINE pack<A> load(const float* row, int w) const noexcept {
+        return w + 1 < W || last == lanes ? simd::load<A>(row + w * lanes) : simd::load_first<A>(row + w * lanes, last);
     }
     TARN_INLINE void store(float* row, int w, const pack<A>& v) const noexcept {
         if (w + 1 < W || last == lanes)
@@ -29,167 +29,222 @@ template <class A, int W> struct column_block {
         else
             simd::store_first<A>(row + w * lanes, v, last);
     }
+};
 
-    // The rows `first`, first + 16, ... below `end`: one lane of the order. Their weights, and their sums in double, added
-    // in pairs. Asks for the next lane's rows meanwhile.
-    template <class Weight>
-    TARN_NOINLINE void weigh_lane(const Weight& given, std::ptrdiff_t first, std::ptrdiff_t end, double* sums) const noexcept {
-        const Weight weight = given;
-        simd::double_pack<A> sum[W];
-        simd::unroll<W>([&](auto w) TARN_LAMBDA { sum[decltype(w)::value] = simd::double_pack<A>::zero(); });
-        const auto row = [&](std::ptrdiff_t i, auto w) TARN_LAMBDA {
-            constexpr int I = decltype(w)::value;
-            simd::prefetch<A>(a.x + (i + 1) * a.x_stride + col + I * lanes);
-            const pack<A> v = weight(load(i, I));
-            store(weights + i * weights_stride, I, v);
-            return v;
-        };
-        std::ptrdiff_t i = first;
-        for (; i + lanes < end; i += 2 * lanes) {
-            pack<A> v[W];
-            simd::unroll<W>([&](auto w) TARN_LAMBDA { v[decltype(w)::value] = row(i, w); });
-            simd::unroll<W>([&](auto w) TARN_LAMBDA { sum[decltype(w)::value].add(v[decltype(w)::value] + row(i + lanes, w)); });
-        }
-        if (i < end)
-            simd::unroll<W>([&](auto w) TARN_LAMBDA { sum[decltype(w)::value].add(row(i, w)); });
-        simd::unroll<W>([&](auto w) TARN_LAMBDA { sum[decltype(w)::value].store(sums + decltype(w)::value * lanes); });
-    }
+// A block whose weights are known, on its way to y, some rows at a time: beside the weights of the next block.
+template <class A, int W> struct departing_columns {
+    column_block<A, W> block = {};
+    std::ptrdiff_t next = 0;    // block.rows: nothing left
+    bool stream = false;
+    alignas(64) float factors[W * lanes];
+    alignas(64) float thresholds[W * lanes];
 
-    // Weights and their sums, column by column.
-    template <class Weight> TARN_INLINE void weigh(const Weight& weight, double* total) const noexcept {
-        alignas(64) double sums[lanes * width];
-        for (int c = 0; c < width; ++c)
-            total[c] = 0;
-        for (std::ptrdiff_t chunk = 0; chunk < a.rows; chunk += chunk_size) {
-            const std::ptrdiff_t chunk_end = a.rows - chunk < chunk_size ? a.rows : chunk + chunk_size;
-            for (int l = 0; l < lanes; ++l)
-                weigh_lane(weight, chunk + l, chunk_end, sums + l * width);
-            for (int half = lanes / 2; half > 0; half /= 2) {
-                for (int i = 0; i < half * width; ++i)
-                    sums[i] += sums[i + half * width];
-            }
-            for (int c = 0; c < width; ++c)
-                total[c] += sums[c];
-        }
-    }
-
-    // Results from the weights; columns whose sum is not acceptable are filled.
-    template <bool Stream> TARN_INLINE void finish(const double* total, float empty_value) const noexcept {
-        alignas(64) float factors[width];
-        alignas(64) float thresholds[width];
-        bool ordinary = true;
-        for (int c = 0; c < width; ++c) {
-            const bool accepted = acceptable(total[c]);
-            const normaliser result = accepted ? normaliser::of(total[c]) : normaliser{0.0f, 0.0f};
+    TARN_INLINE void start(const column_block<A, W>& b, const double* total, bool by_stream) noexcept {
+        block = b;
+        next = 0;
+        stream = by_stream;
+        for (int c = 0; c < W * lanes; ++c) {
+            const normaliser result = acceptable(total[c]) ? normaliser::of(total[c]) : normaliser{0.0f, 0.0f};
             factors[c] = result.factor;
             thresholds[c] = result.threshold;
-            ordinary = ordinary && (accepted || c >= (W - 1) * lanes + last);
-        }
-        for (std::ptrdiff_t i = 0; i < a.rows; ++i) {
-            const float* e = weights + i * weights_stride;
-            float* y = a.y + i * a.y_stride + col;
-            simd::unroll<W>([&](auto w) TARN_LAMBDA {
-                constexpr int I = decltype(w)::value;
-                const bool whole = I + 1 < W || last == lanes;
-                const pack<A> v = whole ? simd::load<A>(e + I * lanes) : simd::load_first<A>(e + I * lanes, last);
-                const pack<A> result = simd::mul_where_ge<A>(v, simd::load<A>(thresholds + I * lanes),
-                                                             simd::load<A>(factors + I * lanes));
-                if (Stream)
-                    simd::stream<A>(y + I * lanes, result);
-                else
-                    store(y, I, result);
-            });
-        }
-        if (ordinary)
-            return;
-        const int columns = (W - 1) * lanes + last;
-        for (int c = 0; c < columns; ++c) {
-            if (acceptable(total[c]))
-                continue;
-            const float value = total[c] == 0 ? empty_value : __builtin_nanf("");
-            for (std::ptrdiff_t i = 0; i < a.rows; ++i)
-                a.y[i * a.y_stride + col + c] = value;
         }
     }
+    // The next `count` rows, or what is left of them.
+    TARN_INLINE void advance(std::ptrdiff_t count) noexcept {
+        if (next >= block.rows)
+            return;
+        if (stream)
+            advance<true>(count);
+        else
+            advance<false>(count);
+    }
+    TARN_NOINLINE void complete() noexcept { advance(block.rows); }
 
-    // Whether all columns that exist have an acceptable sum.
-    TARN_INLINE bool acceptable_block(const double* total) const noexcept {
-        bool r = true;
-        for (int c = 0; c < (W - 1) * lanes + last; ++c)
-            r = acceptable(total[c]) && r;
-        return r;
+private:
+    template <bool Stream> TARN_INLINE void advance(std::ptrdiff_t count) noexcept {
+        const std::ptrdiff_t end = block.rows - next < count ? block.rows : next + count;
+        const float* e = block.weights + next * block.weights_stride;
+        float* y = block.y + next * block.y_stride;
+        for (; next < end; ++next, e += block.weights_stride, y += block.y_stride) {
+            simd::unroll<W>([&](auto w) TARN_LAMBDA {
+                constexpr int I = decltype(w)::value;
+                const pack<A> v = simd::mul_where_ge<A>(block.load(e, I), simd::load<A>(thresholds + I * lanes),
+                                                        simd::load<A>(factors + I * lanes));
+                if (Stream)
+                    simd::stream<A>(y + I * lanes, v);
+                else
+                    block.store(y, I, v);
+            });
+        }
     }
 };
 
-template <class A> struct columns_engine {
-    const dispatch::softmax_columns& a;
-    softmax_rows_state<A> state;
+// The weights of a block, and their sums column by column. The accumulators, 16 lanes of the order for each column, lie in L1.
+// Whole: all packs of the block are whole.
+template <bool Whole, class A, int W, class Weight>
+TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given, double* total,
+                                 departing_columns<A, W>& before) noexcept {
+    constexpr int width = W * lanes;
+    constexpr std::ptrdiff_t rows_ahead = 8;
+    const Weight weight = given;
+    if (Whole)
+        block.last = lanes;
+    alignas(64) double sums[lanes * width];
+    const auto weigh = [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
+        const float* x = block.x + i * block.x_stride;
+        simd::prefetch<A>(x + rows_ahead * block.x_stride + w * lanes);
+        const pack<A> v = weight(block.load(x, w));
+        block.store(block.weights + i * block.weights_stride, w, v);
+        return v;
+    };
+    const auto add = [&](std::ptrdiff_t lane, int w, const pack<A>& v) TARN_LAMBDA {
+        double* sum = sums + lane * width + w * lanes;
+        auto s = simd::double_pack<A>::load(sum);
+        s.add(v);
+        s.store(sum);
+    };
+    for (int c = 0; c < width; ++c)
+        total[c] = 0;
+    for (std::ptrdiff_t chunk = 0; chunk < block.rows; chunk += chunk_size) {
+        const std::ptrdiff_t end = block.rows - chunk < chunk_size ? block.rows : chunk + chunk_size;
+        for (int k = 0; k < lanes * W; ++k)
+            simd::double_pack<A>::zero().store(sums + k * lanes);
+        std::ptrdiff_t base = chunk;
+        for (; base + 2 * lanes <= end; base += 2 * lanes) {
+            for (int l = 0; l < lanes; ++l) {
+                simd::unroll<W>([&](auto w) TARN_LAMBDA {
+                    const pack<A> v = weigh(base + l, decltype(w)::value);
+                    add(l, decltype(w)::value, v + weigh(base + l + lanes, decltype(w)::value));
+                });
+                before.advance(2);
+            }
+        }
+        for (std::ptrdiff_t i = base; i < end && i < base + lanes; ++i) {
+            for (int w = 0; w < W; ++w) {
+                pack<A> v = weigh(i, w);
+                if (i + lanes < end)
+                    v = v + weigh(i + lanes, w);
+                add(i - base, w, v);
+            }
+            before.advance(2);
+        }
+        for (int half = lanes / 2; half > 0; half /= 2) {
+            for (int k = 0; k < half * W; ++k) {
+                auto s = simd::double_pack<A>::load(sums + k * lanes);
+                s.add(simd::double_pack<A>::load(sums + (k + half * W) * lanes));
+                s.store(sums + k * lanes);
+            }
+        }
+        for (int c = 0; c < width; ++c)
+            total[c] += sums[c];
+    }
+}
 
-    // Whether the weights of a block of 16 packs fit the scratch; if not they go to y.
-    TARN_INLINE bool has_scratch(int width) const noexcept { return a.scratch && a.rows <= a.scratch_size / width; }
+// Blocks of 16 W columns one after the other.
+template <class A, int W> struct columns_engine {
+    static constexpr int width = W * lanes;
+
+    const dispatch::softmax_columns& a;
+    softmax_rows_state<A>& state;
+    departing_columns<A, W> before = {};
+
+    TARN_INLINE bool in_place() const noexcept { return a.x == a.y; }
+    // Whether two blocks' weights fit the scratch. If not they go to y: rows of y far apart share few sets of a cache.
+    TARN_INLINE bool has_scratch() const noexcept { return a.scratch && a.rows <= a.scratch_size / (2 * width); }
+
+    template <int Packs>
+    TARN_INLINE column_block<A, Packs> block_at(std::ptrdiff_t col, int last, float* weights,
+                                                std::ptrdiff_t weights_stride) const noexcept {
+        return {a.x + col, a.y + col, a.x_stride, a.y_stride, a.rows, last, weights, weights_stride};
+    }
 
     // Sixteen columns, the greatest logit of each found first. Works in place.
     TARN_NOINLINE void careful(std::ptrdiff_t col, int last) noexcept {
-        const column_block<A, 1> block{a, col, last, a.y + col, a.y_stride};
-        pack<A> m = simd::broadcast<A>(-infinity);
+        const auto block = block_at<1>(col, last, a.y + col, a.y_stride);
         const pack<A> flip = simd::broadcast<A>(state.base.sign());
+        pack<A> m = simd::broadcast<A>(-infinity);
         for (std::ptrdiff_t i = 0; i < a.rows; ++i)
-            m = simd::max_of<A>(block.load(i, 0) * flip, m);
+            m = simd::max_of<A>(block.load(block.x + i * a.x_stride, 0) * flip, m);
         const auto refs = pack_references<A>::of_greatest(m * flip, state.base, state.carried_bias);
         alignas(64) double total[lanes];
-        block.weigh(exp_weight_by_lane<A>(state.base, refs), total);
-        block.template finish<false>(total, state.empty_value);
-        alignas(64) float fields[2][lanes];
-        simd::store<A>(fields[0], refs.exponent);
-        simd::store<A>(fields[1], refs.centre);
-        state.carry({fields[0][0], fields[1][0]});
+        departing_columns<A, 1> result;
+        weigh_columns<false>(block, exp_weight_by_lane<A>(state.base, refs), total, result);
+        result.start(block, total, false);
+        result.complete();
+        for (int c = 0; c < last; ++c) {
+            if (acceptable(total[c]))
+                continue;
+            const float value = total[c] == 0 ? state.empty_value : __builtin_nanf("");
+            for (std::ptrdiff_t i = 0; i < a.rows; ++i)
+                block.y[i * a.y_stride + c] = value;
+        }
+        alignas(64) float exponents[lanes];
+        alignas(64) float centres[lanes];
+        simd::store<A>(exponents, refs.exponent);
+        simd::store<A>(centres, refs.centre);
+        state.carry({exponents[0], centres[0]});
     }
 
-    template <int W> TARN_NOINLINE void block(std::ptrdiff_t col, int last) noexcept {
-        constexpr int width = W * lanes;
-        const bool in_place = a.x == a.y;
-        const bool apart = (a.stream || in_place) && has_scratch(width);
-        alignas(64) double total[width];
-        bool done = false;
-        if (state.may_guess() && (!in_place || apart)) {
-            const column_block<A, W> b{a, col, last, apart ? a.scratch : a.y + col, apart ? width : a.y_stride};
-            state.with_weight([&](const auto& weight) TARN_LAMBDA {
-                b.weigh(weight, total);
-                return 0.0;
-            });
-            done = b.acceptable_block(total);
-            const bool whole_lines = reinterpret_cast<std::uintptr_t>(a.y + col) % 64 == 0 && a.y_stride % lanes == 0;
-            if (done && a.stream && apart && whole_lines && last == lanes)
-                b.template finish<true>(total, state.empty_value);
-            else if (done)
-                b.template finish<false>(total, state.empty_value);
-            if (done)
-                state.guessed_right(total[0]);
+    TARN_INLINE bool guess(const column_block<A, W>& b, double* total) noexcept {
+        state.with_weight([&](const auto& weight) TARN_LAMBDA {
+            if (W > 1 || b.last == lanes)
+                weigh_columns<true>(b, weight, total, before);
             else
-                state.guessed_wrong();
+                weigh_columns<false>(b, weight, total, before);
+            return 0.0;
+        });
+        bool right = true;
+        for (int c = 0; c < b.columns(); ++c)
+            right = acceptable(total[c]) && right;
+        if (right)
+            state.guessed_right(total[0]);
+        else
+            state.guessed_wrong();
+        return right;
+    }
+
+    // One block; `turn` says which half of the scratch is free.
+    TARN_NOINLINE void block(std::ptrdiff_t col, int last, int turn) noexcept {
+        const bool apart = has_scratch();
+        if ((!in_place() || apart) && state.may_guess()) {
+            const auto b = apart ? block_at<W>(col, last, a.scratch + turn * a.rows * width, width)
+                                 : block_at<W>(col, last, a.y + col, a.y_stride);
+            alignas(64) double total[width];
+            const bool right = guess(b, total);
+            before.complete();
+            if (right) {
+                const bool whole_lines = reinterpret_cast<std::uintptr_t>(b.y) % 64 == 0 && a.y_stride % lanes == 0;
+                before.start(b, total, a.stream && whole_lines && last == lanes);
+                if (!apart)
+                    before.complete();
+                return;
+            }
         }
-        for (int w = 0; w < W && !done; ++w)
+        before.complete();
+        for (int w = 0; w < W; ++w)
             careful(col + w * lanes, w + 1 < W ? lanes : last);
     }
 
-    TARN_INLINE void run() noexcept {
-        constexpr int wide = 8 / pack<A>::parts;
-        std::ptrdiff_t col = 0;
-        for (; col + wide * lanes <= a.columns; col += wide * lanes)
-            block<wide>(col, lanes);
-        for (; col + 2 * lanes <= a.columns; col += 2 * lanes)
-            block<2>(col, lanes);
-        for (; col < a.columns; col += lanes)
-            block<1>(col, a.columns - col < lanes ? static_cast<int>(a.columns - col) : lanes);
-        if (a.stream)
-            simd::stream_fence<A>();
+    // The blocks that fit from `col` on. Returns the first column left.
+    TARN_INLINE std::ptrdiff_t run(std::ptrdiff_t col) noexcept {
+        for (int turn = 0; col + width <= a.columns; col += width, turn ^= 1)
+            block(col, lanes, turn);
+        if (W == 1 && col < a.columns) {
+            block(col, static_cast<int>(a.columns - col), 1);
+            col = a.columns;
+        }
+        before.complete();
+        return col;
     }
 };
 
 template <class A> struct softmax_columns {
     static void run(const dispatch::softmax_columns& a) noexcept {
-        columns_engine<A> engine{a, softmax_rows_state<A>(a.scale, a.zero_empty_rows)};
-        engine.run();
+        softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
+        const std::ptrdiff_t col = columns_engine<A, 4 / pack<A>::parts>{a, state}.run(0);
+        columns_engine<A, 1>{a, state}.run(col);
+        if (a.stream)
+            simd::stream_fence<A>();
     }
 };
 

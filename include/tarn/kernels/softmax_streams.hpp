@@ -139,13 +139,21 @@ template <class A> struct buffered_rows {
             simd::stream_fence<A>();
     }
     static void run(const dispatch::softmax_rows& a) noexcept {
-        if (a.stream)
+        if (!a.scratch)
+            run_on_stack(a);
+        else if (a.stream)
             run_as<true>(a);
         else
             run_as<false>(a);
     }
 
 private:
+    TARN_NOINLINE static void run_on_stack(dispatch::softmax_rows a) noexcept {
+        alignas(64) float scratch[dispatch::buffered_scratch(dispatch::stack_buffered_columns)];
+        a.scratch = scratch;
+        a.scratch_size = dispatch::buffered_scratch(dispatch::stack_buffered_columns);
+        run(a);
+    }
     // Half a page from x modulo pages.
     TARN_INLINE static float* first_row(const dispatch::softmax_rows& a) noexcept {
         const auto x = reinterpret_cast<std::uintptr_t>(a.x) / 64;

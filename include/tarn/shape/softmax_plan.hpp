@@ -57,7 +57,7 @@ public:
         if (by_columns_) {
             // Whole cache lines of columns are an item, so threads share none of them.
             items_ = (inner_.extent + columns_per_item - 1) / columns_per_item;
-            scratch_floats_ = stream_ || in_place ? n * columns_per_item : 0;
+            scratch_floats_ = stream_ || in_place || n > compact_columns ? n * columns_per_item : 0;
         } else if (!unit_axis && n > dispatch::gathered_row_columns) {
             by_columns_ = true;
             inner_ = {1, 1, 1};
@@ -102,12 +102,16 @@ public:
 
 private:
     static constexpr std::ptrdiff_t columns_per_item = 128;
+    // Strided columns up to this length keep their weights in the output.
+    static constexpr std::ptrdiff_t compact_columns = 128;
     // Two rows of it stay in an L2 of 1 MB.
     static constexpr std::ptrdiff_t buffered_row_columns = 131072;
 
     void choose_row_kernel(bool unit_axis, std::ptrdiff_t n, bool in_place) noexcept {
         using dispatch::row_kernel;
-        const bool wants_buffer = stream_ || in_place;
+        // Two rows in flight hide what one row waits for, until both no longer fit L1 beside their logits.
+        const bool fits_stack = n <= dispatch::stack_buffered_columns;
+        const bool wants_buffer = stream_ || in_place || (fits_stack && inner_.extent > 1);
         if (!unit_axis)
             kernel_ = row_kernel::gathered;
         else if (request_.algorithm == softmax_algorithm::three_pass_recompute)
@@ -122,7 +126,7 @@ private:
             kernel_ = row_kernel::two_read;
         else
             kernel_ = row_kernel::cached;
-        if (kernel_ == row_kernel::buffered)
+        if (kernel_ == row_kernel::buffered && !fits_stack)
             scratch_floats_ = dispatch::buffered_scratch(n);
     }
 
@@ -135,7 +139,7 @@ private:
             return;
         }
         auto kernel = kernel_;
-        if (kernel == dispatch::row_kernel::buffered && !scratch.data)
+        if (kernel == dispatch::row_kernel::buffered && !scratch.data && axis.extent > dispatch::stack_buffered_columns)
             kernel = stream_ ? dispatch::row_kernel::two_read : dispatch::row_kernel::cached;
         kernels.rows[static_cast<int>(kernel)]({x, y, count, axis.extent, inner_.x_stride, inner_.y_stride, axis.x_stride,
                                                 axis.y_stride, request_.scale, request_.zero_empty_rows, stream_,
