@@ -111,10 +111,13 @@ TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, const 
     const auto output = detail::output_view(static_cast<Y&&>(y));
     using input_value = typename decltype(input)::value_type;
     using output_value = typename decltype(output)::value_type;
-    static_assert(std::is_same<input_value, float>::value && std::is_same<output_value, float>::value,
+    // One mistake, one message: a refused operand has been reported above.
+    constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
+    static_assert(!viewable || (std::is_same<input_value, float>::value && std::is_same<output_value, float>::value),
                   "tarn: softmax takes float operands");
-    static_assert(decltype(input)::rank == decltype(output)::rank, "tarn: input and output of softmax have different ranks");
-    static_assert(decltype(input)::rank >= 1, "tarn: softmax needs an axis: operands of rank 1 to 5");
+    static_assert(!viewable || decltype(input)::rank == decltype(output)::rank,
+                  "tarn: input and output of softmax have different ranks");
+    static_assert(!viewable || decltype(input)::rank >= 1, "tarn: softmax needs an axis: operands of rank 1 to 5");
     shape::softmax(where, shape::erase(input), shape::erase(output), options);
 }
 template <class X, class Y> TARN_INLINE void softmax(const X& x, Y&& y, const softmax_options& options = {}) {
