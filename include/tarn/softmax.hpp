@@ -99,7 +99,7 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
 // Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position, strides,
 //                  alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512. SSE2 has
 //                  no fused multiply-add and may differ in the last bit.
-// Memory           rows that fit a cache: x read once, y written once. Rows above 131072 columns with streaming stores, or
+// Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores, or
 //                  above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along other axes,
 //                  a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ or are

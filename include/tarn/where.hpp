@@ -46,7 +46,7 @@ template <class Executor> struct place {
 // on(tier): kernels of that tier, which must be available(). on(executor): split over its threads; results do not depend on
 // how. on(executor, scratch), on(tier, executor, scratch): with memory lent, or `scratch{}` to allocate nothing ever.
 //
-// Without scratch, operators that need a buffer keep one per thread (up to 2 MB), made at first use.
+// Without scratch, operators that need a buffer keep one per thread (up to 4 MB), made at first use.
 TARN_INLINE constexpr place<const serial_executor> on(tier t) noexcept { return {&serial, static_cast<int>(t)}; }
 template <class Executor> TARN_INLINE constexpr place<Executor> on(Executor& e) noexcept {
     return {&e, place<Executor>::best};

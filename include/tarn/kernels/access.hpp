@@ -17,7 +17,16 @@ template <class A> struct unit_source {
     TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return simd::load<A>(p + i); }
     // The first n lanes (1..16); the others hold any finite number.
     TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept { return simd::load_first<A>(p + i, n); }
-    TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept { simd::prefetch<A>(p + i); }
+    // What to ask for before the 64 elements from i on. The hardware follows a single stream by itself.
+    TARN_INLINE void prefetch(std::ptrdiff_t) const noexcept {}
+};
+
+// The same, asking for the lines 2 KB ahead: for loops with more streams than the hardware follows.
+template <class A> struct ahead_source : unit_source<A> {
+    TARN_INLINE explicit ahead_source(const float* row) noexcept : unit_source<A>{row} {}
+    TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
+        simd::unroll<4>([&](auto k) TARN_LAMBDA { simd::prefetch<A>(this->p + i + 512 + decltype(k)::value * lanes); });
+    }
 };
 
 template <class A> struct unit_sink {

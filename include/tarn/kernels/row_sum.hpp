@@ -36,7 +36,7 @@ TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& 
     auto sums = simd::double_pack<A>::zero();
     std::ptrdiff_t i = begin;
     for (; i + 4 * lanes <= end; i += 4 * lanes) {
-        x.prefetch(i + 1024);
+        x.prefetch(i);
         pack<A> v[4];
         simd::unroll<4>([&](auto k) TARN_LAMBDA {
             constexpr int K = decltype(k)::value;

@@ -31,17 +31,17 @@ template <class A, int W> struct column_block {
     }
 };
 
-// A block whose weights are known, on its way to y, some rows at a time: beside the weights of the next block.
+// A block whose weights are known, on its way to y row by row: each just before the next block's weights take its place.
 template <class A, int W> struct departing_columns {
     column_block<A, W> block = {};
-    std::ptrdiff_t next = 0;    // block.rows: nothing left
+    bool waiting = false;
     bool stream = false;
     alignas(64) float factors[W * lanes];
     alignas(64) float thresholds[W * lanes];
 
     TARN_INLINE void start(const column_block<A, W>& b, const double* total, bool by_stream) noexcept {
         block = b;
-        next = 0;
+        waiting = true;
         stream = by_stream;
         for (int c = 0; c < W * lanes; ++c) {
             const normaliser result = acceptable(total[c]) ? normaliser::of(total[c]) : normaliser{0.0f, 0.0f};
@@ -49,38 +49,29 @@ template <class A, int W> struct departing_columns {
             thresholds[c] = result.threshold;
         }
     }
-    // The next `count` rows, or what is left of them.
-    TARN_INLINE void advance(std::ptrdiff_t count) noexcept {
-        if (next >= block.rows)
-            return;
-        if (stream)
-            advance<true>(count);
-        else
-            advance<false>(count);
-    }
-    TARN_NOINLINE void complete() noexcept { advance(block.rows); }
-
-private:
-    template <bool Stream> TARN_INLINE void advance(std::ptrdiff_t count) noexcept {
-        const std::ptrdiff_t end = block.rows - next < count ? block.rows : next + count;
-        const float* e = block.weights + next * block.weights_stride;
-        float* y = block.y + next * block.y_stride;
-        for (; next < end; ++next, e += block.weights_stride, y += block.y_stride) {
-            simd::unroll<W>([&](auto w) TARN_LAMBDA {
-                constexpr int I = decltype(w)::value;
-                const pack<A> v = simd::mul_where_ge<A>(block.load(e, I), simd::load<A>(thresholds + I * lanes),
-                                                        simd::load<A>(factors + I * lanes));
-                if (Stream)
-                    simd::stream<A>(y + I * lanes, v);
-                else
-                    block.store(y, I, v);
-            });
+    TARN_INLINE void row(std::ptrdiff_t i) const noexcept {
+        const float* e = block.weights + i * block.weights_stride;
+        float* y = block.y + i * block.y_stride;
+        for (int w = 0; w < W; ++w) {
+            const pack<A> v = simd::mul_where_ge<A>(block.load(e, w), simd::load<A>(thresholds + w * lanes),
+                                                    simd::load<A>(factors + w * lanes));
+            if (stream)
+                simd::stream<A>(y + w * lanes, v);
+            else
+                block.store(y, w, v);
         }
+    }
+    // All rows, if no other block's weights follow.
+    TARN_NOINLINE void complete() noexcept {
+        for (std::ptrdiff_t i = 0; waiting && i < block.rows; ++i)
+            row(i);
+        waiting = false;
     }
 };
 
 // The weights of a block, and their sums column by column. The accumulators, 16 lanes of the order for each column, lie in L1.
 // Whole: all packs of the block are whole.
+// The block before, if one is waiting, departs from the same scratch.
 template <bool Whole, class A, int W, class Weight>
 TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given, double* total,
                                  departing_columns<A, W>& before) noexcept {
@@ -97,6 +88,8 @@ TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given, 
         block.store(block.weights + i * block.weights_stride, w, v);
         return v;
     };
+    const bool both = before.waiting;
+    before.waiting = false;
     const auto add = [&](std::ptrdiff_t lane, int w, const pack<A>& v) TARN_LAMBDA {
         double* sum = sums + lane * width + w * lanes;
         auto s = simd::double_pack<A>::load(sum);
@@ -111,22 +104,30 @@ TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given, 
             simd::double_pack<A>::zero().store(sums + k * lanes);
         std::ptrdiff_t base = chunk;
         for (; base + 2 * lanes <= end; base += 2 * lanes) {
-            for (int l = 0; l < lanes; ++l) {
-                simd::unroll<W>([&](auto w) TARN_LAMBDA {
-                    const pack<A> v = weigh(base + l, decltype(w)::value);
-                    add(l, decltype(w)::value, v + weigh(base + l + lanes, decltype(w)::value));
-                });
-                before.advance(2);
+            for (std::ptrdiff_t i = base; i < base + lanes; ++i) {
+                if (both) {
+                    before.row(i);
+                    before.row(i + lanes);
+                }
+                for (int w = 0; w < W; ++w) {
+                    const pack<A> v = weigh(i, w);
+                    add(i - base, w, v + weigh(i + lanes, w));
+                }
             }
         }
         for (std::ptrdiff_t i = base; i < end && i < base + lanes; ++i) {
+            const bool pair = i + lanes < end;
+            if (both) {
+                before.row(i);
+                if (pair)
+                    before.row(i + lanes);
+            }
             for (int w = 0; w < W; ++w) {
                 pack<A> v = weigh(i, w);
-                if (i + lanes < end)
+                if (pair)
                     v = v + weigh(i + lanes, w);
                 add(i - base, w, v);
             }
-            before.advance(2);
         }
         for (int half = lanes / 2; half > 0; half /= 2) {
             for (int k = 0; k < half * W; ++k) {
@@ -149,8 +150,8 @@ template <class A, int W> struct columns_engine {
     departing_columns<A, W> before = {};
 
     TARN_INLINE bool in_place() const noexcept { return a.x == a.y; }
-    // Whether two blocks' weights fit the scratch. If not they go to y: rows of y far apart share few sets of a cache.
-    TARN_INLINE bool has_scratch() const noexcept { return a.scratch && a.rows <= a.scratch_size / (2 * width); }
+    // Whether a block's weights fit the scratch. If not they go to y, whose rows may share few sets of a cache.
+    TARN_INLINE bool has_scratch() const noexcept { return a.scratch && a.rows <= a.scratch_size / width; }
 
     template <int Packs>
     TARN_INLINE column_block<A, Packs> block_at(std::ptrdiff_t col, int last, float* weights,
@@ -203,16 +204,13 @@ template <class A, int W> struct columns_engine {
         return right;
     }
 
-    // One block; `turn` says which half of the scratch is free.
-    TARN_NOINLINE void block(std::ptrdiff_t col, int last, int turn) noexcept {
+    TARN_NOINLINE void block(std::ptrdiff_t col, int last) noexcept {
         const bool apart = has_scratch();
         if ((!in_place() || apart) && state.may_guess()) {
-            const auto b = apart ? block_at<W>(col, last, a.scratch + turn * a.rows * width, width)
+            const auto b = apart ? block_at<W>(col, last, a.scratch, width)
                                  : block_at<W>(col, last, a.y + col, a.y_stride);
             alignas(64) double total[width];
-            const bool right = guess(b, total);
-            before.complete();
-            if (right) {
+            if (guess(b, total)) {
                 const bool whole_lines = reinterpret_cast<std::uintptr_t>(b.y) % 64 == 0 && a.y_stride % lanes == 0;
                 before.start(b, total, a.stream && whole_lines && last == lanes);
                 if (!apart)
@@ -227,10 +225,10 @@ template <class A, int W> struct columns_engine {
 
     // The blocks that fit from `col` on. Returns the first column left.
     TARN_INLINE std::ptrdiff_t run(std::ptrdiff_t col) noexcept {
-        for (int turn = 0; col + width <= a.columns; col += width, turn ^= 1)
-            block(col, lanes, turn);
+        for (; col + width <= a.columns; col += width)
+            block(col, lanes);
         if (W == 1 && col < a.columns) {
-            block(col, static_cast<int>(a.columns - col), 1);
+            block(col, static_cast<int>(a.columns - col));
             col = a.columns;
         }
         before.complete();
@@ -241,7 +239,7 @@ template <class A, int W> struct columns_engine {
 template <class A> struct softmax_columns {
     static void run(const dispatch::softmax_columns& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
-        const std::ptrdiff_t col = columns_engine<A, 4 / pack<A>::parts>{a, state}.run(0);
+        const std::ptrdiff_t col = columns_engine<A, 8>{a, state}.run(0);
         columns_engine<A, 1>{a, state}.run(col);
         if (a.stream)
             simd::stream_fence<A>();

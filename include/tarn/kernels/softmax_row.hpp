@@ -49,7 +49,7 @@ TARN_INLINE void map_row_backwards(Source e, Sink y, std::ptrdiff_t n, F f) noex
 template <class A, class Source, class Sink, class F>
 TARN_INLINE void map_row(Source e, Sink y, std::ptrdiff_t i, std::ptrdiff_t n, F f) noexcept {
     for (; i + 4 * lanes <= n; i += 4 * lanes) {
-        e.prefetch(i + 1024);
+        e.prefetch(i);
         simd::unroll<4>([&](auto k) TARN_LAMBDA {
             constexpr std::ptrdiff_t at = decltype(k)::value * lanes;
             y.put(i + at, f(e.at(i + at)));

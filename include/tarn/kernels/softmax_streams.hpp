@@ -6,6 +6,8 @@
 
 #include <tarn/kernels/softmax_rows.hpp>
 
+#include <type_traits>
+
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // Elements from p to the next cache line.
@@ -114,7 +116,7 @@ template <class A> struct buffered_rows {
         departing_row<A, Stream> before(a.y_row_stride == n);
         guess_reference<A>(state, unit_source<A>{a.x}, n);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
-            const unit_source<A> x{a.x + r * a.x_row_stride};
+            const std::conditional_t<Stream, ahead_source<A>, unit_source<A>> x{a.x + r * a.x_row_stride};
             float* y = a.y + r * a.y_row_stride;
             const unit_sink<A> e{rows + (r % 2) * dispatch::buffered_row_size(n)};
             if (state.may_guess()) {
@@ -131,7 +133,7 @@ template <class A> struct buffered_rows {
                 before.complete(false);
             }
             before.flush();
-            careful_row<A, true>(state, x, unit_sink<A>{y}, n);
+            careful_row<A, true>(state, unit_source<A>{x.p}, unit_sink<A>{y}, n);
         }
         before.complete(false);
         before.flush();
@@ -180,7 +182,8 @@ template <class A> struct two_read_rows {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         const std::ptrdiff_t n = a.columns;
         guess_reference<A>(state, unit_source<A>{a.x}, n);
-        for_each_row<A>(a, [&](auto x, auto y) TARN_LAMBDA {
+        for_each_row<A>(a, [&](auto row, auto y) TARN_LAMBDA {
+            const ahead_source<A> x(row.p);
             optimistic_row<A>(
                 state, [&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, no_sink{}, n); },
                 [&](normaliser result) TARN_LAMBDA {
@@ -192,7 +195,7 @@ template <class A> struct two_read_rows {
                         return 0.0;
                     });
                 },
-                [&]() TARN_LAMBDA { careful_row<A, false>(state, x, y, n); });
+                [&]() TARN_LAMBDA { careful_row<A, false>(state, row, y, n); });
         });
         if (Stream)
             simd::stream_fence<A>();

@@ -21,7 +21,7 @@ struct float_buffer {
 // short: kernels can do without.
 class thread_buffer {
 public:
-    static constexpr std::ptrdiff_t limit = 2 * 1024 * 1024;
+    static constexpr std::ptrdiff_t limit = 4 * 1024 * 1024;
 
     static float_buffer of_thread(std::ptrdiff_t floats) noexcept {
         static thread_local thread_buffer buffer;

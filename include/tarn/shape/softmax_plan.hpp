@@ -104,8 +104,8 @@ private:
     static constexpr std::ptrdiff_t columns_per_item = 128;
     // Strided columns up to this length keep their weights in the output.
     static constexpr std::ptrdiff_t compact_columns = 128;
-    // Two rows of it stay in an L2 of 1 MB.
-    static constexpr std::ptrdiff_t buffered_row_columns = 131072;
+    // Two rows of it stay in L2 or close to it.
+    static constexpr std::ptrdiff_t buffered_row_columns = 262144;
 
     void choose_row_kernel(bool unit_axis, std::ptrdiff_t n, bool in_place) noexcept {
         using dispatch::row_kernel;
