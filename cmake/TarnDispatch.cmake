@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The dispatch library: the kernels of every family compiled once for every tier, and the code that picks at run time.
+
+# The instruction sets of each tier. `-march` takes the place of every earlier `-march`, but neither takes away nor brings
+# back what a single `-mavx2` or `-mno-avx512f` in the flags of a parent project switched, so the features are named too.
+set(tarn_features_v3 -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mmovbe -mpopcnt)
+set(tarn_features_v4 -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl)
+set(TARN_TIER_OPTIONS_sse2
+    -march=x86-64 -mno-sse3 -mno-bmi -mno-bmi2 -mno-lzcnt -mno-movbe -mno-popcnt -mno-gfni)
+set(TARN_TIER_OPTIONS_avx2
+    -march=x86-64-v3 ${tarn_features_v3} -mno-avx512f -mno-avxvnni -mno-gfni)
+set(TARN_TIER_OPTIONS_avx512
+    -march=x86-64-v4 ${tarn_features_v3} ${tarn_features_v4} -mno-avx512ifma -mno-avx512vbmi -mno-avx512vbmi2
+    -mno-avx512vnni -mno-avx512bitalg -mno-avx512vpopcntdq -mno-avx512bf16 -mno-avx512fp16 -mno-avxvnni -mno-gfni)
+
+# The kernels' speed, their independence of the instruction sets of other files, and their NaN rules rest on these. Options
+# of a source file come last on the command line, so they win over the flags and the build type of a parent project.
+set(TARN_KERNEL_OPTIONS -O2 -finline -fno-fast-math -fno-lto)
+
+# tarn_add_dispatch(<target> FAMILIES <family>...)
+#
+# Adds the static library <target>: for every family one file per tier that includes <tarn/dispatch/<family>_kernels.hpp>
+# and one for the oldest CPU that includes <tarn/dispatch/<family>_lookup.hpp>, and one for the oldest CPU that detects the
+# CPU. The files are written into the build tree.
+function(tarn_add_dispatch target)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FAMILIES")
+    if(NOT TARN_HAS_XSIMD)
+        # Whoever links it is told at configure time what is missing.
+        add_library(${target} INTERFACE)
+        target_link_libraries(${target} INTERFACE tarn_xsimd)
+        return()
+    endif()
+
+    add_library(${target} STATIC)
+    foreach(family IN LISTS arg_FAMILIES)
+        foreach(tier IN ITEMS sse2 avx2 avx512)
+            tarn_add_dispatch_source(${target} ${family}_${tier} ${tier} TARN_KERNEL_TIER_${tier} ${family}_kernels)
+        endforeach()
+        tarn_add_dispatch_source(${target} ${family}_lookup sse2 TARN_DISPATCH ${family}_lookup)
+    endforeach()
+    tarn_add_dispatch_source(${target} detect sse2 TARN_DISPATCH detect)
+
+    target_compile_features(${target} PUBLIC cxx_std_17)
+    target_compile_definitions(${target} INTERFACE TARN_DISPATCH=1)
+    target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+    target_include_directories(${target} SYSTEM PRIVATE
+        $<TARGET_PROPERTY:tarn_xsimd,INTERFACE_INCLUDE_DIRECTORIES>)
+    tarn_set_warnings(${target})
+    set_target_properties(${target} PROPERTIES
+        EXPORT_NAME dispatch
+        CXX_VISIBILITY_PRESET hidden
+        VISIBILITY_INLINES_HIDDEN ON
+        POSITION_INDEPENDENT_CODE ON
+        INTERPROCEDURAL_OPTIMIZATION OFF
+        UNITY_BUILD OFF
+        DISABLE_PRECOMPILE_HEADERS ON)
+    if(NOT PROJECT_IS_TOP_LEVEL AND NOT TARN_INSTALL)
+        set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
+    endif()
+endfunction()
+
+# Adds to <target> a generated file <name>.cpp that defines <definition> and includes <tarn/dispatch/<header>.hpp>, compiled
+# for <tier>.
+function(tarn_add_dispatch_source target name tier definition header)
+    set(file "${PROJECT_BINARY_DIR}/dispatch/${name}.cpp")
+    file(CONFIGURE OUTPUT "${file}" CONTENT "#define ${definition} 1\n#include <tarn/dispatch/${header}.hpp>\n" @ONLY)
+    target_sources(${target} PRIVATE "${file}")
+    set_source_files_properties("${file}" PROPERTIES
+        COMPILE_OPTIONS "${TARN_TIER_OPTIONS_${tier}};${TARN_KERNEL_OPTIONS}")
+endfunction()

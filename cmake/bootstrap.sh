@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# usage: cmake/bootstrap.sh [build] [tests] [bench] [examples]
+#
+# Makes sure that what these parts need is on this machine: looks for what is there and installs only what is missing, from
+# the distribution (Debian or a relative). Touches no network when nothing is missing. Without the right to install it
+# prints the one line to run, and fails.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+python=/usr/bin/python3
+
+# A wheel that carries the headers of a current xsimd: the tests run on it as well as on the distribution's older one.
+xsimd_name=xsimd-14.1
+xsimd_wheel='pythran==0.19.0 --hash=sha256:42ab2039b4eaec01084e92a2721a474e893047ba5ec87b14d45ee077ac883d08'
+xsimd_wheel_folder=pythran/xsimd
+xsimd_target="$root/build/deps/$xsimd_name"
+
+missing=()
+missing_optional=()
+
+has_command() { command -v "$1" >/dev/null 2>&1; }
+has_header() { [[ -e /usr/include/$1 || -e /usr/local/include/$1 ]]; }
+has_package() { dpkg -s "$1" 2>/dev/null | grep -q '^Status: install ok installed$'; }
+
+# need <package> <probe> [argument]: notes the package as missing unless the probe, or dpkg, finds it.
+need() {
+    local package=$1 probe=$2 argument=${3:-$1}
+    "$probe" "$argument" || has_package "$package" || [[ " ${missing[*]} " == *" $package "* ]] || missing+=("$package")
+}
+
+# want ...: the same for what the part can do without.
+want() {
+    local package=$1 probe=$2 argument=${3:-$1}
+    "$probe" "$argument" || has_package "$package" || missing_optional+=("$package")
+}
+
+need_for_build() {
+    need g++ has_command
+    need cmake has_command
+    need ninja-build has_command ninja
+    need libxsimd-dev has_header xsimd/xsimd.hpp
+}
+
+need_for_tests() {
+    need libeigen3-dev has_header eigen3/Eigen/Core
+    need libgtest-dev has_header gtest/gtest.h
+    need clang has_command clang++
+    need libclang-rt-dev has_package
+    need qemu-user has_command qemu-x86_64
+    need pkgconf has_command pkg-config
+    need python3 has_command "$python"
+    [[ -d $xsimd_target ]] || "$python" -c 'import pip' 2>/dev/null || want python3-pip has_package
+}
+
+need_for_bench() {
+    need libbenchmark-dev has_header benchmark/benchmark.h
+    need libcli11-dev has_header CLI/CLI.hpp
+    need libeigen3-dev has_header eigen3/Eigen/Core
+    need python3 has_command "$python"
+    want libdnnl-dev has_header oneapi/dnnl/dnnl.hpp
+}
+
+need_for_examples() {
+    need libeigen3-dev has_header eigen3/Eigen/Core
+}
+
+# apt_install <package>...: tells what it does first.
+apt_install() {
+    local install=(apt-get install -y --no-install-recommends "$@") as_root=()
+    if ! has_command apt-get; then
+        echo "bootstrap: missing: $*. Install them with this system's package manager." >&2
+        return 1
+    fi
+    if [[ $(id -u) != 0 ]]; then
+        if ! has_command sudo || ! sudo -n true 2>/dev/null; then
+            echo "bootstrap: run this, then start again:" >&2
+            echo "    sudo apt-get update && sudo ${install[*]}" >&2
+            return 1
+        fi
+        as_root=(sudo -n)
+    fi
+    echo "bootstrap: installing $*"
+    "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=600 update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -o DPkg::Lock::Timeout=600 -qq
+}
+
+# Brings the newer xsimd into the build tree, once.
+provide_newer_xsimd() {
+    [[ ! -d $xsimd_target ]] || return 0
+    local scratch
+    mkdir -p "$root/build/deps"
+    scratch="$(mktemp -d "$root/build/deps/$xsimd_name.XXXXXX")"
+    echo "bootstrap: fetching the headers of $xsimd_name"
+    echo "$xsimd_wheel" >"$scratch/requirements.txt"
+    if "$python" -m pip download --quiet --no-deps --only-binary=:all: --require-hashes \
+        --requirement "$scratch/requirements.txt" --dest "$scratch" &&
+        "$python" -m zipfile -e "$scratch"/*.whl "$scratch/wheel"; then
+        mkdir -p "$scratch/tree/include"
+        mv "$scratch/wheel/$xsimd_wheel_folder" "$scratch/tree/include/xsimd"
+        mv "$scratch/tree" "$xsimd_target"
+    else
+        echo "skipped: tests on $xsimd_name (the download was refused); the tests run on the installed xsimd only" >&2
+    fi
+    rm -rf "$scratch"
+}
+
+for part in "$@"; do
+    case $part in
+        build | tests | bench | examples) "need_for_$part" ;;
+        *)
+            echo "usage: cmake/bootstrap.sh [build] [tests] [bench] [examples]" >&2
+            exit 2
+            ;;
+    esac
+done
+
+if ((${#missing[@]})); then
+    apt_install "${missing[@]}"
+fi
+if ((${#missing_optional[@]})); then
+    apt_install "${missing_optional[@]}" || echo "skipped: ${missing_optional[*]} (optional)" >&2
+fi
+
+if [[ " $* " == *" tests "* ]]; then
+    provide_newer_xsimd
+fi

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# usage: tests/run.sh [preset]...
+#
+# Installs what is missing, builds the test presets (default: all) and runs every test. The exit code tells whether all
+# passed; the last lines tell what was skipped, which steps were slowest, and the counts.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+cd "$root"
+
+presets=(dev clang asan-ubsan)
+if (($#)); then
+    presets=("$@")
+fi
+jobs="$(nproc)"
+results="$root/build/test-results"
+newer_xsimd="$root/build/deps/xsimd-14.1/include"
+
+# step <name> <command>...: runs the command and notes the seconds it took.
+step() {
+    local name=$1 start=$EPOCHREALTIME
+    shift
+    echo "== $name"
+    "$@"
+    printf '%s\t%s\n' "$(/usr/bin/python3 -c "print($EPOCHREALTIME - $start)")" "$name" >>"$results/steps.tsv"
+}
+
+mkdir -p "$results"
+: >"$results/steps.tsv"
+cmake/bootstrap.sh build tests
+
+# One CTest run over the build trees of all presets.
+: >"$results/CTestTestfile.cmake"
+for preset in "${presets[@]}"; do
+    options=()
+    if [[ $preset == clang && -d $newer_xsimd ]]; then
+        options+=("-DTARN_XSIMD_INCLUDE_DIR=$newer_xsimd")
+    fi
+    step "$preset: configure" cmake --preset "$preset" "${options[@]}"
+    step "$preset: build" cmake --build --preset "$preset" -j "$jobs"
+    echo "subdirs(\"$root/build/$preset\")" >>"$results/CTestTestfile.cmake"
+done
+
+status=0
+ctest --test-dir "$results" -j "$jobs" --output-on-failure --no-tests=error --test-output-size-passed 10000000 \
+    --output-junit "$results/junit.xml" | tee "$results/ctest.log" || status=$?
+/usr/bin/python3 tests/support/summarize.py "$results" || status=1
+exit "$status"

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""usage: check_headers.py --compiler C --include DIR [--system DIR]...
+
+Compiles every header under DIR/tarn alone, without warnings, in each mode and for each instruction set that it is meant
+for, and checks what it brings along: no xsimd where a user of tarn::dispatch includes it, Eigen only from the adapters.
+"""
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
+TIERS = {"sse2": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4"}
+NEWEST = TIERS["avx512"]
+XSIMD = re.compile(r"/xsimd/xsimd\.hpp\b")
+EIGEN = re.compile(r"/Eigen/\S*Core\b")
+
+
+def holds_kernels(header):
+    """Tells whether the header is compiled for a tier, and so includes xsimd in every mode."""
+    return header.parts[0] in ("simd", "kernels") or header.name.endswith("_kernels.hpp")
+
+
+def ways_of_use(headers):
+    """Yields (name, headers, flags, may include xsimd): every header alone in every mode that it is meant for.
+
+    Headers with kernels are alone for the newest instruction set, and together for each of the older ones.
+    """
+    with_kernels = [header for header in headers if holds_kernels(header)]
+    for header in headers:
+        if holds_kernels(header):
+            yield f"{header}, header-only, {NEWEST}", [header], [f"-march={NEWEST}"], True
+        else:
+            yield f"{header}, dispatch", [header], ["-DTARN_DISPATCH=1"], False
+            if header.parts[0] != "dispatch":
+                yield f"{header}, header-only", [header], [], True
+    for tier, level in TIERS.items():
+        if level != NEWEST:
+            yield f"headers with kernels, header-only, {level}", with_kernels, [f"-march={level}"], True
+        for header in with_kernels:
+            if header.parts[0] == "dispatch":
+                flags = [f"-march={level}", f"-DTARN_KERNEL_TIER_{tier}=1"]
+                yield f"{header}, kernels of {tier}", [header], flags, True
+
+
+def check(arguments, headers, flags, may_include_xsimd):
+    """Returns what is wrong with the headers used this way."""
+    with tempfile.TemporaryDirectory() as directory:
+        dependencies = pathlib.Path(directory) / "dependencies"
+        command = [arguments.compiler, "-std=c++17", *WARNINGS, *flags, f"-I{arguments.include}"]
+        for system in arguments.system:
+            command += ["-isystem", system]
+        command += ["-MD", "-MF", str(dependencies), "-MT", "x", "-fsyntax-only", "-x", "c++", "-"]
+        source = "".join(f"#include <tarn/{header.as_posix()}>\n" * 2 for header in headers)
+        result = subprocess.run(command, input=source, text=True, capture_output=True, check=False)
+        if result.returncode != 0:
+            return result.stderr.strip() or f"the compiler ended with {result.returncode}"
+        included = dependencies.read_text()
+    if not may_include_xsimd and XSIMD.search(included):
+        return "includes xsimd, which users of tarn::dispatch need not have"
+    if not headers[0].name.startswith("eigen") and EIGEN.search(included):
+        return "includes Eigen, which only the adapters may"
+    return ""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--compiler", required=True)
+    parser.add_argument("--include", required=True, type=pathlib.Path)
+    parser.add_argument("--system", action="append", default=[])
+    arguments = parser.parse_args()
+
+    root = arguments.include / "tarn"
+    headers = sorted(path.relative_to(root) for path in root.rglob("*.hpp"))
+    count = failures = 0
+    reported = set()
+    for name, used, flags, may_include_xsimd in ways_of_use(headers):
+        count += 1
+        problem = check(arguments, used, flags, may_include_xsimd)
+        if not problem:
+            continue
+        failures += 1
+        errors = tuple(line for line in problem.splitlines() if "error:" in line)
+        print(f"FAILED {name}")
+        print("  as above" if errors and errors in reported else problem)
+        reported.add(errors)
+    print(f"{len(headers)} headers, {count} ways of use, {failures} failures ({arguments.compiler})")
+    sys.exit(failures > 0 or count == 0)
+
+
+main()

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Logits for tests: the same bits from every compiler and library, since only integers and exact operations make them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace support {
+
+class random_bits {
+  public:
+    explicit random_bits(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
+    std::uint64_t next() {
+        std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        return z ^ (z >> 31);
+    }
+    // 0 .. n-1
+    std::ptrdiff_t below(std::ptrdiff_t n) {
+        return static_cast<std::ptrdiff_t>(next() % static_cast<std::uint64_t>(n));
+    }
+    // Twelve uniform numbers added: nearly normal, standard deviation 1.
+    double normal() {
+        std::int64_t sum = 0;
+        for (int i = 0; i < 3; ++i) {
+            const std::uint64_t bits = next();
+            for (int part = 0; part < 4; ++part)
+                sum += static_cast<std::int64_t>(bits >> (16 * part) & 0xffff);
+        }
+        return static_cast<double>(sum - 6 * 65535) * 0x1p-16;
+    }
+
+  private:
+    std::uint64_t state_;
+};
+
+// `count` logits of standard deviation `sd` around `offset`.
+inline std::vector<float> normal_logits(std::ptrdiff_t count, double sd, double offset, std::uint64_t seed) {
+    random_bits random(seed);
+    std::vector<float> x(static_cast<std::size_t>(count));
+    for (float& v : x)
+        v = static_cast<float>(offset + sd * random.normal());
+    return x;
+}
+
+} // namespace support

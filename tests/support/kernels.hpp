@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Every kernel of the softmax table behind one call: the ways to compute the softmax of a few rows of equal length. The
+// kernels are called as the library calls them, without its checks and choices.
+#pragma once
+
+#include "support/tiers.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace support {
+
+constexpr int columns_kernel = -1;
+
+struct way {
+    const char* name;
+    int kernel;               // a row_kernel, or columns_kernel
+    std::ptrdiff_t spread;    // stride along a row, for kernels of rows
+    bool stream, in_place, scratch;
+};
+
+constexpr int index_of(tarn::dispatch::row_kernel k) { return static_cast<int>(k); }
+
+using tarn::dispatch::row_kernel;
+constexpr way all_ways[] = {
+    {"short_rows", index_of(row_kernel::short_rows), 1, false, false, false},
+    {"short_rows_streaming", index_of(row_kernel::short_rows), 1, true, false, false},
+    {"short_rows_in_place", index_of(row_kernel::short_rows), 1, false, true, false},
+    {"cached", index_of(row_kernel::cached), 1, false, false, false},
+    {"cached_in_place", index_of(row_kernel::cached), 1, false, true, false},
+    {"buffered", index_of(row_kernel::buffered), 1, false, false, true},
+    {"buffered_streaming", index_of(row_kernel::buffered), 1, true, false, true},
+    {"buffered_in_place", index_of(row_kernel::buffered), 1, false, true, true},
+    {"buffered_streaming_in_place", index_of(row_kernel::buffered), 1, true, true, true},
+    {"buffered_on_stack", index_of(row_kernel::buffered), 1, false, false, false},
+    {"buffered_on_stack_streaming", index_of(row_kernel::buffered), 1, true, false, false},
+    {"two_read", index_of(row_kernel::two_read), 1, false, false, false},
+    {"two_read_streaming", index_of(row_kernel::two_read), 1, true, false, false},
+    {"two_read_in_place", index_of(row_kernel::two_read), 1, true, true, false},
+    {"recompute", index_of(row_kernel::recompute), 1, false, false, false},
+    {"recompute_in_place", index_of(row_kernel::recompute), 1, false, true, false},
+    {"reload", index_of(row_kernel::reload), 1, false, false, false},
+    {"reload_in_place", index_of(row_kernel::reload), 1, false, true, false},
+    {"gathered", index_of(row_kernel::gathered), 1, false, false, false},
+    {"gathered_apart", index_of(row_kernel::gathered), 3, false, false, false},
+    {"gathered_in_place", index_of(row_kernel::gathered), 2, false, true, false},
+    {"columns", columns_kernel, 1, false, false, false},
+    {"columns_in_place", columns_kernel, 1, false, true, false},
+    {"columns_scratch_in_place", columns_kernel, 1, false, true, true},
+    {"columns_scratch", columns_kernel, 1, false, false, true},
+    {"columns_streaming_alone", columns_kernel, 1, true, false, false},
+    {"columns_streaming", columns_kernel, 1, true, false, true},
+    {"columns_streaming_in_place", columns_kernel, 1, true, true, true},
+};
+static_assert(tarn::dispatch::row_kernels == 7, "a kernel without a way");
+
+inline void PrintTo(const way& w, std::ostream* os) { *os << w.name; }
+
+// The longest row that a kernel takes.
+constexpr std::ptrdiff_t longest_row(const way& w) {
+    if (w.kernel == index_of(row_kernel::short_rows))
+        return tarn::dispatch::short_row_columns;
+    if (w.kernel == index_of(row_kernel::gathered))
+        return tarn::dispatch::gathered_row_columns;
+    return w.kernel == index_of(row_kernel::buffered) && !w.scratch ? tarn::dispatch::stack_buffered_columns : PTRDIFF_MAX;
+}
+
+// The shortest: streaming rows of `buffered` are at least as long as the cache line that two of them may share.
+constexpr std::ptrdiff_t shortest_row(const way& w) {
+    return w.kernel == index_of(row_kernel::buffered) && w.stream ? 16 : 1;
+}
+
+// Floats of scratch that the library would hand over for rows of n elements.
+constexpr std::ptrdiff_t scratch_size(const way& w, std::ptrdiff_t n) {
+    if (!w.scratch)
+        return 0;
+    return w.kernel == columns_kernel ? n * 128 : tarn::dispatch::buffered_scratch(n);
+}
+
+// Element i of row r lies at r * row + i * element.
+struct placement {
+    std::ptrdiff_t row, element;
+    std::ptrdiff_t at(std::ptrdiff_t r, std::ptrdiff_t i) const { return r * row + i * element; }
+    // From the first element to one past the last.
+    std::ptrdiff_t size(std::ptrdiff_t rows, std::ptrdiff_t n) const { return at(rows - 1, n - 1) + 1; }
+};
+
+// The closest placement that the kernel takes, with `padding` unused elements between rows (columns: between steps).
+constexpr placement place_rows(const way& w, std::ptrdiff_t rows, std::ptrdiff_t n, std::ptrdiff_t padding = 0) {
+    return w.kernel == columns_kernel ? placement{1, rows + padding} : placement{n * w.spread + padding, w.spread};
+}
+
+struct kernel_call {
+    std::ptrdiff_t rows, columns;
+    float scale = 1.0f;
+    bool zero_empty_rows = false;
+};
+
+inline void run_kernel(tarn::tier t, const way& w, const kernel_call& call, const float* x, placement x_place, float* y,
+                       placement y_place, float* scratch = nullptr, std::ptrdiff_t scratch_floats = 0) {
+    const tarn::dispatch::softmax_table& table = tarn::dispatch::softmax_table_of(t);
+    if (w.kernel == columns_kernel)
+        table.columns({x, y, call.columns, call.rows, x_place.element, y_place.element, call.scale, call.zero_empty_rows,
+                       w.stream, scratch, scratch_floats});
+    else
+        table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, x_place.element, y_place.element,
+                              call.scale, call.zero_empty_rows, w.stream, scratch, scratch_floats});
+}
+
+// Memory at a 64-byte boundary.
+class aligned_floats {
+  public:
+    explicit aligned_floats(std::ptrdiff_t n, float value = 0.0f)
+        : memory_(static_cast<std::size_t>(n) + 16, value), shift_((64 - address() % 64) % 64 / sizeof(float)) {}
+    aligned_floats(const aligned_floats&) = delete;
+    aligned_floats& operator=(const aligned_floats&) = delete;
+    float* data() { return memory_.data() + shift_; }
+
+  private:
+    std::uintptr_t address() const { return reinterpret_cast<std::uintptr_t>(memory_.data()); }
+    std::vector<float> memory_;
+    std::size_t shift_;
+};
+
+// The softmax of dense rows by one kernel, whatever layout it needs: dense rows out.
+inline std::vector<float> softmax_by(tarn::tier t, const way& w, const kernel_call& call, const std::vector<float>& x) {
+    const placement place = place_rows(w, call.rows, call.columns);
+    const std::ptrdiff_t size = place.size(call.rows, call.columns);
+    aligned_floats in(size), out(size), scratch(scratch_size(w, call.columns));
+    std::vector<float> y(x.size());
+    const auto each = [&](auto f) {
+        for (std::ptrdiff_t r = 0; r < call.rows; ++r) {
+            for (std::ptrdiff_t i = 0; i < call.columns; ++i)
+                f(static_cast<std::size_t>(r * call.columns + i), place.at(r, i));
+        }
+    };
+    each([&](std::size_t dense, std::ptrdiff_t placed) { in.data()[placed] = x[dense]; });
+    float* to = w.in_place ? in.data() : out.data();
+    run_kernel(t, w, call, in.data(), place, to, place, w.scratch ? scratch.data() : nullptr,
+               scratch_size(w, call.columns));
+    each([&](std::size_t dense, std::ptrdiff_t placed) { y[dense] = to[placed]; });
+    return y;
+}
+
+// Tests that run for every kernel on every tier.
+class kernel_test : public testing::TestWithParam<std::tuple<tarn::tier, way>> {
+  protected:
+    tarn::tier on() const { return std::get<0>(GetParam()); }
+    const way& by() const { return std::get<1>(GetParam()); }
+    void SetUp() override {
+        if (!tarn::available(on())) {
+            GTEST_SKIP() << why_skipped(on());
+        }
+    }
+};
+
+} // namespace support
+
+#define TARN_TEST_ALL_KERNELS(suite)                                                                                   \
+    INSTANTIATE_TEST_SUITE_P(                                                                                          \
+        on, suite, testing::Combine(testing::ValuesIn(support::all_tiers), testing::ValuesIn(support::all_ways)),      \
+        [](const auto& instance) {                                                                                       \
+            return support::name_of(std::get<0>(instance.param)) + "_" + std::get<1>(instance.param).name;                     \
+        })

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Calls of the library as users make them; check_symbols.py compiles this file in every mode.
+#include <tarn/eigen.hpp>
+#include <tarn/range.hpp>
+#include <tarn/softmax.hpp>
+
+#include <vector>
+
+void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p) {
+    tarn::softmax(v, v);
+    tarn::softmax(m, m);
+    tarn::softmax(m, m, {0});
+    tarn::softmax(m.transpose(), m.transpose());
+    tarn::softmax(tarn::make_view(p, 2, 3, 4), tarn::make_view(p, 2, 3, 4), {1});
+    tarn::softmax(tarn::on(tarn::tier::sse2), m, m);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The public function compiled into the user's own file, for the instruction set of that file.
+#include "support/oracle.hpp"
+#include "support/rows.hpp"
+
+namespace {
+
+using namespace support;
+
+TEST(softmax_header_only, is_within_4_ulp_and_keeps_the_rules) {
+    for (const std::ptrdiff_t n : {1, 2, 15, 16, 17, 31, 64, 100, 256, 257, 1000, 5000}) {
+        for (int kind = 0; kind < row_kinds; ++kind) {
+            for (const float scale : {1.0f, -0.37f}) {
+                const auto x = row_of_kind(kind, n, static_cast<std::uint64_t>(n * 100 + kind));
+                const auto y = softmax_alone(tarn::best_tier(), x.data(), n, scale, tarn::empty_row::zero);
+                EXPECT_LE(worst_error(y.data(), specified_softmax(x.data(), n, scale, 0.0L)), 4.0)
+                    << "kind " << kind << " length " << n << " scale " << scale;
+            }
+        }
+    }
+}
+
+TEST(softmax_header_only, has_the_tier_of_the_file_alone) {
+#if defined(__AVX512F__)
+    EXPECT_EQ(tarn::best_tier(), tarn::tier::avx512);
+#elif defined(__AVX2__)
+    EXPECT_EQ(tarn::best_tier(), tarn::tier::avx2);
+#else
+    EXPECT_EQ(tarn::best_tier(), tarn::tier::sse2);
+#endif
+    const float x[2] = {1, 2};
+    float y[2] = {-1, -1};
+    for (const tarn::tier t : all_tiers) {
+        EXPECT_EQ(tarn::available(t), t == tarn::best_tier());
+        if (!tarn::available(t)) {
+            EXPECT_THROW(tarn::softmax(tarn::on(t), tarn::make_view(x, 2), tarn::make_view(y, 2)), std::invalid_argument);
+            EXPECT_EQ(y[0], -1.0f);
+        }
+    }
+}
+
+TEST(softmax_header_only, strided_axes_and_stores) {
+    const std::ptrdiff_t rows = 70;
+    const std::ptrdiff_t n = 300;
+    const auto x = normal_logits(rows * n, 3, 0, 1);
+    for (const tarn::stores how : {tarn::stores::cached, tarn::stores::streaming}) {
+        std::vector<float> y(x.size());
+        tarn::softmax_options options;
+        options.axis = 0;
+        options.stores = how;
+        tarn::softmax(tarn::make_view(x.data(), rows, n), tarn::make_view(y.data(), rows, n), options);
+        for (std::ptrdiff_t c = 0; c < n; ++c)
+            ASSERT_LE(worst_error(y.data() + c, exact_softmax(x.data() + c, rows, 1.0f, n), n), 4.0);
+        options.axis = 1;
+        tarn::softmax(tarn::make_view(x.data(), rows, n), tarn::make_view(y.data(), rows, n), options);
+        for (std::ptrdiff_t r = 0; r < rows; ++r)
+            ASSERT_LE(worst_error(y.data() + r * n, exact_softmax(x.data() + r * n, n, 1.0f)), 4.0);
+    }
+}
+
+} // namespace
