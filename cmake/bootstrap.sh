@@ -64,6 +64,7 @@ need_for_bench() {
 
 need_for_examples() {
     need libeigen3-dev has_header eigen3/Eigen/Core
+    need libcli11-dev has_header CLI/CLI.hpp
 }
 
 # apt_install <package>...: tells what it does first.
