@@ -15,7 +15,7 @@ using namespace support;
 
 constexpr double bound = 4.0;
 constexpr double spreads[] = {1, 10, 50};
-constexpr double offsets[] = {0, 1000, -1000, 1e6, -1e6};
+constexpr double offsets[] = {0, 1000, -1000, 49800, -49800, 1e6, -1e6};
 constexpr float scales[] = {1, 0.125f, -1, 3, -0.37f, 0, 1e-30f, 100};
 
 // Rows of normal logits and their exact softmax.
@@ -60,7 +60,7 @@ const std::vector<rows_case>& many_rows() {
         std::uint64_t seed = 100000;
         for (const std::ptrdiff_t n : {1, 7, 16, 33, 100, 131, 256}) {
             for (const double sd : spreads)
-                ++seed, r.emplace_back(sanitized ? 20 : 150, n, sd, offsets[seed % 5], scales[seed % 8], seed);
+                ++seed, r.emplace_back(sanitized ? 20 : 150, n, sd, offsets[seed % 7], scales[seed % 8], seed);
         }
         return r;
     }();
@@ -76,7 +76,7 @@ const std::vector<rows_case>& primes() {
             for (const double sd : spreads) {
                 ++seed;
                 if (!sanitized || n < 70000)
-                    r.emplace_back(n < 5000 ? 3 : 1, n, sd, offsets[seed % 5], seed % 3 ? 1.0f : scales[seed % 8], seed);
+                    r.emplace_back(n < 5000 ? 3 : 1, n, sd, offsets[seed % 7], seed % 3 ? 1.0f : scales[seed % 8], seed);
             }
         }
         return r;

@@ -28,8 +28,8 @@ constexpr std::ptrdiff_t gathered_row_columns = 8192;
 // Floats of scratch that `buffered` uses for rows of n columns: two rows with a line of padding on either side, a quarter of a
 // page apart modulo pages, and a page to choose where they start. Loads that follow a store to the same offset in another page
 // would wait for it.
-constexpr std::ptrdiff_t buffered_row_size(std::ptrdiff_t n) { return (n + 32 + 1023) / 1024 * 1024 + 256; }
-constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) { return 2 * buffered_row_size(n) + 1024; }
+TARN_INLINE constexpr std::ptrdiff_t buffered_row_size(std::ptrdiff_t n) { return (n + 32 + 1023) / 1024 * 1024 + 256; }
+TARN_INLINE constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) { return 2 * buffered_row_size(n) + 1024; }
 // Up to this many columns the stack has room for it (46 KB).
 constexpr std::ptrdiff_t stack_buffered_columns = 4096;
 

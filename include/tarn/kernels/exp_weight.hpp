@@ -149,13 +149,14 @@ template <class A, bool Folded> struct exp_weight {
         const floats<A> r = simd::exp2_remainder<A>(x, base_high, base_low, n);
         const floats<A> t = simd::exp2_lookup<A>(table, position);
         const floats<A> q = simd::fmadd<A>(simd::fmadd<A>(r, floats<A>(c3), floats<A>(c2)), r, floats<A>(c1));
-        const floats<A> p = simd::fmadd<A>(t * r, q, t);
+        // Not (t * r) * q + t: t may be as small as weights are, and t * r denormal.
+        const floats<A> p = simd::fmadd<A>(t, r * q, t);
         if constexpr (traits::has_scalef)
             return simd::scale_where_gt<A>(p, Folded ? n : n - exponent, n, least);
         else if constexpr (Folded)
-            return p;
+            return simd::exp2_apply<A>(p, position);
         else
-            return simd::zero_where_le<A>(p, n, least);
+            return simd::zero_where_le<A>(simd::exp2_apply<A>(p, position), n, least);
     }
 
     TARN_INLINE pack<A> operator()(const pack<A>& x) const noexcept {

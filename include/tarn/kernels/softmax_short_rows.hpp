@@ -73,7 +73,7 @@ template <class A> struct softmax_tile {
             for (; i + lanes <= n; i += lanes)
                 y.put(i, f(e.at(i)));
             if (i < n)
-                y.put_first(i, f(e.at(i)), static_cast<int>(n - i));
+                y.put_first(i, f(e.first(i, static_cast<int>(n - i))), static_cast<int>(n - i));
         }
     }
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The pieces of 2^x that differ between tiers. With scalef (AVX-512) the power of two is applied at the end and a mask drops
-// what is too small; without it the exponent is added to the table entry and the argument is clamped beforehand.
+// what is too small; without it the exponent is added as an integer and the argument is clamped beforehand.
 #pragma once
 
 #include <tarn/simd/arithmetic.hpp>
@@ -40,9 +40,12 @@ template <class A> TARN_INLINE floats<A> exp2_table(float, requires_arch<xsimd::
 template <class A> TARN_INLINE floats<A> exp2_lookup(floats<A>, floats<A> grid, requires_arch<xsimd::sse2>) {
     const __m128i bits = _mm_castps_si128(grid);
     const auto entry = [&](int word) TARN_LAMBDA { return exp2_entry(word & 7); };
-    const __m128 t = _mm_setr_ps(entry(_mm_extract_epi16(bits, 0)), entry(_mm_extract_epi16(bits, 2)),
-                                 entry(_mm_extract_epi16(bits, 4)), entry(_mm_extract_epi16(bits, 6)));
-    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(t), _mm_slli_epi32(_mm_srai_epi32(bits, 3), 23)));
+    return _mm_setr_ps(entry(_mm_extract_epi16(bits, 0)), entry(_mm_extract_epi16(bits, 2)),
+                       entry(_mm_extract_epi16(bits, 4)), entry(_mm_extract_epi16(bits, 6)));
+}
+template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A> grid, requires_arch<xsimd::sse2>) {
+    const __m128i exponent = _mm_slli_epi32(_mm_srai_epi32(_mm_castps_si128(grid), 3), 23);
+    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(p), exponent));
 }
 template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::sse2>) {
     return _mm_and_ps(_mm_cmpnle_ps(x, low), v);
@@ -69,6 +72,7 @@ TARN_INLINE floats<A> exp2_lookup(xsimd::batch<std::int32_t, A> table, floats<A>
     return _mm256_castsi256_ps(
         _mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), _mm256_slli_epi32(bits, 20)));
 }
+template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A>, requires_arch<xsimd::avx2>) { return p; }
 template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::avx2>) {
     return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_NLE_UQ), v);
 }
@@ -121,9 +125,15 @@ template <class A> TARN_INLINE typename exp2_traits<A>::table exp2_table(float f
     return kernel::exp2_table<A>(factor, A{});
 }
 
-// The entry for the low three bits of grid = n + 1.5 * 2^20; without scalef times 2^floor(n).
+// The entry for the low three bits of grid = n + 1.5 * 2^20; on AVX2 times 2^floor(n).
 template <class A> TARN_INLINE floats<A> exp2_lookup(typename exp2_traits<A>::table table, floats<A> grid) {
     return kernel::exp2_lookup<A>(table, grid, A{});
+}
+
+// p * 2^floor(n), on AVX2 p: its lookup has applied the power. Without a fused multiply-add, products with small entries could
+// be denormal, so SSE2 applies it last. Tiers without scalef only.
+template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A> grid) {
+    return kernel::exp2_apply<A>(p, grid, A{});
 }
 
 // v where x > low or x is NaN, else +0.
