@@ -60,6 +60,14 @@ macro(tarn_require_gtest)
     endif()
 endmacro()
 
+# RapidCheck as rapidcheck.
+macro(tarn_require_rapidcheck)
+    find_package(rapidcheck CONFIG QUIET)
+    if(NOT rapidcheck_FOUND)
+        message(FATAL_ERROR "tarn: the tests need RapidCheck (Debian: librapidcheck-dev), or set TARN_BUILD_TESTS=OFF")
+    endif()
+endmacro()
+
 # Google Benchmark as benchmark::benchmark.
 macro(tarn_require_benchmark)
     find_package(benchmark CONFIG QUIET)

@@ -46,6 +46,7 @@ need_for_build() {
 need_for_tests() {
     need libeigen3-dev has_header eigen3/Eigen/Core
     need libgtest-dev has_header gtest/gtest.h
+    need librapidcheck-dev has_header rapidcheck.h
     need clang has_command clang++
     need libclang-rt-dev has_package
     need qemu-user has_command qemu-x86_64

@@ -19,8 +19,9 @@ using kernels::reference;
 constexpr long double common_factor = 1.538261175725582588947L * (1 + 0.31L * 0x1p-24L);
 constexpr long double log2_e = 1.44269504088896340735992468100189214L;
 constexpr long double bound = 1.5L * 0x1p-24L;
-// The grid point is found without the low part of the base, so far from 0 the remainder leaves the polynomial's range a little.
-constexpr long double far_bound = 2.0L * 0x1p-24L;
+// The grid point is found without the low part of the base (and on SSE2 from a rounded product), so far from 0 the remainder
+// leaves the polynomial's range a little.
+constexpr long double far_bound = 2.25L * 0x1p-24L;
 
 // log2 of a weight without the common factor.
 long double exponent_of(float x, float scale, reference ref) {

@@ -49,8 +49,8 @@ class softmax_golden : public tier_test {};
 TARN_TEST_ON_ALL_TIERS(softmax_golden);
 
 TEST_P(softmax_golden, bits) {
-    const std::uint64_t fused = 0x3c77f4cbd333c8d8;
-    const std::uint64_t sse2 = 0x9c578b134784889b;
+    const std::uint64_t fused = 0xbd8497a3fc96c56d;
+    const std::uint64_t sse2 = 0xe80fd9b2fbc8619d;
     const std::uint64_t value = digest_of(GetParam());
     std::printf("    digest 0x%016" PRIx64 "\n", value);
     EXPECT_EQ(value, GetParam() == tarn::tier::sse2 ? sse2 : fused);

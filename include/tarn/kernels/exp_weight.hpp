@@ -17,7 +17,8 @@ using simd::floats;
 using simd::pack;
 
 constexpr float infinity = __builtin_huge_valf();
-constexpr float smallest_normal = 0x1p-126f;
+// Quotients below this become 0. A little above 2^-126, so that a rounded product never falls below it.
+constexpr float least_result = 0x1.000008p-126f;
 // Weights below 2^-118 are dropped, and sums are accepted from 2^8: what is dropped is below 2^-126 of the sum, where the
 // result is 0 by definition.
 constexpr float least_weight_exponent = -119.5f;
@@ -100,7 +101,8 @@ template <class Number> struct exp_bounds {
             return {rounding, least, least, least, exponent, centre};
         const Number high = number(base.high);
         const Number one = high / high;
-        const Number low = least / high * one;
+        // One power below `least`: rounded to the grid, clipped arguments must not come out above it.
+        const Number low = (least - number(1.0f)) / high * one;
         const Number top = (exponent + number(126.5625f)) / high * one;
         const Number grid = rounding - exponent;
         if (base.high < 0)

@@ -15,7 +15,7 @@ struct normaliser {
     float factor, threshold;
 
     TARN_INLINE static normaliser of(double sum) noexcept {
-        return {static_cast<float>(1.0 / sum), static_cast<float>(sum) * smallest_normal};
+        return {static_cast<float>(1.0 / sum), static_cast<float>(sum) * least_result};
     }
     template <class A> TARN_INLINE auto on() const noexcept {
         return [threshold_ = simd::broadcast<A>(threshold), factor_ = simd::broadcast<A>(factor)](const pack<A>& v)

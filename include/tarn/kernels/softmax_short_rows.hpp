@@ -52,7 +52,7 @@ template <class A> struct softmax_tile {
     TARN_INLINE void normalise() noexcept {
         const auto total = simd::double_pack<A>::load(sums);
         simd::store<A>(factors, total.inverse_to_floats());
-        simd::store<A>(thresholds, total.to_floats() * simd::broadcast<A>(smallest_normal));
+        simd::store<A>(thresholds, total.to_floats() * simd::broadcast<A>(least_result));
     }
 
     // Row `row` to y.
