@@ -33,9 +33,7 @@ struct exp_base {
     TARN_INLINE static exp_base of(float scale) noexcept {
         const double exact = static_cast<double>(scale) * 1.4426950408889634074;
         const float high = static_cast<float>(exact);
-        // A denormal low part would be slow, and is far below what any accepted row can show.
-        const bool tiny = high < 0x1p-90f && high > -0x1p-90f;
-        return {high, tiny ? 0.0f : static_cast<float>(exact - static_cast<double>(high))};
+        return {high, static_cast<float>(exact - static_cast<double>(high))};
     }
     TARN_INLINE float sign() const noexcept { return high < 0 ? -1.0f : 1.0f; }
 };
