@@ -63,8 +63,11 @@ TARN_INLINE void map_row(Source e, Sink y, std::ptrdiff_t i, std::ptrdiff_t n, F
 
 template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, float value) noexcept {
     const pack<A> v = simd::broadcast<A>(value);
-    for (std::ptrdiff_t i = 0; i < n; i += lanes)
-        y.put_first(i, v, n - i < lanes ? static_cast<int>(n - i) : lanes);
+    std::ptrdiff_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        y.put(i, v);
+    if (i < n)
+        y.put_first(i, v, static_cast<int>(n - i));
 }
 
 // What a call asks of every row, and the reference carried from row to row. References differ between rows by powers of two

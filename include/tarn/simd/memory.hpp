@@ -46,7 +46,11 @@ template <class A> TARN_INLINE floats<A> load_n(const float* p, int n, requires_
     return _mm256_maskload_ps(p, first_lanes(n));
 }
 template <class A> TARN_INLINE void store_n(float* p, floats<A> v, int n, requires_arch<xsimd::avx2>) {
-    _mm256_maskstore_ps(p, first_lanes(n), v);
+    // Masked stores are slow on some CPUs, and never needed for a whole register.
+    if (n >= 8)
+        _mm256_storeu_ps(p, v);
+    else if (n > 0)
+        _mm256_maskstore_ps(p, first_lanes(n), v);
 }
 template <class A> TARN_INLINE floats<A> first_or(floats<A> v, int n, floats<A> fill, requires_arch<xsimd::avx2>) {
     return _mm256_blendv_ps(fill, v, _mm256_castsi256_ps(first_lanes(n)));
