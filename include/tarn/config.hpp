@@ -28,8 +28,8 @@
 
 // A function compiled for AVX-512 must never stand in for the same function compiled for SSE2, and a copy compiled at
 // -O0 never for a kernel of the dispatch library. The linker merges functions by name, so the name says which is which:
-// everything that emits a symbol lives in the inline namespace TARN_BACKEND, made of the mode and the instruction set of
-// the file.
+// everything that emits a symbol lives in the inline namespace TARN_BACKEND, made of the mode, the instruction set, and the
+// flags of the file that change what code means.
 #if defined(__AVX512FP16__)
 #define TARN_ISA_NAME avx512fp16
 #elif defined(__AVX512BF16__)
@@ -72,14 +72,27 @@
 #define TARN_MODE_NAME header_only_
 #endif
 
-#define TARN_PASTE_2(a, b) a##b
-#define TARN_PASTE(a, b) TARN_PASTE_2(a, b)
-#define TARN_BACKEND TARN_PASTE(TARN_MODE_NAME, TARN_ISA_NAME)
+// Without exceptions errors abort, and with fast-math comparisons with NaN may be left out: code of its own as well.
+#if TARN_HAS_EXCEPTIONS
+#define TARN_ERRORS_NAME
+#else
+#define TARN_ERRORS_NAME _aborting
+#endif
+#if defined(__FAST_MATH__) || (__FINITE_MATH_ONLY__ + 0) || defined(__ASSOCIATIVE_MATH__)
+#define TARN_MATH_NAME _fast_math
+#else
+#define TARN_MATH_NAME
+#endif
+
+#define TARN_PASTE_4(a, b, c, d) a##b##c##d
+#define TARN_PASTE(a, b, c, d) TARN_PASTE_4(a, b, c, d)
+#define TARN_BACKEND TARN_PASTE(TARN_MODE_NAME, TARN_ISA_NAME, TARN_ERRORS_NAME, TARN_MATH_NAME)
 
 // Kernels rely on NaN, on infinities and on the order of every addition. Files that only call tarn::dispatch may use any
 // flags, since their kernels are compiled elsewhere.
-#if !defined(TARN_DISPATCH) && !defined(TARN_ALLOW_FAST_MATH) && (defined(__FAST_MATH__) || (__FINITE_MATH_ONLY__ + 0))
-#error "tarn's kernels need NaN and infinity: compile this file without -ffast-math and -ffinite-math-only, or link tarn::dispatch, or define TARN_ALLOW_FAST_MATH and lose the promises on special values and accuracy"
+#if !defined(TARN_DISPATCH) && !defined(TARN_ALLOW_FAST_MATH) &&                                                       \
+    (defined(__FAST_MATH__) || (__FINITE_MATH_ONLY__ + 0) || defined(__ASSOCIATIVE_MATH__))
+#error "tarn's kernels need NaN, infinity and the order of their additions: compile this file without -ffast-math, -ffinite-math-only and -fassociative-math, or link tarn::dispatch, or define TARN_ALLOW_FAST_MATH and lose the promises on special values and accuracy"
 #endif
 
 // Results go around the caches by themselves (stores::automatic) when a call reads and writes more than this many bytes: the

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <tarn/shape/dense_rows.hpp>
 #include <tarn/shape/softmax_plan.hpp>
 #include <tarn/where.hpp>
 
@@ -32,20 +33,29 @@ inline namespace TARN_BACKEND {
 
 namespace shape {
 
-TARN_INLINE const dispatch::softmax_table& softmax_kernels_on(int tier_index) {
+// Looks at the bits, since files that call tarn::dispatch may be compiled as if there were no NaN.
+TARN_INLINE bool is_scale(float scale) noexcept {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, &scale, sizeof bits);
+    constexpr std::uint32_t exponent_of_2_127 = 254u << 23;
+    return (bits & 0x7fffffffu) < exponent_of_2_127;
+}
+
+TARN_INLINE const dispatch::softmax_table& softmax_kernels_of_best_tier() noexcept {
 #if defined(TARN_DISPATCH)
-    const tier best = best_tier();
-    if (tier_index == place<const serial_executor>::best)
-        return dispatch::softmax_table_of(best);
+    return dispatch::softmax_table_of(best_tier());
 #else
-    const tier best = best_tier();
-    if (tier_index == place<const serial_executor>::best)
-        return kernels::softmax_kernels<simd::tier_arch>::table;
+    return kernels::softmax_kernels<simd::tier_arch>::table;
 #endif
+}
+
+TARN_INLINE const dispatch::softmax_table& softmax_kernels_on(int tier_index) {
+    if (tier_index == place<const serial_executor>::best)
+        return softmax_kernels_of_best_tier();
     if (tier_index < 0 || tier_index > static_cast<int>(tier::avx512) || !available(static_cast<tier>(tier_index)))
         fail("softmax", "tier",
              tier_index >= 0 && tier_index <= static_cast<int>(tier::avx512) ? dispatch::tier_names[tier_index] : "unknown",
-             std::string("one that is available here, at best ") + dispatch::tier_names[static_cast<int>(best)]);
+             std::string("one that is available here, at best ") + dispatch::tier_names[static_cast<int>(best_tier())]);
 #if defined(TARN_DISPATCH)
     return dispatch::softmax_table_of(static_cast<tier>(tier_index));
 #else
@@ -53,27 +63,38 @@ TARN_INLINE const dispatch::softmax_table& softmax_kernels_on(int tier_index) {
 #endif
 }
 
+// A dense block of a few short rows on the best tier, without checks and plans, which would take longer than the rows. False if it
+// is not one.
+template <int Rank>
+TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const float, Rank>& x, const tensor_view<float, Rank>& y,
+                                const softmax_options& options) noexcept {
+    const dense_rows block = dense_rows::of(x, y, options.axis, few_elements);
+    const bool ordinary = tier_index == place<const serial_executor>::best && is_scale(options.scale) &&
+                          options.algorithm == softmax_algorithm::automatic && options.stores != stores::streaming;
+    if (!ordinary || block.columns == 0 || block.columns > dispatch::short_row_columns)
+        return false;
+    softmax_kernels_of_best_tier().rows[static_cast<int>(dispatch::row_kernel::short_rows)](
+        {x.data, y.data, block.rows, block.columns, block.columns, block.columns, 1, 1, options.scale,
+         options.empty_row == empty_row::zero, false, nullptr, 0});
+    return true;
+}
+
 template <class Executor>
-void softmax(const place<Executor>& where, const operand& x, const operand& y, const softmax_options& options) {
+void softmax(const place<Executor>& where, const operand& x, const operand& y, const softmax_options& options,
+             double streaming_bytes) {
     check_operand("softmax", "input", x);
     check_operand("softmax", "output", y);
     check_same_extents("softmax", x, y);
     const int axis = check_axis("softmax", options.axis, x.rank);
-    if (!(options.scale > -0x1p127f && options.scale < 0x1p127f))
+    if (!is_scale(options.scale))
         fail("softmax", "scale", std::to_string(options.scale), "a number below 2^127 in magnitude");
     const dispatch::softmax_table& kernels = softmax_kernels_on(where.tier_index);
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap("softmax", x, y);
     const bool zero_empty_rows = options.empty_row == empty_row::zero;
-    if (x.rank == 1 && is_short_row(x, y) && options.algorithm == softmax_algorithm::automatic) {
-        // A plan would take longer than the row.
-        kernels.rows[static_cast<int>(dispatch::row_kernel::short_rows)](
-            {static_cast<const float*>(x.data), static_cast<float*>(const_cast<void*>(y.data)), 1, x.extent[0], 0, 0, 1, 1,
-             options.scale, zero_empty_rows, false, nullptr, 0});
-        return;
-    }
-    const softmax_plan plan(x, y, axis, {options.scale, zero_empty_rows, options.algorithm, options.stores}, in_place);
+    const softmax_plan plan(
+        x, y, axis, {options.scale, zero_empty_rows, options.algorithm, options.stores, streaming_bytes}, in_place);
     where.executor->parallel_for(plan.items(), plan.cost(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         plan.run(kernels, begin, end, buffer_for(where, plan.scratch_floats()));
     });
@@ -118,7 +139,11 @@ TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, const 
     static_assert(!viewable || decltype(input)::rank == decltype(output)::rank,
                   "tarn: input and output of softmax have different ranks");
     static_assert(!viewable || decltype(input)::rank >= 1, "tarn: softmax needs an axis: operands of rank 1 to 5");
-    shape::softmax(where, shape::erase(input), shape::erase(output), options);
+    if constexpr (viewable && std::is_same<Executor, const serial_executor>::value) {
+        if (shape::softmax_of_few(where.tier_index, input, output, options))
+            return;
+    }
+    shape::softmax(where, shape::erase(input), shape::erase(output), options, TARN_STREAMING_BYTES);
 }
 template <class X, class Y> TARN_INLINE void softmax(const X& x, Y&& y, const softmax_options& options = {}) {
     softmax(on(serial), x, static_cast<Y&&>(y), options);

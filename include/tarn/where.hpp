@@ -24,7 +24,7 @@ struct serial_executor {
             f(std::ptrdiff_t{0}, n);
     }
 };
-constexpr serial_executor serial{};
+inline constexpr serial_executor serial{};
 
 // Memory lent to a call. Where the serial executor runs, kernels use it instead of the thread's own buffer; too small or
 // empty, it makes them do without. Other executors never share it between threads: for them it only forbids allocation.

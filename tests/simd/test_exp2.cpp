@@ -47,12 +47,14 @@ TEST(exp2_remainder, is_rounded_at_the_end_only) {
     random_bits random(1);
     long double worst = 0;
     for (int round = 0; round < 20000; ++round) {
-        const double scale = std::ldexp(1.0 + static_cast<double>(random.next() >> 12) * 0x1p-52, static_cast<int>(random.below(20)) - 10);
+        const double scale = std::ldexp(1.0 + static_cast<double>(random.next() >> 12) * 0x1p-52,
+                                        static_cast<int>(random.below(20)) - 10);
         const auto high = static_cast<float>(scale);
         const auto low = static_cast<float>(scale - static_cast<double>(high));
         const float t = random_float(random, 5);
         const float x = t / high;
-        const long double exact_t = static_cast<long double>(x) * (static_cast<long double>(high) + static_cast<long double>(low));
+        const long double exact_t =
+            static_cast<long double>(x) * (static_cast<long double>(high) + static_cast<long double>(low));
         const auto n = static_cast<float>(std::round(exact_t * 8) / 8);
         const long double exact = exact_t - static_cast<long double>(n);
         const auto r = array_of(simd::exp2_remainder<arch>(batch(x), batch(high), batch(low), batch(n)));
@@ -76,7 +78,8 @@ TEST(zero_where_le, keeps_what_is_greater_and_nan) {
 TEST(scale_where_gt, scales_what_is_greater_and_keeps_nan) {
     if constexpr (traits::has_scalef) {
         for (const float x : values) {
-            const auto r = array_of(simd::scale_where_gt<arch>(batch(3.0f), batch(2.875f), batch(x), batch(-119.4375f)));
+            const auto r =
+                array_of(simd::scale_where_gt<arch>(batch(3.0f), batch(2.875f), batch(x), batch(-119.4375f)));
             for (const float v : r)
                 EXPECT_TRUE(same_bits(v, x <= -119.4375f ? 0.0f : 12.0f)) << x;
         }

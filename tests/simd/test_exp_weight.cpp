@@ -19,13 +19,14 @@ using kernels::reference;
 constexpr long double common_factor = 1.538261175725582588947L * (1 + 0.31L * 0x1p-24L);
 constexpr long double log2_e = 1.44269504088896340735992468100189214L;
 constexpr long double bound = 1.5L * 0x1p-24L;
-// The grid point is found without the low part of the base (and on SSE2 from a rounded product), so far from 0 the remainder
-// leaves the polynomial's range a little.
+// The grid point is found without the low part of the base (and on SSE2 from a rounded product), so far from 0 the
+// remainder leaves the polynomial's range a little.
 constexpr long double far_bound = 2.25L * 0x1p-24L;
 
 // log2 of a weight without the common factor.
 long double exponent_of(float x, float scale, reference ref) {
-    return (static_cast<long double>(x) - static_cast<long double>(ref.centre)) * static_cast<long double>(scale) * log2_e -
+    return (static_cast<long double>(x) - static_cast<long double>(ref.centre)) * static_cast<long double>(scale) *
+               log2_e -
            static_cast<long double>(ref.exponent);
 }
 
@@ -36,7 +37,8 @@ template <class Weight> long double sweep(const Weight& weight, float scale, ref
     for (int i = 0; i < steps; i += lanes) {
         const auto x = filled<pack_array>([&](std::size_t lane) {
             const long double t = -117.9L + 236.9L * (i + static_cast<int>(lane)) / steps;
-            return static_cast<float>((t + static_cast<long double>(ref.exponent)) * unit + static_cast<long double>(ref.centre));
+            return static_cast<float>((t + static_cast<long double>(ref.exponent)) * unit +
+                                      static_cast<long double>(ref.centre));
         });
         const auto w = array_of(weight(pack_of(x)));
         for (std::size_t lane = 0; lane < x.size(); ++lane) {
@@ -95,7 +97,9 @@ TEST(exp_weight, by_lane_has_the_bits_of_each_reference) {
     random_bits random(1);
     for (const float scale : scales) {
         const auto greatest = filled<pack_array>([&](std::size_t i) {
-            return i % 5 == 4 ? random_float(random, 100) : i == 3 ? (scale < 0 ? inf : -inf) : random_float(random, 10);
+            return i % 5 == 4 ? random_float(random, 100)
+                   : i == 3   ? (scale < 0 ? inf : -inf)
+                              : random_float(random, 10);
         });
         const exp_base base = exp_base::of(scale);
         const auto refs = kernels::pack_references<arch>::of_greatest(pack_of(greatest), base, 60.0f);
@@ -155,7 +159,8 @@ TEST(exp_weight, ends_and_nan) {
         EXPECT_TRUE(std::isnan(array_of(loose(batch(qnan)))[0]));
         for (const float x : {inf, 3.4e38f, 1e9f}) {
             for (const float w : {array_of(folded(batch(x)))[0], array_of(loose(batch(x)))[0]})
-                EXPECT_FALSE(w >= 0 && w <= kernels::greatest_sum) << "a sum with " << w << " of " << x << " is accepted";
+                EXPECT_FALSE(w >= 0 && w <= kernels::greatest_sum)
+                    << "a sum with " << w << " of " << x << " is accepted";
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// simd/memory.hpp and the loads and stores of pack.hpp: the first n lanes and no byte more, for every n, against pages that
-// must not be touched.
+// simd/memory.hpp and the loads and stores of pack.hpp: the first n lanes and no byte more, for every n, against pages
+// that must not be touched.
 #include "support/guarded.hpp"
 #include "support/packs.hpp"
 
@@ -31,7 +31,8 @@ TEST(load_n, reads_n_lanes_and_clears_the_others) {
             batch_array v;
             ASSERT_EQ("", fault_in([&] { v = array_of(simd::load_n<arch>(p, n)); })) << n;
             for (int i = 0; i < width; ++i)
-                EXPECT_EQ(bits_of(v[static_cast<std::size_t>(i)]), bits_of(i < count ? number(i) : 0.0f)) << n << ", lane " << i;
+                EXPECT_EQ(bits_of(v[static_cast<std::size_t>(i)]), bits_of(i < count ? number(i) : 0.0f))
+                    << n << ", lane " << i;
         });
     }
 }
@@ -60,7 +61,8 @@ TEST(load_first, and_store_first_touch_n_lanes_of_a_pack) {
             pack_array v;
             ASSERT_EQ("", fault_in([&] { v = array_of(simd::load_first<arch>(p, n)); })) << n;
             for (int i = 0; i < lanes; ++i)
-                EXPECT_EQ(bits_of(v[static_cast<std::size_t>(i)]), bits_of(i < n ? number(i) : 0.0f)) << n << ", lane " << i;
+                EXPECT_EQ(bits_of(v[static_cast<std::size_t>(i)]), bits_of(i < n ? number(i) : 0.0f))
+                    << n << ", lane " << i;
             std::fill(p, p + n, untouched);
             ASSERT_EQ("", fault_in([&] { simd::store_first<arch>(p, pack_of(v), n); })) << n;
             for (int i = 0; i < n; ++i)
@@ -70,8 +72,10 @@ TEST(load_first, and_store_first_touch_n_lanes_of_a_pack) {
 }
 
 TEST(first_or, fills_the_other_lanes) {
-    const auto value = filled<pack_array>([](std::size_t i) { return i == 3 ? qnan : number(static_cast<std::ptrdiff_t>(i)); });
-    const auto rest = filled<pack_array>([](std::size_t i) { return i == 5 ? qnan : -number(static_cast<std::ptrdiff_t>(i)); });
+    const auto value =
+        filled<pack_array>([](std::size_t i) { return i == 3 ? qnan : number(static_cast<std::ptrdiff_t>(i)); });
+    const auto rest =
+        filled<pack_array>([](std::size_t i) { return i == 5 ? qnan : -number(static_cast<std::ptrdiff_t>(i)); });
     for (int n = 0; n <= lanes; ++n) {
         const auto by_lane = array_of(simd::first_or<arch>(pack_of(value), n, pack_of(rest)));
         const auto by_number = array_of(simd::first_or<arch>(pack_of(value), n, -inf));
@@ -86,7 +90,8 @@ TEST(first_or, fills_the_other_lanes) {
 TEST(stream, writes_a_whole_pack) {
     alignas(64) float p[3 * lanes];
     std::fill(std::begin(p), std::end(p), untouched);
-    simd::stream<arch>(p + lanes, pack_of(filled<pack_array>([](std::size_t i) { return number(static_cast<std::ptrdiff_t>(i)); })));
+    simd::stream<arch>(
+        p + lanes, pack_of(filled<pack_array>([](std::size_t i) { return number(static_cast<std::ptrdiff_t>(i)); })));
     simd::stream_fence<arch>();
     for (int i = 0; i < 3 * lanes; ++i)
         EXPECT_EQ(p[i], i >= lanes && i < 2 * lanes ? number(i - lanes) : untouched);

@@ -46,7 +46,7 @@ TEST(pack, operators_work_lane_by_lane) {
     }
 }
 
-TEST(pack, max_of_passes_over_nan_and_mul_where_ge_uses_every_lane) {
+TEST(pack, max_of_passes_over_nan_and_thresholds_use_every_lane) {
     for (std::size_t at = 0; at < 16; ++at) {
         auto x = random_array(at);
         x[at] = qnan;
@@ -58,9 +58,13 @@ TEST(pack, max_of_passes_over_nan_and_mul_where_ge_uses_every_lane) {
         v[at] = 2.0f;
         threshold[at] = 1.5f;
         factor[at] = 3.0f;
-        const auto r = array_of(simd::mul_where_ge<arch>(pack_of(v), pack_of(threshold), pack_of(factor)));
+        const auto scaled = [&] {
+            const auto kept = simd::keep_where_ge<arch>(pack_of(v), pack_of(threshold));
+            return array_of(simd::mul_pair<arch>(kept, pack_of(factor), simd::broadcast<arch>(0.0f)));
+        };
+        const auto r = scaled();
         threshold[at] = 2.5f;
-        const auto dropped = array_of(simd::mul_where_ge<arch>(pack_of(v), pack_of(threshold), pack_of(factor)));
+        const auto dropped = scaled();
         for (std::size_t i = 0; i < 16; ++i) {
             EXPECT_EQ(r[i], i == at ? 6.0f : 1.0f);
             EXPECT_EQ(dropped[i], i == at ? 0.0f : 1.0f);
@@ -71,7 +75,8 @@ TEST(pack, max_of_passes_over_nan_and_mul_where_ge_uses_every_lane) {
 TEST(pack, selections) {
     const pack a = simd::broadcast<arch>(1.0f);
     const pack b = simd::broadcast<arch>(2.0f);
-    for (const float v : {-3.0f, -2.0f, std::nextafter(-2.0f, 0.0f), 0.0f, -0.0f, std::nextafter(2.0f, 0.0f), 2.0f, inf, -inf, qnan}) {
+    for (const float v :
+         {-3.0f, -2.0f, std::nextafter(-2.0f, 0.0f), 0.0f, -0.0f, std::nextafter(2.0f, 0.0f), 2.0f, inf, -inf, qnan}) {
         for (std::size_t at = 0; at < 16; ++at) {
             auto x = filled<pack_array>([](std::size_t) { return 0.5f; });
             x[at] = v;

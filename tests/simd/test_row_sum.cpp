@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// kernels/row_sum.hpp: the order of a row's sum, bit by bit against a plain model of it, and the greatest logit of a row.
+// kernels/row_sum.hpp: the order of a row's sum, bit by bit against a plain model of it, and the greatest logit of a
+// row.
 #include "support/guarded.hpp"
 #include "support/packs.hpp"
 
@@ -19,7 +20,8 @@ struct same_weight {
     pack operator()(const pack& v) const { return v; }
 };
 
-// Packs 2j and 2j + 1 as floats, lane by lane in double; the 16 lanes of every 65536 elements in halves; chunks in turn.
+// Packs 2j and 2j + 1 as floats, lane by lane in double; the 16 lanes of every 65536 elements in halves; chunks in
+// turn.
 double model_sum(const std::vector<float>& x) {
     double sum = 0;
     for (std::size_t chunk = 0; chunk < x.size(); chunk += 65536) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Counts every allocation of the program: this header replaces the whole malloc family, so it belongs into one file of an
-// executable. With a sanitizer, which owns malloc, nothing is counted.
+// Counts every allocation of the program: this header replaces the whole malloc family, so it belongs into one file of
+// an executable. With a sanitizer, which owns malloc, nothing is counted.
 #pragma once
 
 #include "support/tiers.hpp"
@@ -14,8 +14,8 @@
 namespace support {
 
 inline std::atomic<long> allocations{0};
-inline std::atomic<long> buffers{0};              // of them, those by aligned_alloc: the library's own
-inline std::atomic<bool> out_of_memory{false};    // aligned_alloc fails
+inline std::atomic<long> buffers{0};           // of them, those by aligned_alloc: the library's own
+inline std::atomic<bool> out_of_memory{false}; // aligned_alloc fails
 constexpr bool counts_allocations = !sanitized;
 
 inline void* counted(void* p) {

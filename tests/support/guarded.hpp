@@ -16,7 +16,7 @@ namespace support {
 
 // Floats that can be placed against the page before them or against the page after them.
 class guarded_floats {
-  public:
+public:
     explicit guarded_floats(std::ptrdiff_t most)
         : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))),
           inside_((static_cast<std::size_t>(most) * sizeof(float) + page_ - 1) / page_ * page_),
@@ -33,7 +33,7 @@ class guarded_floats {
     // n floats that end where the page after them begins.
     float* against_end(std::ptrdiff_t n) { return reinterpret_cast<float*>(memory_ + page_ + inside_) - n; }
 
-  private:
+private:
     std::size_t page_, inside_;
     char* memory_;
 };

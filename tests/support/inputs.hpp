@@ -10,7 +10,7 @@
 namespace support {
 
 class random_bits {
-  public:
+public:
     explicit random_bits(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
     std::uint64_t next() {
         std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
@@ -33,7 +33,7 @@ class random_bits {
         return static_cast<double>(sum - 6 * 65535) * 0x1p-16;
     }
 
-  private:
+private:
     std::uint64_t state_;
 };
 

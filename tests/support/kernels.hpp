@@ -20,8 +20,8 @@ constexpr int columns_kernel = -1;
 
 struct way {
     const char* name;
-    int kernel;               // a row_kernel, or columns_kernel
-    std::ptrdiff_t spread;    // stride along a row, for kernels of rows
+    int kernel;            // a row_kernel, or columns_kernel
+    std::ptrdiff_t spread; // stride along a row, for kernels of rows
     bool stream, in_place, scratch;
 };
 
@@ -68,7 +68,8 @@ constexpr std::ptrdiff_t longest_row(const way& w) {
         return tarn::dispatch::short_row_columns;
     if (w.kernel == index_of(row_kernel::gathered))
         return tarn::dispatch::gathered_row_columns;
-    return w.kernel == index_of(row_kernel::buffered) && !w.scratch ? tarn::dispatch::stack_buffered_columns : PTRDIFF_MAX;
+    return w.kernel == index_of(row_kernel::buffered) && !w.scratch ? tarn::dispatch::stack_buffered_columns
+                                                                    : PTRDIFF_MAX;
 }
 
 // The shortest: streaming rows of `buffered` are at least as long as the cache line that two of them may share.
@@ -106,8 +107,8 @@ inline void run_kernel(tarn::tier t, const way& w, const kernel_call& call, cons
                        placement y_place, float* scratch = nullptr, std::ptrdiff_t scratch_floats = 0) {
     const tarn::dispatch::softmax_table& table = tarn::dispatch::softmax_table_of(t);
     if (w.kernel == columns_kernel)
-        table.columns({x, y, call.columns, call.rows, x_place.element, y_place.element, call.scale, call.zero_empty_rows,
-                       w.stream, scratch, scratch_floats});
+        table.columns({x, y, call.columns, call.rows, x_place.element, y_place.element, call.scale,
+                       call.zero_empty_rows, w.stream, scratch, scratch_floats});
     else
         table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, x_place.element, y_place.element,
                               call.scale, call.zero_empty_rows, w.stream, scratch, scratch_floats});
@@ -115,14 +116,14 @@ inline void run_kernel(tarn::tier t, const way& w, const kernel_call& call, cons
 
 // Memory at a 64-byte boundary.
 class aligned_floats {
-  public:
+public:
     explicit aligned_floats(std::ptrdiff_t n, float value = 0.0f)
         : memory_(static_cast<std::size_t>(n) + 16, value), shift_((64 - address() % 64) % 64 / sizeof(float)) {}
     aligned_floats(const aligned_floats&) = delete;
     aligned_floats& operator=(const aligned_floats&) = delete;
     float* data() { return memory_.data() + shift_; }
 
-  private:
+private:
     std::uintptr_t address() const { return reinterpret_cast<std::uintptr_t>(memory_.data()); }
     std::vector<float> memory_;
     std::size_t shift_;
@@ -150,7 +151,7 @@ inline std::vector<float> softmax_by(tarn::tier t, const way& w, const kernel_ca
 
 // Tests that run for every kernel on every tier.
 class kernel_test : public testing::TestWithParam<std::tuple<tarn::tier, way>> {
-  protected:
+protected:
     tarn::tier on() const { return std::get<0>(GetParam()); }
     const way& by() const { return std::get<1>(GetParam()); }
     void SetUp() override {
@@ -165,6 +166,6 @@ class kernel_test : public testing::TestWithParam<std::tuple<tarn::tier, way>> {
 #define TARN_TEST_ALL_KERNELS(suite)                                                                                   \
     INSTANTIATE_TEST_SUITE_P(                                                                                          \
         on, suite, testing::Combine(testing::ValuesIn(support::all_tiers), testing::ValuesIn(support::all_ways)),      \
-        [](const auto& instance) {                                                                                       \
-            return support::name_of(std::get<0>(instance.param)) + "_" + std::get<1>(instance.param).name;                     \
+        [](const auto& instance) {                                                                                     \
+            return support::name_of(std::get<0>(instance.param)) + "_" + std::get<1>(instance.param).name;             \
         })

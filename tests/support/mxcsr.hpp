@@ -16,13 +16,13 @@ constexpr unsigned rounding_shift = 13; // nearest, down, up, to zero
 
 // Sets bits of the register and puts the register back at the end.
 class mxcsr_scope {
-  public:
+public:
     explicit mxcsr_scope(unsigned set) : before_(_mm_getcsr()) { _mm_setcsr((before_ & ~all_flags) | set); }
     ~mxcsr_scope() { _mm_setcsr(before_); }
     mxcsr_scope(const mxcsr_scope&) = delete;
     mxcsr_scope& operator=(const mxcsr_scope&) = delete;
 
-  private:
+private:
     unsigned before_;
 };
 

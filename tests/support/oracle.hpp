@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The exact softmax of the given floats in long double (64-bit significand), and the distance of a float from it. Shares
-// nothing with the library.
+// The exact softmax of the given floats in long double (64-bit significand), and the distance of a float from it.
+// Shares nothing with the library.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,8 @@ namespace support {
 constexpr long double least_normal = 0x1p-126L;
 
 // exp(scale * x_i) / sum_j exp(scale * x_j) for finite logits and -inf.
-inline std::vector<long double> exact_softmax(const float* x, std::ptrdiff_t n, float scale, std::ptrdiff_t stride = 1) {
+inline std::vector<long double> exact_softmax(const float* x, std::ptrdiff_t n, float scale,
+                                              std::ptrdiff_t stride = 1) {
     const long double s = scale;
     long double greatest = -std::numeric_limits<long double>::infinity();
     for (std::ptrdiff_t i = 0; i < n; ++i)
@@ -50,8 +51,8 @@ inline std::vector<long double> specified_softmax(const float* x, std::ptrdiff_t
     return exact_softmax(x, n, scale);
 }
 
-// The error of a result in units in the last place of a float near `exact`: infinite if it breaks the rules. Results below
-// 2^-126 are +0; within 1e-6 of that bound they may go either way, but none is denormal.
+// The error of a result in units in the last place of a float near `exact`: infinite if it breaks the rules. Results
+// below 2^-126 are +0; within 1e-6 of that bound they may go either way, but none is denormal.
 inline double ulp_error(float y, long double exact) {
     constexpr double broken = std::numeric_limits<double>::infinity();
     if (std::isnan(exact))

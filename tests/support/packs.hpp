@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pieces of simd/ and kernels/ for the instruction set of the file, on arrays: what tests of single primitives share.
+// The pieces of simd/ and kernels/ for the instruction set of the file, on arrays: what tests of single primitives
+// share.
 #pragma once
 
 #include "support/inputs.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rows to compare bit by bit: the reference is a row taken alone by the public function, and rows that do harm to the rows
-// beside them if anything can.
+// Rows to compare bit by bit: the reference is a row taken alone by the public function, and rows that do harm to the
+// rows beside them if anything can.
 #pragma once
 
 #include "support/inputs.hpp"
@@ -47,21 +47,34 @@ inline std::vector<float> row_of_kind(int kind, std::ptrdiff_t n, std::uint64_t 
     random_bits random(seed);
     const auto anywhere = [&] { return static_cast<std::size_t>(random.below(n)); };
     switch (kind) {
-    case 1: x[anywhere()] = nan; break;
-    case 2: x.assign(size, -inf); break;
-    case 6: x[anywhere()] = inf; break;
-    case 7: x[anywhere()] = 3e38f; break;
+    case 1:
+        x[anywhere()] = nan;
+        break;
+    case 2:
+        x.assign(size, -inf);
+        break;
+    case 6:
+        x[anywhere()] = inf;
+        break;
+    case 7:
+        x[anywhere()] = 3e38f;
+        break;
     case 8:
         for (std::size_t i = 0; i < size; i += 2)
             x[i] = -inf;
         break;
-    case 9: x.assign(size, -3.4e38f); break;
-    case 10: x.assign(size, 1e8f); break;
+    case 9:
+        x.assign(size, -3.4e38f);
+        break;
+    case 10:
+        x.assign(size, 1e8f);
+        break;
     case 11:
         for (std::size_t i = 0; i < size; ++i)
             x[i] = 90.0f * x[i] + 400.0f;
         break;
-    default: break;
+    default:
+        break;
     }
     return x;
 }

@@ -38,7 +38,7 @@ constexpr bool sanitized = false;
 #endif
 
 class tier_test : public testing::TestWithParam<tarn::tier> {
-  protected:
+protected:
     void SetUp() override {
         if (!tarn::available(GetParam())) {
             GTEST_SKIP() << why_skipped(GetParam());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Every kernel on every tier is within 4 ulp of the exact softmax, whatever the size, spread and offset of the logits and
-// the scale; results below 2^-126 are 0.
+// Every kernel on every tier is within 4 ulp of the exact softmax, whatever the size, spread and offset of the logits
+// and the scale; results below 2^-126 are 0.
 #include "support/inputs.hpp"
 #include "support/kernels.hpp"
 #include "support/oracle.hpp"
@@ -76,7 +76,8 @@ const std::vector<rows_case>& primes() {
             for (const double sd : spreads) {
                 ++seed;
                 if (!sanitized || n < 70000)
-                    r.emplace_back(n < 5000 ? 3 : 1, n, sd, offsets[seed % 7], seed % 3 ? 1.0f : scales[seed % 8], seed);
+                    r.emplace_back(n < 5000 ? 3 : 1, n, sd, offsets[seed % 7], seed % 3 ? 1.0f : scales[seed % 8],
+                                   seed);
             }
         }
         return r;
@@ -85,7 +86,7 @@ const std::vector<rows_case>& primes() {
 }
 
 class softmax_accuracy : public kernel_test {
-  protected:
+protected:
     void check(const std::vector<rows_case>& cases) {
         double worst = 0;
         for (const rows_case& c : cases) {

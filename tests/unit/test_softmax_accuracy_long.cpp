@@ -27,7 +27,8 @@ TEST_P(softmax_of_long_rows, a_million) {
             for (const tarn::stores how : {tarn::stores::cached, tarn::stores::streaming}) {
                 tarn::softmax_options options;
                 options.stores = how;
-                tarn::softmax(tarn::on(GetParam()), tarn::make_view(x.data(), n), tarn::make_view(y.data(), n), options);
+                tarn::softmax(tarn::on(GetParam()), tarn::make_view(x.data(), n), tarn::make_view(y.data(), n),
+                              options);
                 const double error = worst_error(y.data(), exact);
                 EXPECT_LE(error, bound) << n << ", sd " << sd;
                 worst = std::max(worst, error);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Who allocates what: nothing where the stack or lent memory will do, one buffer per thread otherwise (and what the C library
-// needs to release it when the thread ends), and results do not depend on it. Lent memory is used, as far as it reaches.
+// Who allocates what: nothing where the stack or lent memory will do, one buffer per thread otherwise (and what the C
+// library needs to release it when the thread ends), and results do not depend on it. Lent memory is used, as far as it
+// reaches.
 #include "support/allocations.hpp"
 #include "support/executors.hpp"
 #include "support/guarded.hpp"
@@ -16,7 +17,7 @@ namespace {
 using namespace support;
 
 class softmax_allocation : public testing::Test {
-  protected:
+protected:
     void SetUp() override {
         if (!counts_allocations) {
             GTEST_SKIP() << "a sanitizer owns malloc";
@@ -26,15 +27,16 @@ class softmax_allocation : public testing::Test {
 
     // Allocations of a call for rows of n columns in a thread that has made none before.
     template <class Where>
-    allocation_count in_new_thread(const Where& where, std::ptrdiff_t rows, std::ptrdiff_t n, tarn::softmax_options options,
-                       int calls = 1) {
+    allocation_count in_new_thread(const Where& where, std::ptrdiff_t rows, std::ptrdiff_t n,
+                                   tarn::softmax_options options, int calls = 1) {
         const auto x = normal_logits(rows * n, 1, 0, static_cast<std::uint64_t>(n));
         y.assign(x.size(), -1.0f);
         allocation_count count{-1, -1};
         std::thread([&] {
             count = allocations_in([&] {
                 for (int i = 0; i < calls; ++i)
-                    tarn::softmax(where, tarn::make_view(x.data(), rows, n), tarn::make_view(y.data(), rows, n), options);
+                    tarn::softmax(where, tarn::make_view(x.data(), rows, n), tarn::make_view(y.data(), rows, n),
+                                  options);
             });
         }).join();
         return count;
@@ -128,8 +130,8 @@ TEST_P(lent_scratch, is_used_and_respected) {
         allocation_count count{-1, -1};
         ASSERT_EQ("", fault_in([&] {
                       count = allocations_in([&] {
-                          tarn::softmax(tarn::on(tarn::serial, tarn::scratch{start, bytes}), tarn::make_view(x.data(), 5, n),
-                                        tarn::make_view(y.data(), 5, n), streaming());
+                          tarn::softmax(tarn::on(tarn::serial, tarn::scratch{start, bytes}),
+                                        tarn::make_view(x.data(), 5, n), tarn::make_view(y.data(), 5, n), streaming());
                       });
                   }));
         EXPECT_EQ(count.buffers, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A row has the same bits from every kernel, AVX2 and AVX-512 give the same bits, and SSE2 differs in the last ones at most.
+// A row has the same bits from every kernel, AVX2 and AVX-512 give the same bits, and SSE2 differs in the last ones at
+// most.
 #include "support/kernels.hpp"
 #include "support/rows.hpp"
 
@@ -19,7 +20,8 @@ const std::vector<std::ptrdiff_t>& lengths() {
             r.push_back(n);
         for (std::ptrdiff_t n = 250; n <= 262; ++n)
             r.push_back(n);
-        for (const std::ptrdiff_t n : {1000, 1023, 1024, 1025, 4096, 8191, 8192, 8193, 65535, 65536, 65537, 65551, 131073})
+        for (const std::ptrdiff_t n :
+             {1000, 1023, 1024, 1025, 4096, 8191, 8192, 8193, 65535, 65536, 65537, 65551, 131073})
             r.push_back(n);
         return r;
     }();

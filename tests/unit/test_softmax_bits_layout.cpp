@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A row has the same bits in every layout: alignment, padding, storage order, negative and zero strides, any order of axes up
-// to rank 5, in place or not, with every algorithm and both kinds of stores.
+// A row has the same bits in every layout: alignment, padding, storage order, negative and zero strides, any order of
+// axes up to rank 5, in place or not, with every algorithm and both kinds of stores.
 #include "support/kernels.hpp"
 #include "support/rows.hpp"
 
@@ -130,7 +130,7 @@ template <int Rank> void check_tensor(tarn::tier t, std::uint64_t seed) {
         }
         const auto expected = softmax_alone(t, x.data(), n, options.scale);
         ASSERT_EQ("", difference(y.data(), expected.data(), n)) << "rank " << Rank << ", axis " << axis << " of " << n
-                                                               << ", seed " << seed << (in_place ? ", in place" : "");
+                                                                << ", seed " << seed << (in_place ? ", in place" : "");
     });
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A row has the same bits alone, in a batch of any size, at any place in it, and beside any neighbours: every kernel, every
-// tier. Rows of NaN, infinities and far logits make kernels repeat rows and tiles; the rows beside them must not notice.
+// A row has the same bits alone, in a batch of any size, at any place in it, and beside any neighbours: every kernel,
+// every tier. Rows of NaN, infinities and far logits make kernels repeat rows and tiles; the rows beside them must not
+// notice.
 #include "support/kernels.hpp"
 #include "support/rows.hpp"
 
@@ -12,7 +13,7 @@ using namespace support;
 constexpr std::ptrdiff_t lengths[] = {1, 5, 15, 16, 17, 48, 64, 100, 256, 257, 300, 1000};
 
 class softmax_batch : public kernel_test {
-  protected:
+protected:
     bool takes(std::ptrdiff_t n) const { return n >= shortest_row(by()) && n <= longest_row(by()); }
 
     // The rows of x one by one.
@@ -53,6 +54,47 @@ TEST_P(softmax_batch, of_many_rows) {
             continue;
         for (const std::ptrdiff_t rows : {64, 128, 131, 144, 200, 400}) {
             const auto x = mixed_rows(rows, n, static_cast<std::uint64_t>(rows + n));
+            check(x, one_by_one(x, n), rows, n);
+        }
+    }
+}
+
+// Runs of rows of one kind, as long as a tile and somewhat off: guesses come right and go wrong tile by tile, and tiles
+// in flight wait, depart and change places in every order.
+TEST_P(softmax_batch, of_runs_of_one_kind) {
+    const std::ptrdiff_t rows = 320;
+    for (const std::ptrdiff_t n : {3, 16, 40, 260}) {
+        if (!takes(n))
+            continue;
+        for (const std::ptrdiff_t run : {16, 17, 32, 48}) {
+            std::vector<float> x;
+            random_bits random(static_cast<std::uint64_t>(run + n));
+            int kind = 0;
+            for (std::ptrdiff_t r = 0; r < rows; ++r) {
+                if (r % run == 0)
+                    kind = random.below(2) ? 0 : static_cast<int>(random.below(row_kinds));
+                const auto row = row_of_kind(kind, n, random.next());
+                x.insert(x.end(), row.begin(), row.end());
+            }
+            check(x, one_by_one(x, n), rows, n);
+        }
+    }
+}
+
+// Rows that drift away from 0, each close to the last: what is carried from row to row follows them, and must not
+// decide when a row is far enough to have its greatest logit subtracted.
+TEST_P(softmax_batch, of_drifting_rows) {
+    for (const std::ptrdiff_t n : {5, 40, 260}) {
+        if (!takes(n) || (sanitized && n > 5))
+            continue;
+        for (const float step : {5.3f, -5.3f}) {
+            std::vector<float> x;
+            const std::ptrdiff_t rows = 5000;
+            for (std::ptrdiff_t r = 0; r < rows; ++r) {
+                const auto row = normal_logits(n, 1, step * static_cast<float>(r < 2 ? 6000 * r : 6000 + r),
+                                               static_cast<std::uint64_t>(r));
+                x.insert(x.end(), row.begin(), row.end());
+            }
             check(x, one_by_one(x, n), rows, n);
         }
     }

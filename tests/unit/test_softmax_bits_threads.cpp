@@ -15,12 +15,12 @@ struct problem {
     bool in_place;
 };
 constexpr problem problems[] = {
-    {50, 1, 1, tarn::stores::cached, false},         {50, 5, 1, tarn::stores::cached, false},
-    {100, 16, 1, tarn::stores::streaming, false},    {70, 100, 1, tarn::stores::cached, true},
-    {40, 300, 1, tarn::stores::cached, false},       {40, 301, 1, tarn::stores::streaming, false},
-    {33, 1000, 1, tarn::stores::streaming, true},    {5, 140000, 1, tarn::stores::streaming, false},
-    {5, 1000, 0, tarn::stores::cached, false},       {100, 700, 0, tarn::stores::streaming, false},
-    {64, 640, 0, tarn::stores::streaming, true},     {9000, 3, 0, tarn::stores::cached, false},
+    {50, 1, 1, tarn::stores::cached, false},      {50, 5, 1, tarn::stores::cached, false},
+    {100, 16, 1, tarn::stores::streaming, false}, {70, 100, 1, tarn::stores::cached, true},
+    {40, 300, 1, tarn::stores::cached, false},    {40, 301, 1, tarn::stores::streaming, false},
+    {33, 1000, 1, tarn::stores::streaming, true}, {5, 140000, 1, tarn::stores::streaming, false},
+    {5, 1000, 0, tarn::stores::cached, false},    {100, 700, 0, tarn::stores::streaming, false},
+    {64, 640, 0, tarn::stores::streaming, true},  {9000, 3, 0, tarn::stores::cached, false},
 };
 
 class softmax_threads : public tier_test {};
@@ -36,8 +36,8 @@ TEST_P(softmax_threads, any_split) {
             std::vector<float> x = logits;
             std::vector<float> y(x.size(), -1.0f);
             float* to = p.in_place ? x.data() : y.data();
-            tarn::softmax(where, tarn::make_view(x.data(), p.rows, p.columns),
-                          tarn::make_view(to, p.rows, p.columns), options);
+            tarn::softmax(where, tarn::make_view(x.data(), p.rows, p.columns), tarn::make_view(to, p.rows, p.columns),
+                          options);
             return p.in_place ? x : y;
         };
         const std::vector<float> expected = run(tarn::on(GetParam()));
@@ -68,7 +68,8 @@ TEST_P(softmax_threads, work_goes_through_the_executor) {
     const no_work executor{&items};
     const auto x = normal_logits(40 * 300, 1, 0, 1);
     std::vector<float> y(x.size(), -1.0f);
-    tarn::softmax(tarn::on(GetParam(), executor), tarn::make_view(x.data(), 40, 300), tarn::make_view(y.data(), 40, 300));
+    tarn::softmax(tarn::on(GetParam(), executor), tarn::make_view(x.data(), 40, 300),
+                  tarn::make_view(y.data(), 40, 300));
     EXPECT_EQ(items, 40);
     EXPECT_EQ(y, std::vector<float>(y.size(), -1.0f));
 }

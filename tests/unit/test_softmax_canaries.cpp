@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Nothing is written beside the view: gaps between rows and between elements, and what lies before and after, keep their bits
-// whatever the kernel, and the input keeps all of its own.
+// Nothing is written beside the view: gaps between rows and between elements, and what lies before and after, keep
+// their bits whatever the kernel, and the input keeps all of its own.
 #include "support/kernels.hpp"
 #include "support/rows.hpp"
 
@@ -50,7 +50,8 @@ TEST_P(softmax_canaries, stay_in_gaps_and_margins) {
                 }
                 for (std::ptrdiff_t i = 0; i < margin; ++i) {
                     ASSERT_EQ(bits_of(scratch.data()[i]), canary) << "before the scratch";
-                    ASSERT_EQ(bits_of(scratch.data()[margin + scratch_size(by(), n) + i]), canary) << "after the scratch";
+                    ASSERT_EQ(bits_of(scratch.data()[margin + scratch_size(by(), n) + i]), canary)
+                        << "after the scratch";
                 }
             }
         }

@@ -17,7 +17,7 @@ constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float untouched = -77.0f;
 
 class softmax_errors : public testing::Test {
-  protected:
+protected:
     std::vector<float> x = support::normal_logits(1000, 1, 0, 1);
     std::vector<float> y = std::vector<float>(1000, untouched);
     const std::vector<float> x_before = x;
@@ -34,7 +34,9 @@ class softmax_errors : public testing::Test {
         EXPECT_EQ(y, std::vector<float>(y.size(), untouched)) << "output changed";
         return message;
     }
-    template <int Rank> tensor_view<const float, Rank> in(extents<Rank> e) { return make_view<const float>(x.data(), e); }
+    template <int Rank> tensor_view<const float, Rank> in(extents<Rank> e) {
+        return make_view<const float>(x.data(), e);
+    }
     template <int Rank> tensor_view<float, Rank> out(extents<Rank> e) { return make_view(y.data(), e); }
     std::string message_with(const softmax_options& options) {
         return message_of([&] { tarn::softmax(in(extents{4, 5}), out(extents{4, 5}), options); });
@@ -42,17 +44,27 @@ class softmax_errors : public testing::Test {
 };
 
 TEST_F(softmax_errors, extents) {
-    EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{2, 3}), out(extents{2, 4})); }),
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{2, 3}), out(extents{2, 4}));
+              }),
               "tarn::softmax: output extents {2,4}, expected {2,3}");
-    EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{2, 3, 4, 5, 6}), out(extents{2, 3, 4, 5, 1})); }),
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{2, 3, 4, 5, 6}), out(extents{2, 3, 4, 5, 1}));
+              }),
               "tarn::softmax: output extents {2,3,4,5,1}, expected {2,3,4,5,6}");
     EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{0}), out(extents{1})); }),
               "tarn::softmax: output extents {1}, expected {0}");
-    EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{3, -2}), out(extents{3, -2})); }),
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{3, -2}), out(extents{3, -2}));
+              }),
               "tarn::softmax: input extents {3,-2}, expected extents of at least 0");
-    EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{3, 2}), out(extents{-3, 2})); }),
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{3, 2}), out(extents{-3, 2}));
+              }),
               "tarn::softmax: output extents {-3,2}, expected extents of at least 0");
-    EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{0, -1}), out(extents{0, -1})); }),
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{0, -1}), out(extents{0, -1}));
+              }),
               "tarn::softmax: input extents {0,-1}, expected extents of at least 0");
 }
 
@@ -61,16 +73,16 @@ TEST_F(softmax_errors, axis) {
     EXPECT_EQ(message_with({-3}), "tarn::softmax: axis -3, expected -2 to 1 for operands of rank 2");
     EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{0}), out(extents{0}), {1}); }),
               "tarn::softmax: axis 1, expected -1 to 0 for operands of rank 1");
-    EXPECT_EQ(message_of([&] {
-                  tarn::softmax(in(extents{4}), out(extents{4}), {std::numeric_limits<int>::min()});
-              }),
+    EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{4}), out(extents{4}), {std::numeric_limits<int>::min()}); }),
               "tarn::softmax: axis -2147483648, expected -1 to 0 for operands of rank 1");
 }
 
 TEST_F(softmax_errors, null_data) {
     const float* const no_input = nullptr;
     float* const no_output = nullptr;
-    EXPECT_EQ(message_of([&] { tarn::softmax(make_view(no_input, 2, 3), out(extents{2, 3})); }),
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(make_view(no_input, 2, 3), out(extents{2, 3}));
+              }),
               "tarn::softmax: input data is null with extents {2,3}, expected a pointer to the elements");
     EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{7}), make_view(no_output, 7)); }),
               "tarn::softmax: output data is null with extents {7}, expected a pointer to the elements");
@@ -104,11 +116,34 @@ TEST_F(softmax_errors, tier) {
 }
 
 TEST_F(softmax_errors, repeated_output) {
-    EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{4, 5}), make_view(y.data(), extents{4, 5}, strides{0, 1})); }),
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{4, 5}), make_view(y.data(), extents{4, 5}, strides{0, 1}));
+              }),
               "tarn::softmax: output strides {0,1}, expected no stride of 0 along an extent above 1");
     EXPECT_EQ(message_of([&] { tarn::softmax(in(extents{7}), make_view(y.data(), extents{7}, strides{0})); }),
               "tarn::softmax: output strides {0}, expected no stride of 0 along an extent above 1");
     EXPECT_NO_THROW(tarn::softmax(in(extents{1, 5}), make_view(y.data(), extents{1, 5}, strides{0, 1})));
+    y.assign(y.size(), untouched);
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{3, 3}), make_view(y.data(), extents{3, 3}, strides{1, 1}));
+              }),
+              "tarn::softmax: output strides {1,1} with extents {3,3}, expected every element at an address of its own");
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{2, 4, 3}), make_view(y.data() + 50, extents{2, 4, 3}, strides{40, -6, 3}));
+              }),
+              "tarn::softmax: output strides {40,-6,3} with extents {2,4,3}, expected every element at an address of its own");
+    y.assign(y.size(), untouched);
+    // Interleaved, but apart.
+    EXPECT_NO_THROW(tarn::softmax(in(extents{3, 2}), make_view(y.data(), extents{3, 2}, strides{2, 3})));
+}
+
+TEST_F(softmax_errors, more_elements_than_memory_has) {
+    const std::ptrdiff_t many = std::ptrdiff_t{1} << 32;
+    EXPECT_EQ(message_of([&] {
+                  tarn::softmax(in(extents{many, many}), out(extents{many, many}));
+              }),
+              "tarn::softmax: input extents {4294967296,4294967296}, expected fewer than 2^63 bytes");
+    EXPECT_NO_THROW(tarn::softmax(in(extents{many, many, 0}), out(extents{many, many, 0})));
 }
 
 constexpr const char* overlaps =
@@ -122,6 +157,10 @@ TEST_F(softmax_errors, certain_overlap) {
     for (const std::ptrdiff_t shift : {-20, 20})
         EXPECT_NO_THROW(tarn::softmax(view(p), view(p + shift))) << shift;
     x = x_before;
+    // A broadcast row over the rows it is read from.
+    EXPECT_EQ(message_of([&] { tarn::softmax(make_view(p, extents{4, 5}, strides{0, 1}), view(p)); }), overlaps);
+    EXPECT_EQ(message_of([&] { tarn::softmax(make_view(p + 7, extents{4, 5}, strides{0, 1}), view(p)); }), overlaps);
+    EXPECT_EQ(message_of([&] { tarn::softmax(make_view(p, extents{4, 5}, strides{9, 1}), view(p)); }), overlaps);
     // Transposed in place, dense in other orders, backwards.
     EXPECT_EQ(message_of([&] { tarn::softmax(view(p), make_view(p, extents{4, 5}, strides{1, 4})); }), overlaps);
     EXPECT_EQ(message_of([&] { tarn::softmax(make_view(p, 5), make_view(p + 4, extents{5}, strides{-1})); }), overlaps);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// No kernel reads or writes outside its operands: input, output and scratch lie against forbidden pages, at their ends and at
-// their starts, for every length near the edges of packs, tiles and blocks.
+// No kernel reads or writes outside its operands: input, output and scratch lie against forbidden pages, at their ends
+// and at their starts, for every length near the edges of packs, tiles and blocks.
 #include "support/guarded.hpp"
 #include "support/kernels.hpp"
 #include "support/rows.hpp"
@@ -28,14 +28,16 @@ const std::vector<std::ptrdiff_t>& lengths() {
 constexpr float untouched = -77.0f; // no softmax has it
 
 class softmax_guard : public kernel_test {
-  protected:
+protected:
     void check(std::ptrdiff_t rows, std::ptrdiff_t n, bool at_end, const std::vector<float>& logits) {
         const placement place = place_rows(by(), rows, n);
         const std::ptrdiff_t size = place.size(rows, n);
         const std::ptrdiff_t scratch_floats = scratch_size(by(), n);
         float* const x = at_end ? x_.against_end(size) : x_.against_start();
         float* const y = by().in_place ? x : at_end ? y_.against_end(size) : y_.against_start();
-        float* const scratch = !by().scratch ? nullptr : at_end ? scratch_.against_end(scratch_floats) : scratch_.against_start();
+        float* const scratch = !by().scratch ? nullptr
+                               : at_end      ? scratch_.against_end(scratch_floats)
+                                             : scratch_.against_start();
         for (std::ptrdiff_t r = 0; r < rows; ++r) {
             for (std::ptrdiff_t i = 0; i < n; ++i) {
                 y[place.at(r, i)] = untouched;
@@ -69,7 +71,7 @@ class softmax_guard : public kernel_test {
         }
     }
 
-  private:
+private:
     static constexpr std::ptrdiff_t most = 4096 * 18 * 3;
     guarded_floats x_{most}, y_{most}, scratch_{4096 * 128};
 };

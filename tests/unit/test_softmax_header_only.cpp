@@ -34,7 +34,8 @@ TEST(softmax_header_only, has_the_tier_of_the_file_alone) {
     for (const tarn::tier t : all_tiers) {
         EXPECT_EQ(tarn::available(t), t == tarn::best_tier());
         if (!tarn::available(t)) {
-            EXPECT_THROW(tarn::softmax(tarn::on(t), tarn::make_view(x, 2), tarn::make_view(y, 2)), std::invalid_argument);
+            EXPECT_THROW(tarn::softmax(tarn::on(t), tarn::make_view(x, 2), tarn::make_view(y, 2)),
+                         std::invalid_argument);
             EXPECT_EQ(y[0], -1.0f);
         }
     }

@@ -14,7 +14,7 @@ using namespace support;
 
 // `tiles` copies of one block of memory, side by side.
 class repeated_memory {
-  public:
+public:
     repeated_memory(std::size_t block, std::size_t tiles) : size_(block * tiles), file_(memfd_create("tarn", 0)) {
         memory_ = file_ < 0 || ftruncate(file_, static_cast<off_t>(block)) != 0
                       ? MAP_FAILED
@@ -38,7 +38,7 @@ class repeated_memory {
     bool ok() const { return memory_ != MAP_FAILED; }
     float* data() const { return static_cast<float*>(memory_); }
 
-  private:
+private:
     std::size_t size_;
     int file_;
     void* memory_ = nullptr;
@@ -51,7 +51,7 @@ constexpr std::ptrdiff_t tiles = (std::ptrdiff_t{1} << 31) / block + 1;
 constexpr std::ptrdiff_t rows = tiles * block_rows;
 
 class softmax_of_huge_operands : public testing::Test {
-  protected:
+protected:
     repeated_memory x{block * sizeof(float), tiles}, y{block * sizeof(float), tiles};
     void SetUp() override {
         if (!x.ok() || !y.ok()) {
@@ -69,7 +69,7 @@ class softmax_of_huge_operands : public testing::Test {
         EXPECT_EQ("", difference(y.data() + (rows - 1) * columns, last_.data(), columns));
     }
 
-  private:
+private:
     std::vector<float> first_, last_;
 };
 
@@ -81,7 +81,8 @@ struct only_the_end {
 
 TEST_F(softmax_of_huge_operands, rows) {
     const only_the_end executor{block_rows};
-    tarn::softmax(tarn::on(executor), tarn::make_view(x.data(), rows, columns), tarn::make_view(y.data(), rows, columns));
+    tarn::softmax(tarn::on(executor), tarn::make_view(x.data(), rows, columns),
+                  tarn::make_view(y.data(), rows, columns));
     expect_done();
 }
 
@@ -105,7 +106,9 @@ TEST_F(softmax_of_huge_operands, backwards) {
 // Along the first axis, with steps above 2^31 elements from one element of a row to the next.
 TEST_F(softmax_of_huge_operands, columns_far_apart) {
     const std::ptrdiff_t step = (rows - 1) * columns;
-    const auto view = [&](float* p) { return tarn::make_view(p, tarn::extents{2, 5}, tarn::strides{step, std::ptrdiff_t{1}}); };
+    const auto view = [&](float* p) {
+        return tarn::make_view(p, tarn::extents{2, 5}, tarn::strides{step, std::ptrdiff_t{1}});
+    };
     tarn::softmax(view(x.data()), view(y.data()), {0});
     for (std::ptrdiff_t c = 0; c < 5; ++c) {
         const float pair[2] = {x.data()[c], x.data()[step + c]};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What holds of every softmax, on random rows that shrink to small ones when they fail. The seed is printed; RC_PARAMS="seed=N"
-// repeats a run.
+// What holds of every softmax, on random rows that shrink to small ones when they fail. The seed is printed;
+// RC_PARAMS="seed=N" repeats a run.
 #include "support/kernels.hpp"
 #include "support/rows.hpp"
 
@@ -23,9 +23,9 @@ using row = std::vector<float>;
 // Rows of 1 to `most` logits, multiples of 1/64 within +-110: sums and differences of them are exact.
 rc::Gen<row> logits(int most = 300) {
     return rc::gen::mapcat(rc::gen::inRange(1, most + 1), [](int n) {
-        return rc::gen::container<row>(static_cast<std::size_t>(n), rc::gen::map(rc::gen::inRange(-7000, 7000), [](int v) {
-                                           return static_cast<float>(v) / 64;
-                                       }));
+        return rc::gen::container<row>(
+            static_cast<std::size_t>(n),
+            rc::gen::map(rc::gen::inRange(-7000, 7000), [](int v) { return static_cast<float>(v) / 64; }));
     });
 }
 

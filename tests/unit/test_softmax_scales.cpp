@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Any scale below 2^127 in magnitude: accuracy, masks, empty rows and special values do not depend on its bits. Bounds that
-// kernels derive from the scale are rounded, each scale in its own way.
+// Any scale below 2^127 in magnitude: accuracy, masks, empty rows and special values do not depend on its bits. Bounds
+// that kernels derive from the scale are rounded, each scale in its own way.
 #include "support/kernels.hpp"
 #include "support/rows.hpp"
 
@@ -15,7 +15,8 @@ constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 // Round ones, random ones of every size, and the ends of the range.
 const std::vector<float>& scales() {
     static const std::vector<float> all = [] {
-        std::vector<float> r = {1.0f, 0.125f, 0.08838835f, 0.69314718f, 0.0f, 1e30f, 1e38f, std::nextafter(0x1p127f, 0.0f)};
+        std::vector<float> r = {1.0f, 0.125f, 0.08838835f, 0.69314718f,
+                                0.0f, 1e30f,  1e38f,       std::nextafter(0x1p127f, 0.0f)};
         for (int i = 1; i <= 200; ++i)
             r.push_back(static_cast<float>(i) * 0.0137f);
         random_bits random(1);
@@ -34,7 +35,7 @@ const std::vector<float>& scales() {
 constexpr std::ptrdiff_t n = 20;
 
 class softmax_scales : public kernel_test {
-  protected:
+protected:
     void check(const std::vector<float>& x, std::ptrdiff_t rows, float scale) {
         for (const bool zero : {false, true}) {
             const auto y = softmax_by(on(), by(), {rows, n, scale, zero}, x);
@@ -87,7 +88,8 @@ TEST_P(softmax_scales, accuracy_and_special_rows) { check_rows(scales()); }
 
 // Scales whose ordinary logits are near the end of the range.
 TEST_P(softmax_scales, tiny_scales_of_huge_logits) {
-    std::vector<float> tiny = {0x1p-91f, 0x1p-100f, 0x1.4484cp-100f, 1e-33f, 0x1p-118f, 0x1.2345p-119f, 0x1p-126f, 1e-40f, 0x1p-149f};
+    std::vector<float> tiny = {0x1p-91f,       0x1p-100f, 0x1.4484cp-100f, 1e-33f,   0x1p-118f,
+                               0x1.2345p-119f, 0x1p-126f, 1e-40f,          0x1p-149f};
     for (std::size_t i = 0; i < 9; ++i)
         tiny.push_back(-tiny[i]);
     check_rows(tiny);

@@ -91,6 +91,27 @@ TEST_P(softmax_shapes, empty_operands) {
     EXPECT_EQ(y, -1.0f);
 }
 
+// A weight over itself is exactly 1, whatever its significand: rows of one element, alone, in a batch and beside masked ones.
+TEST_P(softmax_shapes, one_element_takes_all) {
+    const std::ptrdiff_t n = 10000;
+    std::vector<float> x;
+    for (std::ptrdiff_t i = 0; i < n; ++i)
+        x.push_back(0.004f * static_cast<float>(i - n / 3));
+    std::vector<float> y(x.size());
+    tarn::softmax(tarn::on(GetParam()), tarn::make_view(x.data(), n, 1), tarn::make_view(y.data(), n, 1));
+    EXPECT_EQ(y, std::vector<float>(y.size(), 1.0f));
+    for (const std::ptrdiff_t columns : {1, 2, 16, 17, 300}) {
+        std::vector<float> row(static_cast<std::size_t>(columns), -inf);
+        std::vector<float> result(row.size());
+        for (std::ptrdiff_t i = 0; i < n; i += 7) {
+            row[static_cast<std::size_t>(i % columns)] = x[static_cast<std::size_t>(i)];
+            tarn::softmax(tarn::on(GetParam()), row, result);
+            ASSERT_EQ(result[static_cast<std::size_t>(i % columns)], 1.0f) << x[static_cast<std::size_t>(i)];
+            row[static_cast<std::size_t>(i % columns)] = -inf;
+        }
+    }
+}
+
 // A row of one element is 1; NaN for NaN and +inf, the empty row for -inf. Along any axis of extent 1.
 TEST_P(softmax_shapes, rows_of_one) {
     const std::vector<float> x = {0.0f, -0.0f, 1.0f, -87.0f, 1e30f, -FLT_MAX, FLT_MAX, 1e-45f, nan, inf, -inf};
@@ -112,7 +133,8 @@ TEST_P(softmax_shapes, rows_of_one) {
         tarn::softmax(tarn::on(GetParam()), tarn::make_view(x.data(), 1, n), tarn::make_view(y.data(), 1, n), options);
         check(y);
         options.axis = 1;
-        tarn::softmax(tarn::on(GetParam()), tarn::make_view(x.data(), n, 1, 1), tarn::make_view(y.data(), n, 1, 1), options);
+        tarn::softmax(tarn::on(GetParam()), tarn::make_view(x.data(), n, 1, 1), tarn::make_view(y.data(), n, 1, 1),
+                      options);
         check(y);
         for (std::size_t i = 0; i < x.size(); ++i)
             y[i] = softmax_alone(GetParam(), &x[i], 1, 1.0f, empty)[0];

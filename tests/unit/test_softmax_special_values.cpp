@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// NaN, infinities, the ends of the range, zeros and denormal logits, at every place of a row, for every kernel and tier. Each
-// special row lies between ordinary rows, which must keep their bits.
+// NaN, infinities, the ends of the range, zeros and denormal logits, at every place of a row, for every kernel and
+// tier. Each special row lies between ordinary rows, which must keep their bits.
 #include "support/kernels.hpp"
 #include "support/rows.hpp"
 
@@ -18,7 +18,7 @@ constexpr std::ptrdiff_t lengths[] = {1, 7, 15, 16, 17, 31, 64, 257, 1000};
 using row = std::vector<float>;
 
 class softmax_special : public kernel_test {
-  protected:
+protected:
     // Rows of one length, with an ordinary row before and after each of them.
     void check(const std::vector<row>& rows, float scale = 1.0f, bool zero_empty_rows = false) {
         const auto n = static_cast<std::ptrdiff_t>(rows[0].size());
@@ -39,7 +39,8 @@ class softmax_special : public kernel_test {
         for (std::ptrdiff_t r = 1; r < count; r += 2) {
             const auto exact = specified_softmax(x.data() + r * n, n, scale, zero_empty_rows ? 0.0f : nan);
             ASSERT_LE(worst_error(y.data() + r * n, exact), 4.0)
-                << "row " << r / 2 << ", length " << n << ", scale " << scale << ", first result " << y[static_cast<std::size_t>(r * n)];
+                << "row " << r / 2 << ", length " << n << ", scale " << scale << ", first result "
+                << y[static_cast<std::size_t>(r * n)];
         }
     }
     // A value at every place of an ordinary row (of a long one: at both ends, and here and there).
@@ -77,8 +78,19 @@ TEST_P(softmax_special, the_lowest_float_has_weight_zero) { check_everywhere(-FL
 TEST_P(softmax_special, the_greatest_float_takes_all) { check_everywhere(FLT_MAX); }
 
 TEST_P(softmax_special, mixtures) {
-    check_patterns({{nan, inf}, {inf, nan}, {-inf, nan}, {nan, -inf}, {inf, -inf}, {-inf, inf}, {nan}, {inf},
-                    {-inf, -inf, -inf, nan}, {FLT_MAX, -FLT_MAX}, {FLT_MAX, -inf}, {-FLT_MAX, -inf}, {FLT_MAX, nan}});
+    check_patterns({{nan, inf},
+                    {inf, nan},
+                    {-inf, nan},
+                    {nan, -inf},
+                    {inf, -inf},
+                    {-inf, inf},
+                    {nan},
+                    {inf},
+                    {-inf, -inf, -inf, nan},
+                    {FLT_MAX, -FLT_MAX},
+                    {FLT_MAX, -inf},
+                    {-FLT_MAX, -inf},
+                    {FLT_MAX, nan}});
 }
 
 TEST_P(softmax_special, rows_without_weight) {
@@ -94,7 +106,8 @@ TEST_P(softmax_special, negative_scale_swaps_infinities) {
 }
 
 TEST_P(softmax_special, scale_zero_makes_the_row_uniform) {
-    check_patterns({{1.0f, -2.0f, 1e30f}, {FLT_MAX, -FLT_MAX}, {inf, 0.0f}, {-inf, 0.0f}, {nan, 0.0f}, {-inf}}, 0.0f, true);
+    check_patterns({{1.0f, -2.0f, 1e30f}, {FLT_MAX, -FLT_MAX}, {inf, 0.0f}, {-inf, 0.0f}, {nan, 0.0f}, {-inf}}, 0.0f,
+                   true);
     check_patterns({{1.0f, -2.0f, 1e30f}, {0.0f, -0.0f}}, -0.0f);
 }
 
@@ -104,8 +117,14 @@ TEST_P(softmax_special, zeros_and_denormal_logits) {
 }
 
 TEST_P(softmax_special, far_rows) {
-    check_patterns({{1e8f, 1e8f + 8, 1e8f - 16}, {-1e8f, -1e8f + 8, -1e8f - 16}, {1e30f, 1e30f * (1 + 0x1p-23f)},
-                    {-1e30f, -1e30f * (1 + 0x1p-23f)}, {3e38f, -3e38f}, {88, -88}, {100, 0, -100}, {1e4f, -1e4f}});
+    check_patterns({{1e8f, 1e8f + 8, 1e8f - 16},
+                    {-1e8f, -1e8f + 8, -1e8f - 16},
+                    {1e30f, 1e30f * (1 + 0x1p-23f)},
+                    {-1e30f, -1e30f * (1 + 0x1p-23f)},
+                    {3e38f, -3e38f},
+                    {88, -88},
+                    {100, 0, -100},
+                    {1e4f, -1e4f}});
     check_patterns({{1e8f, 1e8f + 8, 1e8f - 16}, {1e30f, 2e30f}, {0, -87.4f, -87.3f, -103, -104}}, 0.125f);
 }
 

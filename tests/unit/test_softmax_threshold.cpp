@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Results around 2^-126, float by float: each is 0 or normal, with the right one of both, no flag is raised, and the caller's
-// flush modes change no bit. The sums are no floats, so the threshold and the factor are rounded, also both downwards.
+// Results around 2^-126, float by float: each is 0 or normal, with the right one of both, no flag is raised, and the
+// caller's flush modes change no bit. The sums are no floats, so the threshold and the factor are rounded, also both
+// downwards.
 #include "support/kernels.hpp"
 #include "support/mxcsr.hpp"
 #include "support/rows.hpp"
@@ -23,7 +24,8 @@ std::vector<float> threshold_rows(random_bits& random) {
         const float gap = static_cast<float>(random.below(1 << 24)) * 0x1p-23f;
         x.push_back(top);
         x.push_back(top - gap);
-        const long double log_of_sum = static_cast<long double>(top) + std::log1p(std::exp(-static_cast<long double>(gap)));
+        const long double log_of_sum =
+            static_cast<long double>(top) + std::log1p(std::exp(-static_cast<long double>(gap)));
         const std::uint32_t middle = bits_of(static_cast<float>(log_of_sum + log_of_least));
         for (std::uint32_t i = 0; i < 16; ++i)
             x.push_back(float_of(middle + i - 8));

@@ -149,8 +149,9 @@ template <class A, bool Folded> struct exp_weight {
         const floats<A> r = simd::exp2_remainder<A>(x, base_high, base_low, n);
         const floats<A> t = simd::exp2_lookup<A>(table, position);
         const floats<A> q = simd::fmadd<A>(simd::fmadd<A>(r, floats<A>(c3), floats<A>(c2)), r, floats<A>(c1));
-        // Not (t * r) * q + t: t may be as small as weights are, and t * r denormal.
-        const floats<A> p = simd::fmadd<A>(t, r * q, t);
+        // No product of t and r, nor of r and q, is ever formed by itself: r may be tiny, t as small as weights are, and the
+        // product denormal.
+        const floats<A> p = simd::fmadd<A>(t * q, r, t);
         if constexpr (traits::has_scalef)
             return simd::scale_where_gt<A>(p, Folded ? n : n - exponent, n, least);
         else if constexpr (Folded)

@@ -36,7 +36,8 @@ template <class A, int W> struct departing_columns {
     column_block<A, W> block = {};
     bool waiting = false;
     bool stream = false;
-    alignas(64) float factors[W * lanes];
+    alignas(64) float high[W * lanes];
+    alignas(64) float low[W * lanes];
     alignas(64) float thresholds[W * lanes];
 
     TARN_INLINE void start(const column_block<A, W>& b, const double* total, bool by_stream) noexcept {
@@ -44,8 +45,9 @@ template <class A, int W> struct departing_columns {
         waiting = true;
         stream = by_stream;
         for (int c = 0; c < W * lanes; ++c) {
-            const normaliser result = acceptable(total[c]) ? normaliser::of(total[c]) : normaliser{0.0f, 0.0f};
-            factors[c] = result.factor;
+            const normaliser result = acceptable(total[c]) ? normaliser::of(total[c]) : normaliser{0.0f, 0.0f, 0.0f};
+            high[c] = result.high;
+            low[c] = result.low;
             thresholds[c] = result.threshold;
         }
     }
@@ -53,8 +55,9 @@ template <class A, int W> struct departing_columns {
         const float* e = block.weights + i * block.weights_stride;
         float* y = block.y + i * block.y_stride;
         for (int w = 0; w < W; ++w) {
-            const pack<A> v = simd::mul_where_ge<A>(block.load(e, w), simd::load<A>(thresholds + w * lanes),
-                                                    simd::load<A>(factors + w * lanes));
+            const pack<A> v =
+                normaliser::normalise<A>(block.load(e, w), simd::load<A>(thresholds + w * lanes),
+                                         simd::load<A>(high + w * lanes), simd::load<A>(low + w * lanes));
             if (stream)
                 simd::stream<A>(y + w * lanes, v);
             else

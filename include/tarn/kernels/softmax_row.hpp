@@ -10,16 +10,29 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// What turns a weight into a result: weight * factor, or 0 below 2^-126 of the sum.
+// What turns a weight into a result: weight / sum, or 0 below 2^-126 of the sum. The reciprocal of the sum is held in two
+// floats: rounded to one it would cost a unit of the 4 ulp, and a row of one element would not always be exactly 1. Products are
+// formed 2^32 too large and the low part is at least 2^-24 of the high one, so those with it are never denormal.
 struct normaliser {
-    float factor, threshold;
+    float high, low, threshold;
+
+    static constexpr double excess = 0x1p32;
 
     TARN_INLINE static normaliser of(double sum) noexcept {
-        return {static_cast<float>(1.0 / sum), static_cast<float>(sum) * least_result};
+        const double inverse = excess / sum;
+        const float high = static_cast<float>(inverse * simd::below_one);
+        return {high, static_cast<float>(inverse - static_cast<double>(high)), static_cast<float>(sum) * least_result};
     }
     template <class A> TARN_INLINE auto on() const noexcept {
-        return [threshold_ = simd::broadcast<A>(threshold), factor_ = simd::broadcast<A>(factor)](const pack<A>& v)
-                   TARN_LAMBDA { return simd::mul_where_ge<A>(v, threshold_, factor_); };
+        return [threshold_ = simd::broadcast<A>(threshold), high_ = simd::broadcast<A>(high),
+                low_ = simd::broadcast<A>(low)](const pack<A>& v)
+                   TARN_LAMBDA { return normalise<A>(v, threshold_, high_, low_); };
+    }
+    template <class A>
+    TARN_INLINE static pack<A> normalise(const pack<A>& weight, const pack<A>& threshold, const pack<A>& high,
+                                         const pack<A>& low) noexcept {
+        return simd::mul_pair<A>(simd::keep_where_ge<A>(weight, threshold), high, low) *
+               simd::broadcast<A>(static_cast<float>(1 / excess));
     }
 };
 
@@ -124,7 +137,7 @@ template <class A> struct softmax_rows_state {
         stale = false;
         return folded_;
     }
-    template <class F> TARN_INLINE double with_weight(F f) noexcept {
+    template <class F> TARN_INLINE auto with_weight(F f) noexcept {
         return can_fold() ? f(folded()) : f(exp_weight<A, false>(base, ref));
     }
 };

@@ -16,7 +16,8 @@ template <class A> struct softmax_tile {
     alignas(64) float weights[tile_rows * dispatch::short_row_columns];
     alignas(64) double lane_sums[tile_rows * lanes / 2];
     alignas(64) double sums[tile_rows];
-    alignas(64) float factors[tile_rows];
+    alignas(64) float high[tile_rows];
+    alignas(64) float low[tile_rows];
     alignas(64) float thresholds[tile_rows];
 
     // Packs: the number of packs in a row if known at compile time, else 0.
@@ -48,16 +49,19 @@ template <class A> struct softmax_tile {
         simd::totals_of_folded<A>(lane_sums, sums);
         return simd::all_within<A>(simd::double_pack<A>::load(sums).to_floats(), least_sum, greatest_sum);
     }
-    // Factors and thresholds of all rows; sums are acceptable, or 0, or NaN.
+    // The normalisers of all rows; sums are acceptable, or 0, or NaN.
     TARN_INLINE void normalise() noexcept {
         const auto total = simd::double_pack<A>::load(sums);
-        simd::store<A>(factors, total.inverse_to_floats());
+        pack<A> inverse_high, inverse_low;
+        total.divide(normaliser::excess, inverse_high, inverse_low);
+        simd::store<A>(high, inverse_high);
+        simd::store<A>(low, inverse_low);
         simd::store<A>(thresholds, total.to_floats() * simd::broadcast<A>(least_result));
     }
 
     // Row `row` to y.
     template <int Packs, class Sink> TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n) const noexcept {
-        finish<Packs>(row, y, n, normaliser{factors[row], thresholds[row]});
+        finish<Packs>(row, y, n, normaliser{high[row], low[row], thresholds[row]});
     }
     template <int Packs, class Sink>
     TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n, normaliser result) const noexcept {
@@ -78,6 +82,41 @@ template <class A> struct softmax_tile {
     }
 };
 
+// Rows from `first` on one by one, fewer than a tile, up to the first that defies the weight. Returns its index, or a.rows.
+template <class A, int Packs, class Weight>
+TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows& a, std::ptrdiff_t first, const Weight& given,
+                                      softmax_tile<A>& tile) noexcept {
+    const Weight weight = given;
+    for (std::ptrdiff_t r = first; r < a.rows; ++r) {
+        const unit_source<A> x{a.x + r * a.x_row_stride};
+        const double sum = tile.template weigh<Packs>(0, weight, x, a.columns).total();
+        if (!acceptable(sum))
+            return r;
+        tile.template finish<Packs>(0, unit_sink<A>{a.y + r * a.y_row_stride}, a.columns, normaliser::of(sum));
+    }
+    return a.rows;
+}
+
+// The same for all rows: those that defy the carried reference are taken carefully, and leave theirs behind.
+template <class A, int Packs>
+TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, const dispatch::softmax_rows& a, std::ptrdiff_t first,
+                                  softmax_tile<A>& tile) noexcept {
+    for (std::ptrdiff_t r = first; r < a.rows; ++r) {
+        if (state.may_guess()) {
+            const std::ptrdiff_t wrong = state.with_weight(
+                [&](const auto& weight) TARN_LAMBDA { return guess_rows<A, Packs>(a, r, weight, tile); });
+            if (wrong > r)
+                state.next_careful_rows = 0;
+            if (wrong < a.rows)
+                state.guessed_wrong();
+            r = wrong;
+        }
+        if (r < a.rows)
+            careful_row<A, true>(state, unit_source<A>{a.x + r * a.x_row_stride}, unit_sink<A>{a.y + r * a.y_row_stride},
+                                 a.columns);
+    }
+}
+
 // The bounds of sixteen rows' weights, as exp_bounds stores them.
 template <class A> struct tile_references {
     alignas(64) float bounds[6][tile_rows];
@@ -95,9 +134,7 @@ template <class A, int Packs> struct short_rows_engine {
     TARN_INLINE explicit short_rows_engine(const dispatch::softmax_rows& call) noexcept
         : a(call), state(call.scale, call.zero_empty_rows) {}
 
-    TARN_INLINE bool may_guess() const noexcept {
-        return state.can_fold() && state.careful_rows == 0;
-    }
+    TARN_INLINE bool may_guess() const noexcept { return state.careful_rows == 0; }
     TARN_INLINE unit_source<A> source(std::ptrdiff_t row) const noexcept { return {a.x + row * a.x_row_stride}; }
     TARN_INLINE unit_sink<A> sink(std::ptrdiff_t row) const noexcept { return {a.y + row * a.y_row_stride}; }
 
@@ -125,9 +162,10 @@ template <class A, int Packs> struct short_rows_engine {
             rows(simd::index<0>{});
         return to.total();
     }
-    template <class Sink> TARN_NOINLINE bool guess(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
-                                                   std::ptrdiff_t last) noexcept {
-        const exp_weight<A, true> weight = state.folded();
+    template <class Sink, class Weight>
+    TARN_NOINLINE bool guess(const Weight& given, softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
+                             std::ptrdiff_t last) noexcept {
+        const Weight weight = given;
         return step<Sink>(to, next, from, last, [&](int) TARN_LAMBDA -> const auto& { return weight; });
     }
 
@@ -186,20 +224,6 @@ template <class A, int Packs> struct short_rows_engine {
         }
     }
 
-    // Fewer than sixteen rows from `first` on, one by one.
-    TARN_INLINE void alone(std::ptrdiff_t first) noexcept {
-        const bool can_guess = state.can_fold();
-        const exp_weight<A, true> weight = can_guess ? state.folded() : state.folded_;
-        for (std::ptrdiff_t r = first; r < a.rows; ++r) {
-            const double sum =
-                can_guess ? tiles[0].template weigh<Packs>(0, weight, source(r), a.columns).total() : 0.0;
-            if (acceptable(sum))
-                tiles[0].template finish<Packs>(0, sink(r), a.columns, normaliser::of(sum));
-            else
-                careful_row<A, true>(state, source(r), sink(r), a.columns);
-        }
-    }
-
     template <class Sink> TARN_INLINE void run() noexcept {
         std::ptrdiff_t r = 0;
         std::ptrdiff_t last = -1;    // the tile before, still to be finished out of tiles[turn ^ 1]
@@ -210,7 +234,8 @@ template <class A, int Packs> struct short_rows_engine {
             bool ordinary = false;
             bool guessed = false;
             if (may_guess()) {
-                ordinary = guessed = guess<Sink>(tile, r, before, last);
+                ordinary = guessed = state.with_weight(
+                    [&](const auto& weight) TARN_LAMBDA { return guess<Sink>(weight, tile, r, before, last); });
                 last = -1;
                 if (guessed)
                     state.guessed_right(tile.sums[0]);
@@ -229,7 +254,7 @@ template <class A, int Packs> struct short_rows_engine {
         }
         if (last >= 0)
             finish<Sink>(tiles[turn ^ 1], last);
-        alone(r);
+        remaining_rows<A, Packs>(state, a, r, tiles[0]);
     }
 };
 
@@ -245,11 +270,39 @@ template <class A> struct short_rows {
             engine.template run<unit_sink<A>>();
         }
     }
+    template <int Packs>
+    TARN_NOINLINE static void unguessed(const dispatch::softmax_rows& a, std::ptrdiff_t first,
+                                        softmax_tile<A>& tile) noexcept {
+        softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
+        state.careful_rows = 1;
+        remaining_rows<A, Packs>(state, a, first, tile);
+    }
+    // Less than a tile: a single call on a few numbers waits for nothing but its own row. With the usual scale all constants of
+    // the exponential are known to the compiler.
+    template <int Packs> TARN_NOINLINE static void run_few(const dispatch::softmax_rows& a) noexcept {
+        const auto rows = [&](float scale) TARN_LAMBDA {
+            softmax_tile<A> tile;
+            const reference guess{-softmax_rows_state<A>::carried_bias, 0.0f};
+            const std::ptrdiff_t r = guess_rows<A, Packs>(a, 0, exp_weight<A, true>(exp_base::of(scale), guess), tile);
+            if (r < a.rows)
+                unguessed<Packs>(a, r, tile);
+        };
+        if (a.scale == 1.0f)
+            rows(1.0f);
+        else
+            rows(a.scale);
+    }
+    template <int Packs> TARN_INLINE static void run_rows(const dispatch::softmax_rows& a) noexcept {
+        if (a.rows < tile_rows)
+            run_few<Packs>(a);
+        else
+            run_as<Packs>(a);
+    }
     static void run(const dispatch::softmax_rows& a) noexcept {
         if (a.columns <= lanes)
-            run_as<1>(a);
+            run_rows<1>(a);
         else
-            run_as<0>(a);
+            run_rows<0>(a);
     }
 };
 

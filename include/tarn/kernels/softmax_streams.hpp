@@ -99,7 +99,7 @@ private:
     float* y_ = nullptr;
     std::ptrdiff_t n_ = 0;
     std::ptrdiff_t at_ = 0;
-    normaliser result_ = {0, 0};
+    normaliser result_ = {0, 0, 0};
     bool joined_;
     int waiting_ = 0;
     float* waiting_at_ = nullptr;

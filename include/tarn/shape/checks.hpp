@@ -60,11 +60,16 @@ TARN_INLINE std::ptrdiff_t size(const operand& v) noexcept {
 
 TARN_INLINE void check_operand(const char* op, const char* argument, const operand& v) {
     bool empty = false;
+    bool countable = true;
+    std::ptrdiff_t bytes = v.element_size;
     for (int i = 0; i < v.rank; ++i) {
         if (v.extent[i] < 0)
             fail(op, argument, "extents " + list(v.extent, v.rank), "extents of at least 0");
         empty = empty || v.extent[i] == 0;
+        countable = !__builtin_mul_overflow(bytes, v.extent[i], &bytes) && countable;
     }
+    if (!countable && !empty)
+        fail(op, argument, "extents " + list(v.extent, v.rank), "fewer than 2^63 bytes");
     if (!v.data && !empty)
         fail(op, argument, "data is null with extents " + list(v.extent, v.rank), "a pointer to the elements");
 }
@@ -92,13 +97,15 @@ struct byte_range {
     static byte_range of(const operand& v) noexcept {
         std::ptrdiff_t low = 0;
         std::ptrdiff_t high = 0;
+        std::ptrdiff_t distinct = 1;
         for (int i = 0; i < v.rank; ++i) {
             const std::ptrdiff_t reach = (v.extent[i] - 1) * v.stride[i];
             (reach < 0 ? low : high) += reach;
+            distinct *= v.stride[i] == 0 ? 1 : v.extent[i];
         }
         const auto base = reinterpret_cast<std::uintptr_t>(v.data);
         return {base + static_cast<std::uintptr_t>(low * v.element_size),
-                base + static_cast<std::uintptr_t>((high + 1) * v.element_size), high - low + 1 == size(v)};
+                base + static_cast<std::uintptr_t>((high + 1) * v.element_size), high - low + 1 == distinct};
     }
 };
 
@@ -121,13 +128,34 @@ inline bool reaches(std::ptrdiff_t distance, const operand& v, unsigned axes) no
     return false;
 }
 
-// Refuses outputs that certainly share elements with an input without being that input (in place): both dense, or of equal
-// strides. Others may overlap unnoticed. x and y have the same extents, none 0. Returns whether the call is in place.
-TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& y) {
+// Refuses outputs in which two indices are certainly one element: i steps along one axis are j along another.
+TARN_INLINE void check_distinct(const char* op, const operand& y) {
     for (int i = 0; i < y.rank; ++i) {
         if (y.stride[i] == 0 && y.extent[i] > 1)
             fail(op, "output", "strides " + list(y.stride, y.rank), "no stride of 0 along an extent above 1");
+        for (int j = 0; j < i; ++j) {
+            if (y.extent[i] == 1 || y.extent[j] == 1)
+                continue;
+            const std::ptrdiff_t a = std::abs(y.stride[i]);
+            const std::ptrdiff_t b = std::abs(y.stride[j]);
+            std::ptrdiff_t divisor = a;
+            for (std::ptrdiff_t rest = b; rest != 0;) {
+                const std::ptrdiff_t next = divisor % rest;
+                divisor = rest;
+                rest = next;
+            }
+            if (b / divisor < y.extent[i] && a / divisor < y.extent[j])
+                fail(op, "output", "strides " + list(y.stride, y.rank) + " with extents " + list(y.extent, y.rank),
+                     "every element at an address of its own");
+        }
     }
+}
+
+// Refuses outputs that certainly share elements with an input without being that input (in place): both dense, of equal
+// strides, or with the same first element. Others may overlap unnoticed. x and y have the same extents, none 0. Returns whether
+// the call is in place.
+TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& y) {
+    check_distinct(op, y);
     bool equal_strides = x.element_size == y.element_size;
     for (int i = 0; i < x.rank; ++i)
         equal_strides = equal_strides && (x.stride[i] == y.stride[i] || x.extent[i] == 1);
@@ -137,7 +165,7 @@ TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& 
     const byte_range b = byte_range::of(y);
     if (a.last <= b.first || b.last <= a.first)
         return false;
-    bool overlap = a.dense && b.dense;
+    bool overlap = (a.dense && b.dense) || x.data == y.data;
     if (!overlap && equal_strides) {
         const auto bytes = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(x.data) -
                                                        reinterpret_cast<std::uintptr_t>(y.data));

@@ -26,7 +26,7 @@ public:
     static float_buffer of_thread(std::ptrdiff_t floats) noexcept {
         static thread_local thread_buffer buffer;
         const std::ptrdiff_t bytes = (floats * static_cast<std::ptrdiff_t>(sizeof(float)) + 63) / 64 * 64;
-        if (bytes > limit)
+        if (bytes > limit || buffer.gone_)
             return {nullptr, 0};
         if (bytes > buffer.bytes_) {
             std::free(buffer.data_);
@@ -40,10 +40,15 @@ public:
 
 private:
     thread_buffer() = default;
-    ~thread_buffer() { std::free(data_); }
+    // Destructors of other objects may still call the library.
+    ~thread_buffer() {
+        std::free(data_);
+        gone_ = true;
+    }
 
     void* data_ = nullptr;
     std::ptrdiff_t bytes_ = 0;
+    bool gone_ = false;
 };
 
 // The buffer for a call on `where` that could use `floats`.

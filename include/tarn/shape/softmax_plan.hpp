@@ -33,12 +33,11 @@ struct softmax_request {
     bool zero_empty_rows;
     softmax_algorithm algorithm;
     stores how;
+    double streaming_bytes;    // TARN_STREAMING_BYTES of the caller's file
 };
 
-// A single row for the kernel of short rows.
-TARN_INLINE bool is_short_row(const operand& x, const operand& y) noexcept {
-    return x.extent[0] <= dispatch::short_row_columns && x.stride[0] == 1 && y.stride[0] == 1;
-}
+// Up to this many elements a plan takes longer than the rows.
+constexpr std::ptrdiff_t few_elements = 1024;
 
 class softmax_plan {
 public:
@@ -48,7 +47,7 @@ public:
           loops_(axis_loops::of(x, y, axis)) {
         const double bytes = 2.0 * static_cast<double>(size(x)) * static_cast<double>(sizeof(float));
         stream_ = request.how == stores::streaming ||
-                  (request.how == stores::automatic && !in_place && bytes > TARN_STREAMING_BYTES);
+                  (request.how == stores::automatic && !in_place && bytes > request.streaming_bytes);
         const std::ptrdiff_t n = loops_.axis.extent;
         const bool unit_axis = loops_.axis.x_stride == 1 && loops_.axis.y_stride == 1;
         if (!unit_axis || n == 1)

@@ -101,12 +101,13 @@ template <class A> TARN_INLINE pack<A> operator/(const pack<A>& a, const pack<A>
 template <class A> TARN_INLINE pack<A> max_of(const pack<A>& x, const pack<A>& otherwise) {
     return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return simd::max_of<A>(p, q); }, x, otherwise);
 }
-template <class A>
-TARN_INLINE pack<A> mul_where_ge(const pack<A>& v, const pack<A>& threshold, const pack<A>& factor) {
-    return each<A>([](floats<A> p, floats<A> t, floats<A> f) TARN_LAMBDA { return simd::mul_where_ge<A>(p, t, f); }, v,
-                   threshold, factor);
+template <class A> TARN_INLINE pack<A> keep_where_ge(const pack<A>& v, const pack<A>& threshold) {
+    return each<A>([](floats<A> p, floats<A> t) TARN_LAMBDA { return simd::keep_where_ge<A>(p, t); }, v, threshold);
 }
-
+template <class A> TARN_INLINE pack<A> mul_pair(const pack<A>& v, const pack<A>& high, const pack<A>& low) {
+    return each<A>([](floats<A> p, floats<A> h, floats<A> l) TARN_LAMBDA { return simd::mul_pair<A>(p, h, l); }, v, high,
+                   low);
+}
 
 // a where low < v < high, else b; b where v is NaN.
 template <class A>

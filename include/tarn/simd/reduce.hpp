@@ -218,6 +218,9 @@ template <class A> TARN_INLINE pack<A> greatests(const float* packs) {
     return kernel::reduce_each<A>(packs, kernel::greatest_of{}, A{});
 }
 
+// Rounded to float, a double times this is a unit or two below it.
+constexpr double below_one = 1 - 0x1p-23;
+
 // Sixteen doubles, lane by lane beside a pack: accumulators of sums.
 template <class A> struct double_pack {
     static constexpr int width = static_cast<int>(doubles<A>::size);
@@ -276,7 +279,7 @@ template <class A> struct double_pack {
         unroll<parts / 2>([&](auto i) TARN_LAMBDA { eight[decltype(i)::value].store_aligned(p + decltype(i)::value * width); });
     }
 
-    // Rounded to float, and the quotient 1 / lane rounded to float.
+    // Rounded to float.
     TARN_INLINE pack<A> to_floats() const {
         pack<A> r;
         unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
@@ -285,12 +288,23 @@ template <class A> struct double_pack {
         });
         return r;
     }
-    TARN_INLINE pack<A> inverse_to_floats() const {
-        double_pack inverse;
+    // numerator / lane as the sum of two floats, low between 2^-24 and 2^-22 of high.
+    TARN_INLINE void divide(double numerator, pack<A>& high, pack<A>& low) const {
+        double_pack quotient;
         unroll<parts>([&](auto i) TARN_LAMBDA {
-            inverse.part[decltype(i)::value] = doubles<A>(1.0) / part[decltype(i)::value];
+            quotient.part[decltype(i)::value] = doubles<A>(numerator) / part[decltype(i)::value];
         });
-        return inverse.to_floats();
+        double_pack less;
+        unroll<parts>([&](auto i) TARN_LAMBDA {
+            less.part[decltype(i)::value] = quotient.part[decltype(i)::value] * doubles<A>(below_one);
+        });
+        high = less.to_floats();
+        const double_pack near = of(high);
+        unroll<parts>([&](auto i) TARN_LAMBDA {
+            constexpr int I = decltype(i)::value;
+            quotient.part[I] = quotient.part[I] - near.part[I];
+        });
+        low = quotient.to_floats();
     }
 };
 
