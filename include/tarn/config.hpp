@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Compiler checks, inlining, and the name of the namespace that keeps code of different modes and instruction sets apart.
+// Compiler checks, inlining, and the name of the namespace that keeps code of different modes and instruction sets
+// apart.
 #pragma once
 
 #include <tarn/version.hpp>
@@ -28,8 +29,8 @@
 
 // A function compiled for AVX-512 must never stand in for the same function compiled for SSE2, and a copy compiled at
 // -O0 never for a kernel of the dispatch library. The linker merges functions by name, so the name says which is which:
-// everything that emits a symbol lives in the inline namespace TARN_BACKEND, made of the mode, the instruction set, and the
-// flags of the file that change what code means.
+// everything that emits a symbol lives in the inline namespace TARN_BACKEND, made of the mode, the instruction set, and
+// the flags of the file that change what code means.
 #if defined(__AVX512FP16__)
 #define TARN_ISA_NAME avx512fp16
 #elif defined(__AVX512BF16__)
@@ -88,15 +89,16 @@
 #define TARN_PASTE(a, b, c, d) TARN_PASTE_4(a, b, c, d)
 #define TARN_BACKEND TARN_PASTE(TARN_MODE_NAME, TARN_ISA_NAME, TARN_ERRORS_NAME, TARN_MATH_NAME)
 
-// Kernels rely on NaN, on infinities and on the order of every addition. Files that only call tarn::dispatch may use any
-// flags, since their kernels are compiled elsewhere.
+// Kernels rely on NaN, on infinities and on the order of every addition. Files that only call tarn::dispatch may use
+// any flags, since their kernels are compiled elsewhere.
 #if !defined(TARN_DISPATCH) && !defined(TARN_ALLOW_FAST_MATH) &&                                                       \
     (defined(__FAST_MATH__) || (__FINITE_MATH_ONLY__ + 0) || defined(__ASSOCIATIVE_MATH__))
-#error "tarn's kernels need NaN, infinity and the order of their additions: compile this file without -ffast-math, -ffinite-math-only and -fassociative-math, or link tarn::dispatch, or define TARN_ALLOW_FAST_MATH and lose the promises on special values and accuracy"
+#error                                                                                                                 \
+    "tarn's kernels need NaN, infinity and the order of their additions: compile this file without -ffast-math, -ffinite-math-only and -fassociative-math, or link tarn::dispatch, or define TARN_ALLOW_FAST_MATH and lose the promises on special values and accuracy"
 #endif
 
-// Results go around the caches by themselves (stores::automatic) when a call reads and writes more than this many bytes: the
-// share of the last-level cache that its reader is likely to find again.
+// Results go around the caches by themselves (stores::automatic) when a call reads and writes more than this many
+// bytes: the share of the last-level cache that its reader is likely to find again.
 #if !defined(TARN_STREAMING_BYTES)
 #define TARN_STREAMING_BYTES (64 * 1024 * 1024)
 #endif

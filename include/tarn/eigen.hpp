@@ -121,7 +121,7 @@ struct eigen_layouts {
         return of(x.nestedExpression().derived());
     }
 
-  private:
+private:
     template <class S> static TARN_INLINE eigen_layout<S> moved(eigen_layout<S> l, std::ptrdiff_t i, std::ptrdiff_t j) {
         // An empty part may start beyond the elements, where no pointer may point.
         if (l.rows > 0 && l.cols > 0) {
@@ -151,7 +151,7 @@ template <class T, class D> struct eigen_view_traits<T, D, refusal::none> : eige
         return make<std::conditional_t<owns_elements, const value_type, element>>(x);
     }
 
-  private:
+private:
     using element = std::conditional_t<has_eigen_flag<D>(Eigen::LvalueBit), value_type, const value_type>;
 
     // The const_cast gives back what Eigen's const member functions took away: E is const wherever Eigen has no

@@ -55,7 +55,7 @@ template <class T, class D> struct tensor_view_traits<T, D, refusal::none> {
         return make(d.data(), d);
     }
 
-  private:
+private:
     using base = Eigen::TensorBase<D, Eigen::ReadOnlyAccessors>;
 
     template <class E> static TARN_INLINE tensor_view<E, rank> make(E* data, const D& x) {

@@ -71,7 +71,7 @@ template <class T, std::size_t N> struct view_traits<T[N]> {
     static TARN_INLINE auto view(T (&x)[N]) { return dense<value_type>(&x, axes()); }
     static TARN_INLINE auto view(const T (&x)[N]) { return dense<const value_type>(&x, axes()); }
 
-  private:
+private:
     using axes = std::make_index_sequence<std::rank<T[N]>::value>;
 
     // The pointer comes from the whole array, not from its first row, so that it may walk over all rows.

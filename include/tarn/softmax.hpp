@@ -14,8 +14,8 @@ namespace tarn { inline namespace v0 {
 struct softmax_options {
     // The axis to normalise along, in the logical order of the operands; negative counts from the end.
     int axis = -1;
-    // Multiplies the logits; 1 / temperature. Any number below 2^127 in magnitude, negative and 0 included. Costs nothing and
-    // is exact: the product is never rounded.
+    // Multiplies the logits; 1 / temperature. Any number below 2^127 in magnitude, negative and 0 included. Costs
+    // nothing and is exact: the product is never rounded.
     float scale = 1.0f;
     // What a row of -inf becomes.
     v0::empty_row empty_row = v0::empty_row::nan;
@@ -54,7 +54,8 @@ TARN_INLINE const dispatch::softmax_table& softmax_kernels_on(int tier_index) {
         return softmax_kernels_of_best_tier();
     if (tier_index < 0 || tier_index > static_cast<int>(tier::avx512) || !available(static_cast<tier>(tier_index)))
         fail("softmax", "tier",
-             tier_index >= 0 && tier_index <= static_cast<int>(tier::avx512) ? dispatch::tier_names[tier_index] : "unknown",
+             tier_index >= 0 && tier_index <= static_cast<int>(tier::avx512) ? dispatch::tier_names[tier_index]
+                                                                             : "unknown",
              std::string("one that is available here, at best ") + dispatch::tier_names[static_cast<int>(best_tier())]);
 #if defined(TARN_DISPATCH)
     return dispatch::softmax_table_of(static_cast<tier>(tier_index));
@@ -63,11 +64,11 @@ TARN_INLINE const dispatch::softmax_table& softmax_kernels_on(int tier_index) {
 #endif
 }
 
-// A dense block of a few short rows on the best tier, without checks and plans, which would take longer than the rows. False if it
-// is not one.
+// A dense block of a few short rows on the best tier, without checks and plans, which would take longer than the rows.
+// False if it is not one.
 template <int Rank>
-TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const float, Rank>& x, const tensor_view<float, Rank>& y,
-                                const softmax_options& options) noexcept {
+TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const float, Rank>& x,
+                                const tensor_view<float, Rank>& y, const softmax_options& options) noexcept {
     const dense_rows block = dense_rows::of(x, y, options.axis, few_elements);
     const bool ordinary = tier_index == place<const serial_executor>::best && is_scale(options.scale) &&
                           options.algorithm == softmax_algorithm::automatic && options.stores != stores::streaming;
@@ -104,26 +105,31 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
 
 // y_i = exp(scale * x_i) / sum_j exp(scale * x_j) along one axis.
 //
-// Online normalizer calculation for softmax (arXiv 1805.02867) and The Two-Pass Softmax Algorithm (arXiv 2001.04438) describe the
-// known schemes. By default tarn guesses the reference exponent that they search for, checks the guess by the sum, and
-// repeats what fails: one read and one write of memory for rows that fit a cache.
+// Online normalizer calculation for softmax (arXiv 1805.02867) and The Two-Pass Softmax Algorithm (arXiv 2001.04438)
+// describe the known schemes. By default tarn guesses the reference exponent that they search for, checks the guess by
+// the sum, and repeats what fails: one read and one write of memory for rows that fit a cache.
 //
 //   x        float, rank 1 to 5, any strides, broadcast (stride 0) included
 //   y        float, the extents of x, any strides but 0; x itself (in place) or memory apart from it
 //   options  see softmax_options
 //   where    tarn::on(tier, executor, scratch) as first argument; default: the best tier, in this thread
 //
-// Special values   NaN or +inf in a row (after scaling): the whole row is NaN. -inf: weight 0. A row of -inf: NaN, or 0 with
+// Special values   NaN or +inf in a row (after scaling): the whole row is NaN. -inf: weight 0. A row of -inf: NaN, or 0
+// with
 //                  empty_row::zero. An axis of extent 0: nothing is written. Results below 2^-126 are 0.
-// Accuracy         at most 4 ulp of the exact softmax of the given floats, whatever their size or offset; measured 3.5 over
+// Accuracy         at most 4 ulp of the exact softmax of the given floats, whatever their size or offset; measured 3.5
+// over
 //                  rows of 1 to 64e6 logits of standard deviation 1 to 50 and offsets to 1e6.
-// Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position, strides,
+// Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position,
+// strides,
 //                  alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512. SSE2 has
 //                  no fused multiply-add and may differ in the last bit.
-// Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores, or
-//                  above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along other axes,
-//                  a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
-// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ or are
+// Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
+// or
+//                  above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along other
+//                  axes, a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
+// or are
 //                  negative, axis out of range, null data, scale NaN or too large, outputs that certainly overlap the
 //                  input or themselves, a tier that is not available.
 template <class Executor, class X, class Y>

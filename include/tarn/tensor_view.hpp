@@ -315,7 +315,7 @@ template <class Y> TARN_INLINE constexpr auto output_view(Y&& y) {
 //                        temporary that owns its elements is refused. T const: an input, else an output.
 // The first `rank` members of extent and stride hold, as in tensor_view. Shapes are checked by the operator.
 template <class T> class optional_view {
-  public:
+public:
     using element_type = T;
     using value_type = std::remove_cv_t<T>;
 
@@ -353,7 +353,7 @@ template <class T> class optional_view {
 
     TARN_INLINE constexpr explicit operator bool() const { return rank >= 0; }
 
-  private:
+private:
     template <class E, int Rank> TARN_INLINE constexpr void assign(const tensor_view<E, Rank>& x) {
         static_assert(std::is_same<std::remove_cv_t<E>, value_type>::value,
                       "tarn: the optional operand has elements of another type than this option takes");

@@ -26,8 +26,9 @@ struct serial_executor {
 };
 inline constexpr serial_executor serial{};
 
-// Memory lent to a call. Where the serial executor runs, kernels use it instead of the thread's own buffer; too small or
-// empty, it makes them do without. Other executors never share it between threads: for them it only forbids allocation.
+// Memory lent to a call. Where the serial executor runs, kernels use it instead of the thread's own buffer; too small
+// or empty, it makes them do without. Other executors never share it between threads: for them it only forbids
+// allocation.
 struct scratch {
     void* data = nullptr;
     std::ptrdiff_t bytes = 0;
@@ -38,13 +39,14 @@ template <class Executor> struct place {
     static constexpr int best = -1;
 
     Executor* executor;
-    int tier_index = best;    // a tarn::tier, or the best available
+    int tier_index = best; // a tarn::tier, or the best available
     bool lends_scratch = false;
     scratch memory = {};
 };
 
-// on(tier): kernels of that tier, which must be available(). on(executor): split over its threads; results do not depend on
-// how. on(executor, scratch), on(tier, executor, scratch): with memory lent, or `scratch{}` to allocate nothing ever.
+// on(tier): kernels of that tier, which must be available(). on(executor): split over its threads; results do not
+// depend on how. on(executor, scratch), on(tier, executor, scratch): with memory lent, or `scratch{}` to allocate
+// nothing ever.
 //
 // Without scratch, operators that need a buffer keep one per thread (up to 4 MB), made at first use.
 TARN_INLINE constexpr place<const serial_executor> on(tier t) noexcept { return {&serial, static_cast<int>(t)}; }

@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
     std::vector<float> y(3);
     tarn::softmax(x, y);
     check(std::abs(y[0] + y[1] + y[2] - 1.0f) < 1e-6f, "the sum is 1");
-    check(std::abs(y[0] - 0.09003057f) < 1e-6f && std::abs(y[2] - 0.66524096f) < 1e-6f, "the values are those of softmax");
+    check(std::abs(y[0] - 0.09003057f) < 1e-6f && std::abs(y[2] - 0.66524096f) < 1e-6f,
+          "the values are those of softmax");
     if (!alone)
         check(std::abs(sum_of_softmax(x.data(), 3) - 1.0f) < 1e-6f, "the sum is 1 in another file");
 

@@ -63,7 +63,8 @@ TEST(keep_where_ge, drops_what_is_below) {
     }
 }
 
-// The product with 1 / d in two floats is the quotient, rounded once: at most the worst of a few million roundings is off.
+// The product with 1 / d in two floats is the quotient, rounded once: at most the worst of a few million roundings is
+// off.
 TEST(mul_pair, rounds_once) {
     random_bits random(3);
     long double worst = 0;
@@ -75,7 +76,8 @@ TEST(mul_pair, rounds_once) {
         const auto r = array_of(simd::mul_pair<arch>(batch_of(v), batch(high), batch(low)));
         for (std::size_t i = 0; i < r.size(); ++i) {
             const long double exact = static_cast<long double>(v[i]) * static_cast<long double>(factor);
-            const long double ulp = std::fabs(static_cast<long double>(std::nextafter(r[i], inf)) - static_cast<long double>(r[i]));
+            const long double ulp =
+                std::fabs(static_cast<long double>(std::nextafter(r[i], inf)) - static_cast<long double>(r[i]));
             worst = std::max(worst, std::fabs(static_cast<long double>(r[i]) - exact) / ulp);
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rows sought for their error: from random starts, each step keeps a changed row if its worst result is further off. Random
-// samples stay far below what such rows reach.
+// Rows sought for their error: from random starts, each step keeps a changed row if its worst result is further off.
+// Random samples stay far below what such rows reach.
 #include "support/inputs.hpp"
 #include "support/oracle.hpp"
 #include "support/rows.hpp"

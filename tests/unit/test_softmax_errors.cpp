@@ -124,14 +124,16 @@ TEST_F(softmax_errors, repeated_output) {
               "tarn::softmax: output strides {0}, expected no stride of 0 along an extent above 1");
     EXPECT_NO_THROW(tarn::softmax(in(extents{1, 5}), make_view(y.data(), extents{1, 5}, strides{0, 1})));
     y.assign(y.size(), untouched);
-    EXPECT_EQ(message_of([&] {
-                  tarn::softmax(in(extents{3, 3}), make_view(y.data(), extents{3, 3}, strides{1, 1}));
-              }),
-              "tarn::softmax: output strides {1,1} with extents {3,3}, expected every element at an address of its own");
+    EXPECT_EQ(
+        message_of([&] {
+            tarn::softmax(in(extents{3, 3}), make_view(y.data(), extents{3, 3}, strides{1, 1}));
+        }),
+        "tarn::softmax: output strides {1,1} with extents {3,3}, expected every element at an address of its own");
     EXPECT_EQ(message_of([&] {
                   tarn::softmax(in(extents{2, 4, 3}), make_view(y.data() + 50, extents{2, 4, 3}, strides{40, -6, 3}));
               }),
-              "tarn::softmax: output strides {40,-6,3} with extents {2,4,3}, expected every element at an address of its own");
+              "tarn::softmax: output strides {40,-6,3} with extents {2,4,3}, expected every element at an address of "
+              "its own");
     y.assign(y.size(), untouched);
     // Interleaved, but apart.
     EXPECT_NO_THROW(tarn::softmax(in(extents{3, 2}), make_view(y.data(), extents{3, 2}, strides{2, 3})));

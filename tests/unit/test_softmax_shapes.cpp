@@ -91,7 +91,8 @@ TEST_P(softmax_shapes, empty_operands) {
     EXPECT_EQ(y, -1.0f);
 }
 
-// A weight over itself is exactly 1, whatever its significand: rows of one element, alone, in a batch and beside masked ones.
+// A weight over itself is exactly 1, whatever its significand: rows of one element, alone, in a batch and beside masked
+// ones.
 TEST_P(softmax_shapes, one_element_takes_all) {
     const std::ptrdiff_t n = 10000;
     std::vector<float> x;

@@ -44,9 +44,9 @@ inline tier tier_of_machine() noexcept {
     // FMA, SSSE3, SSE4.1, SSE4.2, MOVBE, POPCNT, XSAVE, AVX, F16C and SSE3, CMPXCHG16B
     constexpr unsigned v3_basic = 1u << 12 | 1u << 9 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 26 | 1u << 28 |
                                   1u << 29 | 1u << 0 | 1u << 13;
-    constexpr unsigned v3_extended = 1u << 5 | 1u << 0;                     // LZCNT, LAHF
-    constexpr unsigned v3_features = 1u << 3 | 1u << 5 | 1u << 8;           // BMI1, AVX2, BMI2
-    constexpr unsigned v4_features = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;    // F, DQ, CD, BW, VL
+    constexpr unsigned v3_extended = 1u << 5 | 1u << 0;                                    // LZCNT, LAHF
+    constexpr unsigned v3_features = 1u << 3 | 1u << 5 | 1u << 8;                          // BMI1, AVX2, BMI2
+    constexpr unsigned v4_features = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; // F, DQ, CD, BW, VL
     if (!has_bits(basic.ecx, osxsave | v3_basic) || !has_bits(extended.ecx, v3_extended) ||
         !has_bits(features.ebx, v3_features) || !has_bits(enabled_state(), 0x6))
         return tier::sse2;

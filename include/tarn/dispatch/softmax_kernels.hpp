@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The softmax kernels of one tier as a table. Included by the three-line files of tarn::dispatch and by header-only calls.
+// The softmax kernels of one tier as a table. Included by the three-line files of tarn::dispatch and by header-only
+// calls.
 #pragma once
 
 #include <tarn/kernels/softmax_columns.hpp>

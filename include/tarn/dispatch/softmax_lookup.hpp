@@ -14,9 +14,12 @@ extern const softmax_table softmax_table_avx512;
 
 const softmax_table& softmax_table_of(tier t) noexcept {
     switch (t) {
-    case tier::avx512: return softmax_table_avx512;
-    case tier::avx2: return softmax_table_avx2;
-    default: return softmax_table_sse2;
+    case tier::avx512:
+        return softmax_table_avx512;
+    case tier::avx2:
+        return softmax_table_avx2;
+    default:
+        return softmax_table_sse2;
     }
 }
 

@@ -11,13 +11,13 @@ namespace tarn { inline namespace v0 { namespace dispatch {
 
 // Kernels for rows. All but `gathered` need stride 1 along the row.
 enum class row_kernel {
-    short_rows,     // sixteen rows at a time; up to short_row_columns
-    cached,         // weights into y, scaled in place from the end
-    buffered,       // weights of the next row into scratch while the last one is scaled; buffered_scratch() floats
-    two_read,       // weights are computed twice, nothing is written in between
-    recompute,      // three passes: greatest, sum, weights again
-    reload,         // three passes: greatest, weights and sum, scale in place
-    gathered,       // any stride; up to gathered_row_columns
+    short_rows, // sixteen rows at a time; up to short_row_columns
+    cached,     // weights into y, scaled in place from the end
+    buffered,   // weights of the next row into scratch while the last one is scaled; buffered_scratch() floats
+    two_read,   // weights are computed twice, nothing is written in between
+    recompute,  // three passes: greatest, sum, weights again
+    reload,     // three passes: greatest, weights and sum, scale in place
+    gathered,   // any stride; up to gathered_row_columns
     count_
 };
 constexpr int row_kernels = static_cast<int>(row_kernel::count_);
@@ -25,9 +25,9 @@ constexpr int row_kernels = static_cast<int>(row_kernel::count_);
 constexpr std::ptrdiff_t short_row_columns = 256;
 constexpr std::ptrdiff_t gathered_row_columns = 8192;
 
-// Floats of scratch that `buffered` uses for rows of n columns: two rows with a line of padding on either side, a quarter of a
-// page apart modulo pages, and a page to choose where they start. Loads that follow a store to the same offset in another page
-// would wait for it.
+// Floats of scratch that `buffered` uses for rows of n columns: two rows with a line of padding on either side, a
+// quarter of a page apart modulo pages, and a page to choose where they start. Loads that follow a store to the same
+// offset in another page would wait for it.
 TARN_INLINE constexpr std::ptrdiff_t buffered_row_size(std::ptrdiff_t n) { return (n + 32 + 1023) / 1024 * 1024 + 256; }
 TARN_INLINE constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) { return 2 * buffered_row_size(n) + 1024; }
 // Up to this many columns the stack has room for it (46 KB).
@@ -38,13 +38,13 @@ struct softmax_rows {
     const float* x;
     float* y;
     std::ptrdiff_t rows, columns;
-    std::ptrdiff_t x_row_stride, y_row_stride;    // from row to row
-    std::ptrdiff_t x_stride, y_stride;            // along a row
+    std::ptrdiff_t x_row_stride, y_row_stride; // from row to row
+    std::ptrdiff_t x_stride, y_stride;         // along a row
     float scale;
-    bool zero_empty_rows;    // rows of -inf become 0 instead of NaN
-    bool stream;             // results by non-temporal stores
-    float* scratch;          // aligned to 64 bytes; may be null where a kernel can do without
-    std::ptrdiff_t scratch_size;    // in floats
+    bool zero_empty_rows;        // rows of -inf become 0 instead of NaN
+    bool stream;                 // results by non-temporal stores
+    float* scratch;              // aligned to 64 bytes; may be null where a kernel can do without
+    std::ptrdiff_t scratch_size; // in floats
 };
 
 // Softmax along a strided axis: `columns` independent rows side by side (stride 1), each of `rows` elements.
@@ -52,7 +52,7 @@ struct softmax_columns {
     const float* x;
     float* y;
     std::ptrdiff_t rows, columns;
-    std::ptrdiff_t x_stride, y_stride;    // along the axis
+    std::ptrdiff_t x_stride, y_stride; // along the axis
     float scale;
     bool zero_empty_rows;
     bool stream;

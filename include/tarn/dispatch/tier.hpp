@@ -14,8 +14,8 @@ namespace dispatch {
 
 constexpr const char* tier_names[] = {"sse2", "avx2", "avx512"};
 
-// The best tier of this CPU that the operating system has enabled, capped by the environment variable TARN_MAX_ISA (sse2,
-// avx2 or avx512). Found once per process. Part of the library tarn::dispatch.
+// The best tier of this CPU that the operating system has enabled, capped by the environment variable TARN_MAX_ISA
+// (sse2, avx2 or avx512). Found once per process. Part of the library tarn::dispatch.
 tier detected_tier() noexcept;
 
 } // namespace dispatch
@@ -36,7 +36,8 @@ TARN_INLINE tier best_tier() noexcept {
 #endif
 }
 
-// Whether tarn::on(t) may be asked for: with tarn::dispatch every tier up to best_tier(), header-only best_tier() alone.
+// Whether tarn::on(t) may be asked for: with tarn::dispatch every tier up to best_tier(), header-only best_tier()
+// alone.
 TARN_INLINE bool available(tier t) noexcept {
 #if defined(TARN_DISPATCH)
     return t <= best_tier();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Where a row's packs come from and where they go. A source may change what it loads (the per-element map: a mask, a bias):
-// kernels know only at() and first().
+// Where a row's packs come from and where they go. A source may change what it loads (the per-element map: a mask, a
+// bias): kernels know only at() and first().
 #pragma once
 
 #include <tarn/simd/pack.hpp>
@@ -52,7 +52,8 @@ struct no_sink {
     template <class A> TARN_INLINE void put_first(std::ptrdiff_t, const pack<A>&, int) const noexcept {}
 };
 
-// Calls step(k, at, n) for the up to four packs from i to end: k is the pack's index at compile time, n its lanes (1..16).
+// Calls step(k, at, n) for the up to four packs from i to end: k is the pack's index at compile time, n its lanes
+// (1..16).
 template <class Step> TARN_INLINE void for_tail(std::ptrdiff_t i, std::ptrdiff_t end, Step step) noexcept {
     simd::unroll<4>([&](auto k) TARN_LAMBDA {
         const std::ptrdiff_t at = i + decltype(k)::value * lanes;

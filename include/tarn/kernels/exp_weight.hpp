@@ -2,10 +2,10 @@
 //
 // The exponential under every softmax-like kernel: weight(x) = g * 2^((x - centre) * scale * log2(e) - exponent).
 //
-// The common factor g and the power of two cancel in the quotient of a weight and a sum of weights, so `exponent` may be any
-// integer that keeps the sum inside the accepted range: the result has the same bits. The grid of 1/8 leaves |r| <= 1/16
-// for a polynomial of degree 3, and the table is tuned to nearly exact floats; together 0.36 of 2^-24 before the last
-// rounding.
+// The common factor g and the power of two cancel in the quotient of a weight and a sum of weights, so `exponent` may
+// be any integer that keeps the sum inside the accepted range: the result has the same bits. The grid of 1/8 leaves |r|
+// <= 1/16 for a polynomial of degree 3, and the table is tuned to nearly exact floats; together 0.36 of 2^-24 before
+// the last rounding.
 #pragma once
 
 #include <tarn/simd/exp2.hpp>
@@ -19,8 +19,8 @@ using simd::pack;
 constexpr float infinity = __builtin_huge_valf();
 // Quotients below this become 0. A little above 2^-126, so that a rounded product never falls below it.
 constexpr float least_result = 0x1.000008p-126f;
-// Weights below 2^-118 are dropped, and sums are accepted from 2^8: what is dropped is below 2^-126 of the sum, where the
-// result is 0 by definition.
+// Weights below 2^-118 are dropped, and sums are accepted from 2^8: what is dropped is below 2^-126 of the sum, where
+// the result is 0 by definition.
 constexpr float least_weight_exponent = -119.5f;
 constexpr float least_sum = 0x1p+8f;
 constexpr float greatest_sum = 0x1p+120f;
@@ -38,8 +38,8 @@ struct exp_base {
     TARN_INLINE float sign() const noexcept { return high < 0 ? -1.0f : 1.0f; }
 };
 
-// Where a row's weights are centred. All rows whose greatest logit is below `far` in units of powers of two use centre 0;
-// beyond it the greatest logit itself is subtracted, which is exact for all logits that matter.
+// Where a row's weights are centred. All rows whose greatest logit is below `far` in units of powers of two use centre
+// 0; beyond it the greatest logit itself is subtracted, which is exact for all logits that matter.
 struct reference {
     float exponent;
     float centre;
@@ -89,8 +89,8 @@ template <class Number> struct exp_bounds {
             simd::store(fields[i], *members[i]);
     }
 
-    // `number` turns a float into a Number. The bounds lie half a table step off the grid: on it, clipped arguments would
-    // have denormal remainders. A scale of 0 makes the clip NaN, which clips nothing.
+    // `number` turns a float into a Number. The bounds lie half a table step off the grid: on it, clipped arguments
+    // would have denormal remainders. A scale of 0 makes the clip NaN, which clips nothing.
     template <bool HasScalef, class Convert>
     TARN_INLINE static exp_bounds of(exp_base base, Number exponent, Number centre, Convert number) noexcept {
         const Number rounding = number(1.5f * 0x1p20f);
@@ -143,14 +143,14 @@ template <class A, bool Folded> struct exp_weight {
         if constexpr (!Folded)
             x = x - centre;
         if constexpr (!traits::has_scalef)
-            x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x));    // NaN passes
+            x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
         const floats<A> position = simd::fmadd<A>(x, base_high, grid);
         const floats<A> n = position - grid;
         const floats<A> r = simd::exp2_remainder<A>(x, base_high, base_low, n);
         const floats<A> t = simd::exp2_lookup<A>(table, position);
         const floats<A> q = simd::fmadd<A>(simd::fmadd<A>(r, floats<A>(c3), floats<A>(c2)), r, floats<A>(c1));
-        // No product of t and r, nor of r and q, is ever formed by itself: r may be tiny, t as small as weights are, and the
-        // product denormal.
+        // No product of t and r, nor of r and q, is ever formed by itself: r may be tiny, t as small as weights are,
+        // and the product denormal.
         const floats<A> p = simd::fmadd<A>(t * q, r, t);
         if constexpr (traits::has_scalef)
             return simd::scale_where_gt<A>(p, Folded ? n : n - exponent, n, least);

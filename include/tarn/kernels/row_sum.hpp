@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The order in which a row's weights are added. It depends on the row's length alone, and every kernel keeps it, so a row
-// has the same bits whichever kernel meets it:
+// The order in which a row's weights are added. It depends on the row's length alone, and every kernel keeps it, so a
+// row has the same bits whichever kernel meets it:
 //
 //   packs 2j and 2j + 1 (16 elements each) are added as floats, and the sum lane by lane to double accumulators;
 //   every 65536 elements the 16 lanes are added in the order of reduce.hpp, and these chunks one after the other.
 //
-// One rounding to float per element is what 4 ulp allow: with longer chains of float additions, rows in which one element
-// dominates come to 6. Chunks are independent: several streams or threads may sum them, merged in order.
+// One rounding to float per element is what 4 ulp allow: with longer chains of float additions, rows in which one
+// element dominates come to 6. Chunks are independent: several streams or threads may sum them, merged in order.
 #pragma once
 
 #include <tarn/kernels/access.hpp>
@@ -28,8 +28,8 @@ struct nothing_beside {
     TARN_INLINE void operator()(std::ptrdiff_t) const noexcept {}
 };
 
-// Weights of elements begin..end-1 to e, and their sums lane by lane. beside(i) is called for every 64 elements from i on: work
-// of another row, independent of this one, that fills the gaps.
+// Weights of elements begin..end-1 to e, and their sums lane by lane. beside(i) is called for every 64 elements from i
+// on: work of another row, independent of this one, that fills the gaps.
 template <class A, class Weight, class Source, class Sink, class Beside>
 TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& x, const Sink& e, std::ptrdiff_t begin,
                                             std::ptrdiff_t end, const Beside& beside) noexcept {

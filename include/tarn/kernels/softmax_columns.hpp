@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Softmax along a strided axis: columns side by side, one lane each. A column's weights are added in the order of
-// row_sum.hpp, so it has the bits of the same row in any other layout: rows i and i + 16 belong to one lane of that order.
+// row_sum.hpp, so it has the bits of the same row in any other layout: rows i and i + 16 belong to one lane of that
+// order.
 #pragma once
 
 #include <tarn/kernels/softmax_row.hpp>
@@ -31,7 +32,8 @@ template <class A, int W> struct column_block {
     }
 };
 
-// A block whose weights are known, on its way to y row by row: each just before the next block's weights take its place.
+// A block whose weights are known, on its way to y row by row: each just before the next block's weights take its
+// place.
 template <class A, int W> struct departing_columns {
     column_block<A, W> block = {};
     bool waiting = false;
@@ -55,9 +57,8 @@ template <class A, int W> struct departing_columns {
         const float* e = block.weights + i * block.weights_stride;
         float* y = block.y + i * block.y_stride;
         for (int w = 0; w < W; ++w) {
-            const pack<A> v =
-                normaliser::normalise<A>(block.load(e, w), simd::load<A>(thresholds + w * lanes),
-                                         simd::load<A>(high + w * lanes), simd::load<A>(low + w * lanes));
+            const pack<A> v = normaliser::normalise<A>(block.load(e, w), simd::load<A>(thresholds + w * lanes),
+                                                       simd::load<A>(high + w * lanes), simd::load<A>(low + w * lanes));
             if (stream)
                 simd::stream<A>(y + w * lanes, v);
             else
@@ -72,9 +73,8 @@ template <class A, int W> struct departing_columns {
     }
 };
 
-// The weights of a block, and their sums column by column. The accumulators, 16 lanes of the order for each column, lie in L1.
-// Whole: all packs of the block are whole.
-// The block before, if one is waiting, departs from the same scratch.
+// The weights of a block, and their sums column by column. The accumulators, 16 lanes of the order for each column, lie
+// in L1. Whole: all packs of the block are whole. The block before, if one is waiting, departs from the same scratch.
 template <bool Whole, class A, int W, class Weight>
 TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given, double* total,
                                  departing_columns<A, W>& before) noexcept {
@@ -210,8 +210,8 @@ template <class A, int W> struct columns_engine {
     TARN_NOINLINE void block(std::ptrdiff_t col, int last) noexcept {
         const bool apart = has_scratch();
         if ((!in_place() || apart) && state.may_guess()) {
-            const auto b = apart ? block_at<W>(col, last, a.scratch, width)
-                                 : block_at<W>(col, last, a.y + col, a.y_stride);
+            const auto b =
+                apart ? block_at<W>(col, last, a.scratch, width) : block_at<W>(col, last, a.y + col, a.y_stride);
             alignas(64) double total[width];
             if (guess(b, total)) {
                 const bool whole_lines = reinterpret_cast<std::uintptr_t>(b.y) % 64 == 0 && a.y_stride % lanes == 0;

@@ -10,9 +10,10 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// What turns a weight into a result: weight / sum, or 0 below 2^-126 of the sum. The reciprocal of the sum is held in two
-// floats: rounded to one it would cost a unit of the 4 ulp, and a row of one element would not always be exactly 1. Products are
-// formed 2^32 too large and the low part is at least 2^-24 of the high one, so those with it are never denormal.
+// What turns a weight into a result: weight / sum, or 0 below 2^-126 of the sum. The reciprocal of the sum is held in
+// two floats: rounded to one it would cost a unit of the 4 ulp, and a row of one element would not always be exactly 1.
+// Products are formed 2^32 too large and the low part is at least 2^-24 of the high one, so those with it are never
+// denormal.
 struct normaliser {
     float high, low, threshold;
 
@@ -83,14 +84,14 @@ template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t 
         y.put_first(i, v, static_cast<int>(n - i));
 }
 
-// What a call asks of every row, and the reference carried from row to row. References differ between rows by powers of two
-// only, which cancel: what is carried shows in the time and never in the bits.
+// What a call asks of every row, and the reference carried from row to row. References differ between rows by powers of
+// two only, which cancel: what is carried shows in the time and never in the bits.
 template <class A> struct softmax_rows_state {
     exp_base base;
     float empty_value;
     reference ref;
     exp_weight<A, true> folded_;
-    bool stale = false;    // folded_ belongs to an earlier reference
+    bool stale = false; // folded_ belongs to an earlier reference
     int careful_rows = 0;
     int next_careful_rows = 0;
 
@@ -101,8 +102,8 @@ template <class A> struct softmax_rows_state {
           folded_(base, ref) {}
 
     TARN_INLINE void carry(reference next) noexcept {
-        const bool within = next.centre == 0 && next.exponent < reference::carried_limit &&
-                            next.exponent > -reference::carried_limit;
+        const bool within =
+            next.centre == 0 && next.exponent < reference::carried_limit && next.exponent > -reference::carried_limit;
         if (!within || next.exponent == ref.exponent)
             return;
         ref = next;
@@ -142,8 +143,8 @@ template <class A> struct softmax_rows_state {
     }
 };
 
-// A row whose greatest logit is found first. `Reload`: the weights go to y and are scaled there; otherwise they are computed
-// again. Never fails. x may be y. Returns whether the row was an ordinary one.
+// A row whose greatest logit is found first. `Reload`: the weights go to y and are scaled there; otherwise they are
+// computed again. Never fails. x may be y. Returns whether the row was an ordinary one.
 template <class A, bool Reload, class Source, class Sink>
 TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, std::ptrdiff_t n) noexcept {
     const float m = greatest_of_row<A>(x, n, state.base.sign());
@@ -175,7 +176,8 @@ TARN_INLINE void guess_reference(softmax_rows_state<A>& state, Source x, std::pt
 }
 
 // The optimistic scheme for one row: weigh with the carried reference, check the sum, finish or take the row carefully.
-// `weigh(weight)` writes weights and returns their sum; `finish(normaliser)` makes results of them; `careful()` redoes all.
+// `weigh(weight)` writes weights and returns their sum; `finish(normaliser)` makes results of them; `careful()` redoes
+// all.
 template <class A, class Weigh, class Finish, class Careful>
 TARN_INLINE void optimistic_row(softmax_rows_state<A>& state, Weigh weigh, Finish finish, Careful careful) noexcept {
     if (!state.may_guess()) {

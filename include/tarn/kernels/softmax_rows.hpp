@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rows that fit a cache, of any length: weights into y, scaled in place. And the published three-pass algorithms, and rows
-// whose elements do not lie side by side.
+// Rows that fit a cache, of any length: weights into y, scaled in place. And the published three-pass algorithms, and
+// rows whose elements do not lie side by side.
 #pragma once
 
 #include <tarn/kernels/softmax_row.hpp>
@@ -14,8 +14,8 @@ template <class A, class F> TARN_INLINE void for_each_row(const dispatch::softma
         f(unit_source<A>{a.x + r * a.x_row_stride}, unit_sink<A>{a.y + r * a.y_row_stride});
 }
 
-// One row by the optimistic scheme, its weights in y. In place the weights would overwrite logits that a wrong guess needs
-// again, so there the row is taken carefully.
+// One row by the optimistic scheme, its weights in y. In place the weights would overwrite logits that a wrong guess
+// needs again, so there the row is taken carefully.
 template <class A>
 TARN_INLINE void cached_row(softmax_rows_state<A>& state, unit_source<A> x, unit_sink<A> y, std::ptrdiff_t n) noexcept {
     if (x.p == y.p) {

@@ -10,8 +10,8 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 
 constexpr int tile_rows = 16;
 
-// Sixteen rows' weights, row after row in whole packs, and what is needed to finish them. A row's weights may be written as
-// whole packs, since the next row's follow.
+// Sixteen rows' weights, row after row in whole packs, and what is needed to finish them. A row's weights may be
+// written as whole packs, since the next row's follow.
 template <class A> struct softmax_tile {
     alignas(64) float weights[tile_rows * dispatch::short_row_columns];
     alignas(64) double lane_sums[tile_rows * lanes / 2];
@@ -82,7 +82,8 @@ template <class A> struct softmax_tile {
     }
 };
 
-// Rows from `first` on one by one, fewer than a tile, up to the first that defies the weight. Returns its index, or a.rows.
+// Rows from `first` on one by one, fewer than a tile, up to the first that defies the weight. Returns its index, or
+// a.rows.
 template <class A, int Packs, class Weight>
 TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows& a, std::ptrdiff_t first, const Weight& given,
                                       softmax_tile<A>& tile) noexcept {
@@ -112,19 +113,19 @@ TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, const dispatch::
             r = wrong;
         }
         if (r < a.rows)
-            careful_row<A, true>(state, unit_source<A>{a.x + r * a.x_row_stride}, unit_sink<A>{a.y + r * a.y_row_stride},
-                                 a.columns);
+            careful_row<A, true>(state, unit_source<A>{a.x + r * a.x_row_stride},
+                                 unit_sink<A>{a.y + r * a.y_row_stride}, a.columns);
     }
 }
 
 // The bounds of sixteen rows' weights, as exp_bounds stores them.
 template <class A> struct tile_references {
     alignas(64) float bounds[6][tile_rows];
-    std::ptrdiff_t first = -1;    // the row they begin at
+    std::ptrdiff_t first = -1; // the row they begin at
 };
 
-// The rows of a call, sixteen by sixteen. While the rows of one tile are weighed, those of the tile before are finished: two
-// streams of work that do not wait for each other.
+// The rows of a call, sixteen by sixteen. While the rows of one tile are weighed, those of the tile before are
+// finished: two streams of work that do not wait for each other.
 template <class A, int Packs> struct short_rows_engine {
     const dispatch::softmax_rows a;
     softmax_rows_state<A> state;
@@ -138,8 +139,8 @@ template <class A, int Packs> struct short_rows_engine {
     TARN_INLINE unit_source<A> source(std::ptrdiff_t row) const noexcept { return {a.x + row * a.x_row_stride}; }
     TARN_INLINE unit_sink<A> sink(std::ptrdiff_t row) const noexcept { return {a.y + row * a.y_row_stride}; }
 
-    // Weighs the rows from `next` on into `to`, row i with weight_of(i), and finishes those from `last` on out of `from` if
-    // there are any (last >= 0). Returns whether every sum is acceptable.
+    // Weighs the rows from `next` on into `to`, row i with weight_of(i), and finishes those from `last` on out of
+    // `from` if there are any (last >= 0). Returns whether every sum is acceptable.
     template <class Sink, class WeightOf>
     TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from, std::ptrdiff_t last,
                           WeightOf weight_of) noexcept {
@@ -166,7 +167,8 @@ template <class A, int Packs> struct short_rows_engine {
     TARN_NOINLINE bool guess(const Weight& given, softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
                              std::ptrdiff_t last) noexcept {
         const Weight weight = given;
-        return step<Sink>(to, next, from, last, [&](int) TARN_LAMBDA -> const auto& { return weight; });
+        return step<Sink>(
+            to, next, from, last, [&](int) TARN_LAMBDA -> const auto& { return weight; });
     }
 
     // A reference for every row of the tile from `first` on, from its greatest logit.
@@ -187,15 +189,17 @@ template <class A, int Packs> struct short_rows_engine {
             simd::store<A>(greatest + i * lanes, m);
         }
         const exp_weight_by_lane<A> by_lane(
-            state.base, pack_references<A>::of_greatest(simd::greatests<A>(greatest) * flip, state.base, state.carried_bias));
+            state.base,
+            pack_references<A>::of_greatest(simd::greatests<A>(greatest) * flip, state.base, state.carried_bias));
         by_lane.bounds.store(refs.bounds);
         refs.first = first;
     }
 
-    // The same as guess, with a reference for every row. Always right: sums are acceptable, or 0, or NaN. References of the next
-    // tile are found meanwhile if it will need them.
-    template <class Sink> TARN_NOINLINE bool careful(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
-                                                     std::ptrdiff_t last, bool careful_after) noexcept {
+    // The same as guess, with a reference for every row. Always right: sums are acceptable, or 0, or NaN. References of
+    // the next tile are found meanwhile if it will need them.
+    template <class Sink>
+    TARN_NOINLINE bool careful(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
+                               std::ptrdiff_t last, bool careful_after) noexcept {
         tile_references<A>& refs = references[next / tile_rows % 2];
         if (refs.first != next)
             prepare(refs, next);
@@ -203,11 +207,12 @@ template <class A, int Packs> struct short_rows_engine {
             prepare(references[(next / tile_rows + 1) % 2], next + tile_rows);
         state.carry({refs.bounds[4][0], refs.bounds[5][0]});
         exp_weight<A, false> weight(state.base, reference{0, 0});
-        return step<Sink>(to, next, from, last, [&](int i) TARN_LAMBDA -> const auto& {
-            weight.refer_to(exp_bounds<float>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i], refs.bounds[3][i],
-                                              refs.bounds[4][i], refs.bounds[5][i]});
-            return weight;
-        });
+        return step<Sink>(
+            to, next, from, last, [&](int i) TARN_LAMBDA -> const auto& {
+                weight.refer_to(exp_bounds<float>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i],
+                                                  refs.bounds[3][i], refs.bounds[4][i], refs.bounds[5][i]});
+                return weight;
+            });
     }
 
     template <class Sink> TARN_INLINE void finish(const softmax_tile<A>& from, std::ptrdiff_t last) noexcept {
@@ -226,7 +231,7 @@ template <class A, int Packs> struct short_rows_engine {
 
     template <class Sink> TARN_INLINE void run() noexcept {
         std::ptrdiff_t r = 0;
-        std::ptrdiff_t last = -1;    // the tile before, still to be finished out of tiles[turn ^ 1]
+        std::ptrdiff_t last = -1; // the tile before, still to be finished out of tiles[turn ^ 1]
         int turn = 0;
         for (; r + tile_rows <= a.rows; r += tile_rows) {
             softmax_tile<A>& tile = tiles[turn];
@@ -261,8 +266,8 @@ template <class A, int Packs> struct short_rows_engine {
 template <class A> struct short_rows {
     template <int Packs> TARN_NOINLINE static void run_as(const dispatch::softmax_rows& a) noexcept {
         short_rows_engine<A, Packs> engine(a);
-        const bool whole_lines = a.columns % lanes == 0 && a.y_row_stride % lanes == 0 &&
-                                 reinterpret_cast<std::uintptr_t>(a.y) % 64 == 0;
+        const bool whole_lines =
+            a.columns % lanes == 0 && a.y_row_stride % lanes == 0 && reinterpret_cast<std::uintptr_t>(a.y) % 64 == 0;
         if (a.stream && whole_lines) {
             engine.template run<stream_sink<A>>();
             simd::stream_fence<A>();
@@ -277,8 +282,8 @@ template <class A> struct short_rows {
         state.careful_rows = 1;
         remaining_rows<A, Packs>(state, a, first, tile);
     }
-    // Less than a tile: a single call on a few numbers waits for nothing but its own row. With the usual scale all constants of
-    // the exponential are known to the compiler.
+    // Less than a tile: a single call on a few numbers waits for nothing but its own row. With the usual scale all
+    // constants of the exponential are known to the compiler.
     template <int Packs> TARN_NOINLINE static void run_few(const dispatch::softmax_rows& a) noexcept {
         const auto rows = [&](float scale) TARN_LAMBDA {
             softmax_tile<A> tile;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rows whose results leave by non-temporal stores or must not meet their logits: buffered (weights in scratch, two rows in
-// flight) and two-read (weights computed twice).
+// Rows whose results leave by non-temporal stores or must not meet their logits: buffered (weights in scratch, two rows
+// in flight) and two-read (weights computed twice).
 #pragma once
 
 #include <tarn/kernels/softmax_rows.hpp>
@@ -16,9 +16,9 @@ TARN_INLINE std::ptrdiff_t elements_to_line(const float* p) noexcept {
     return past ? lanes - past : 0;
 }
 
-// A row whose weights are known, on its way to y: first the part up to a line of y, then whole lines 64 elements at a time,
-// then the rest. Where the next row follows without a gap, the last part of a line waits for the first part of that row, so
-// that the line is written whole.
+// A row whose weights are known, on its way to y: first the part up to a line of y, then whole lines 64 elements at a
+// time, then the rest. Where the next row follows without a gap, the last part of a line waits for the first part of
+// that row, so that the line is written whole.
 template <class A, bool Stream> class departing_row {
 public:
     using sink = std::conditional_t<Stream, stream_sink<A>, unit_sink<A>>;
@@ -190,8 +190,8 @@ template <class A> struct two_read_rows {
                     const auto scaled = result.on<A>();
                     state.with_weight([&](const auto& given) TARN_LAMBDA {
                         const auto weight = given;
-                        map_row_to_lines<A, Stream>(
-                            x, y.p, n, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+                        map_row_to_lines<A, Stream>(x, y.p, n,
+                                                    [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
                         return 0.0;
                     });
                 },

@@ -33,8 +33,8 @@ template <class T, int Rank> TARN_INLINE operand erase(const tensor_view<T, Rank
 
 // Throws std::invalid_argument, or prints and aborts where exceptions are off: "tarn::softmax: output extents {2,3},
 // expected {2,4}".
-[[noreturn]] TARN_NOINLINE __attribute__((cold)) inline void fail(const char* op, const char* argument, const std::string& got,
-                                            const std::string& expected) {
+[[noreturn]] TARN_NOINLINE __attribute__((cold)) inline void fail(const char* op, const char* argument,
+                                                                  const std::string& got, const std::string& expected) {
     const std::string message = std::string("tarn::") + op + ": " + argument + " " + got + ", expected " + expected;
 #if TARN_HAS_EXCEPTIONS
     throw std::invalid_argument(message);
@@ -84,15 +84,16 @@ TARN_INLINE void check_same_extents(const char* op, const operand& x, const oper
 // The axis counted from 0.
 TARN_INLINE int check_axis(const char* op, int axis, int rank) {
     if (axis < -rank || axis >= rank)
-        fail(op, "axis", std::to_string(axis), std::to_string(-rank) + " to " + std::to_string(rank - 1) +
-                                                   " for operands of rank " + std::to_string(rank));
+        fail(op, "axis", std::to_string(axis),
+             std::to_string(-rank) + " to " + std::to_string(rank - 1) + " for operands of rank " +
+                 std::to_string(rank));
     return axis < 0 ? axis + rank : axis;
 }
 
 // The first and one past the last byte that a view with elements touches.
 struct byte_range {
     std::uintptr_t first, last;
-    bool dense;    // every byte between belongs to an element
+    bool dense; // every byte between belongs to an element
 
     static byte_range of(const operand& v) noexcept {
         std::ptrdiff_t low = 0;
@@ -109,8 +110,8 @@ struct byte_range {
     }
 };
 
-// Whether distance = sum of k_i * stride_i for some |k_i| < extent_i. Exact for layouts whose axes do not interleave, and
-// never true without such k.
+// Whether distance = sum of k_i * stride_i for some |k_i| < extent_i. Exact for layouts whose axes do not interleave,
+// and never true without such k.
 inline bool reaches(std::ptrdiff_t distance, const operand& v, unsigned axes) noexcept {
     int widest = -1;
     for (int i = 0; i < v.rank; ++i) {
@@ -152,8 +153,8 @@ TARN_INLINE void check_distinct(const char* op, const operand& y) {
 }
 
 // Refuses outputs that certainly share elements with an input without being that input (in place): both dense, of equal
-// strides, or with the same first element. Others may overlap unnoticed. x and y have the same extents, none 0. Returns whether
-// the call is in place.
+// strides, or with the same first element. Others may overlap unnoticed. x and y have the same extents, none 0. Returns
+// whether the call is in place.
 TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& y) {
     check_distinct(op, y);
     bool equal_strides = x.element_size == y.element_size;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Calls on a few numbers: operands that are one dense block of rows need no plan, and their ranks are known to the compiler.
+// Calls on a few numbers: operands that are one dense block of rows need no plan, and their ranks are known to the
+// compiler.
 #pragma once
 
 #include <tarn/tensor_view.hpp>
@@ -10,10 +11,10 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
 struct dense_rows {
-    std::ptrdiff_t rows, columns;    // columns 0: not such a block
+    std::ptrdiff_t rows, columns; // columns 0: not such a block
 
-    // x and y as rows along the last axis, one after the other without gaps, up to `most` elements, apart or the same. Says yes
-    // only where no check of the boundary would complain.
+    // x and y as rows along the last axis, one after the other without gaps, up to `most` elements, apart or the same.
+    // Says yes only where no check of the boundary would complain.
     template <class T, class U, int Rank>
     TARN_INLINE static dense_rows of(const tensor_view<T, Rank>& x, const tensor_view<U, Rank>& y, int axis,
                                      std::ptrdiff_t most) noexcept {

@@ -17,7 +17,7 @@ struct loop {
 struct axis_loops {
     loop axis;
     int outer_count;
-    loop outer[max_rank];    // the last is the innermost
+    loop outer[max_rank]; // the last is the innermost
 
     // x and y have the same extents, none 0.
     static axis_loops of(const operand& x, const operand& y, int axis) noexcept {

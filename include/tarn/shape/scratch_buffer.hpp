@@ -17,8 +17,8 @@ struct float_buffer {
     std::ptrdiff_t size;
 };
 
-// A thread's own buffer. Grows to what is asked for, up to a limit, and is released when the thread ends. Null when memory is
-// short: kernels can do without.
+// A thread's own buffer. Grows to what is asked for, up to a limit, and is released when the thread ends. Null when
+// memory is short: kernels can do without.
 class thread_buffer {
 public:
     static constexpr std::ptrdiff_t limit = 4 * 1024 * 1024;

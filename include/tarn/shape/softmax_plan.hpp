@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From operands to kernel calls for softmax: which kernel, which loops, how the work may be split. A row's bits do not depend
-// on any of these choices.
+// From operands to kernel calls for softmax: which kernel, which loops, how the work may be split. A row's bits do not
+// depend on any of these choices.
 #pragma once
 
 #include <tarn/dispatch/softmax_table.hpp>
@@ -10,17 +10,17 @@
 
 namespace tarn { inline namespace v0 {
 
-// Which published algorithm computes a softmax. All give the same bits. The names choose among kernels for rows whose elements
-// lie side by side; along other axes there is one kernel.
+// Which published algorithm computes a softmax. All give the same bits. The names choose among kernels for rows whose
+// elements lie side by side; along other axes there is one kernel.
 enum class softmax_algorithm {
-    automatic,              // the fastest
-    optimistic,             // reference exponent guessed, sum checked: weights stored, then scaled
-    three_pass_recompute,   // greatest element; sum of exponentials; exponentials again
-    three_pass_reload       // greatest element; exponentials stored and summed; scaled
+    automatic,            // the fastest
+    optimistic,           // reference exponent guessed, sum checked: weights stored, then scaled
+    three_pass_recompute, // greatest element; sum of exponentials; exponentials again
+    three_pass_reload     // greatest element; exponentials stored and summed; scaled
 };
 
-// How results reach memory. streaming: past the caches, for results that nobody reads soon. automatic: streaming when input
-// and output together exceed TARN_STREAMING_BYTES.
+// How results reach memory. streaming: past the caches, for results that nobody reads soon. automatic: streaming when
+// input and output together exceed TARN_STREAMING_BYTES.
 enum class stores { automatic, cached, streaming };
 
 // What a row without any weight (all -inf, or all masked) becomes.
@@ -33,7 +33,7 @@ struct softmax_request {
     bool zero_empty_rows;
     softmax_algorithm algorithm;
     stores how;
-    double streaming_bytes;    // TARN_STREAMING_BYTES of the caller's file
+    double streaming_bytes; // TARN_STREAMING_BYTES of the caller's file
 };
 
 // Up to this many elements a plan takes longer than the rows.
@@ -86,15 +86,15 @@ public:
         while (begin < end) {
             const std::ptrdiff_t outer = begin / items_per_loop;
             const std::ptrdiff_t first = begin - outer * items_per_loop;
-            const std::ptrdiff_t last = end - outer * items_per_loop < items_per_loop ? end - outer * items_per_loop
-                                                                                      : items_per_loop;
+            const std::ptrdiff_t last =
+                end - outer * items_per_loop < items_per_loop ? end - outer * items_per_loop : items_per_loop;
             std::ptrdiff_t x_offset = 0;
             std::ptrdiff_t y_offset = 0;
             loops_.offsets(outer, x_offset, y_offset);
             const std::ptrdiff_t from = first * step;
             const std::ptrdiff_t to = last * step < inner_.extent ? last * step : inner_.extent;
-            run_inner(kernels, x_ + x_offset + from * inner_.x_stride, y_ + y_offset + from * inner_.y_stride, to - from,
-                      scratch);
+            run_inner(kernels, x_ + x_offset + from * inner_.x_stride, y_ + y_offset + from * inner_.y_stride,
+                      to - from, scratch);
             begin = outer * items_per_loop + last;
         }
     }
@@ -140,9 +140,9 @@ private:
         auto kernel = kernel_;
         if (kernel == dispatch::row_kernel::buffered && !scratch.data && axis.extent > dispatch::stack_buffered_columns)
             kernel = stream_ ? dispatch::row_kernel::two_read : dispatch::row_kernel::cached;
-        kernels.rows[static_cast<int>(kernel)]({x, y, count, axis.extent, inner_.x_stride, inner_.y_stride, axis.x_stride,
-                                                axis.y_stride, request_.scale, request_.zero_empty_rows, stream_,
-                                                scratch.data, scratch.size});
+        kernels.rows[static_cast<int>(kernel)]({x, y, count, axis.extent, inner_.x_stride, inner_.y_stride,
+                                                axis.x_stride, axis.y_stride, request_.scale, request_.zero_empty_rows,
+                                                stream_, scratch.data, scratch.size});
     }
 
     const float* x_;
@@ -157,4 +157,5 @@ private:
     dispatch::row_kernel kernel_ = dispatch::row_kernel::cached;
 };
 
-}}}} // namespace tarn::shape
+}}
+}} // namespace tarn::shape

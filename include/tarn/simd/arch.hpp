@@ -32,13 +32,13 @@ template <class Arch> using requires_arch = xsimd::kernel::requires_arch<Arch>;
 template <class Arch> using floats = xsimd::batch<float, Arch>;
 template <class Arch> using doubles = xsimd::batch<double, Arch>;
 
-// The architecture that kernels of this file are compiled for: one of three tiers, whatever finer name xsimd has for the
-// flags. A tier's kernels give the same bits wherever they are compiled.
+// The architecture that kernels of this file are compiled for: one of three tiers, whatever finer name xsimd has for
+// the flags. A tier's kernels give the same bits wherever they are compiled.
 #if defined(TARN_KERNEL_TIER_sse2)
 using tier_arch = xsimd::sse2;
 #elif defined(TARN_KERNEL_TIER_avx2)
 using tier_arch = xsimd::fma3<xsimd::avx2>;
-#elif defined(TARN_KERNEL_TIER_avx512) ||                                                                             \
+#elif defined(TARN_KERNEL_TIER_avx512) ||                                                                              \
     (defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__))
 using tier_arch = xsimd::avx512bw;
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -50,9 +50,7 @@ using tier_arch = xsimd::sse2;
 static_assert(tier_arch::supported(), "the compiler flags of this file do not allow the tier's instructions");
 
 // A number known at compile time, as an argument: `unroll<4>([&](auto i) { ... decltype(i)::value ... })`.
-template <int I> struct index {
-    static constexpr int value = I;
-};
+template <int I> struct index { static constexpr int value = I; };
 
 template <class F, int... I> TARN_INLINE void unroll(F& f, std::integer_sequence<int, I...>) { (f(index<I>{}), ...); }
 

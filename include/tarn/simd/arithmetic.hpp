@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Arithmetic that xsimd lacks or leaves to the compiler: fused multiply-add with one rounding on every FMA tier, a maximum
-// that ignores NaN, values that vanish below a threshold, and products with a factor of twice the precision.
+// Arithmetic that xsimd lacks or leaves to the compiler: fused multiply-add with one rounding on every FMA tier, a
+// maximum that ignores NaN, values that vanish below a threshold, and products with a factor of twice the precision.
 #pragma once
 
 #include <tarn/simd/arch.hpp>
@@ -18,12 +18,10 @@ TARN_INLINE __m128 rounded_product(__m128 a, __m128 b) {
 #endif
     return product;
 }
-template <class A>
-TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::sse2>) {
+template <class A> TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::sse2>) {
     return _mm_add_ps(rounded_product(a, b), c);
 }
-template <class A>
-TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::sse2>) {
+template <class A> TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::sse2>) {
     return _mm_sub_ps(rounded_product(a, b), c);
 }
 template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::sse2>) {
@@ -70,12 +68,10 @@ TARN_INLINE floats<A> mul_pair(floats<A> v, floats<A> high, floats<A> low, requi
 
 #if XSIMD_WITH_AVX512F
 TARN_AVX512_BEGIN
-template <class A>
-TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::avx512f>) {
+template <class A> TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::avx512f>) {
     return _mm512_fmadd_ps(a, b, c);
 }
-template <class A>
-TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::avx512f>) {
+template <class A> TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::avx512f>) {
     return _mm512_fmsub_ps(a, b, c);
 }
 template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::avx512f>) {
@@ -84,7 +80,8 @@ template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise
 template <class A> TARN_INLINE floats<A> min_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::avx512f>) {
     return _mm512_min_ps(x, otherwise);
 }
-template <class A> TARN_INLINE floats<A> keep_where_ge(floats<A> v, floats<A> threshold, requires_arch<xsimd::avx512f>) {
+template <class A>
+TARN_INLINE floats<A> keep_where_ge(floats<A> v, floats<A> threshold, requires_arch<xsimd::avx512f>) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, threshold, _CMP_GE_OQ), v);
 }
 template <class A>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pieces of 2^x that differ between tiers. With scalef (AVX-512) the power of two is applied at the end and a mask drops
-// what is too small; without it the exponent is added as an integer and the argument is clamped beforehand.
+// The pieces of 2^x that differ between tiers. With scalef (AVX-512) the power of two is applied at the end and a mask
+// drops what is too small; without it the exponent is added as an integer and the argument is clamped beforehand.
 #pragma once
 
 #include <tarn/simd/arithmetic.hpp>
@@ -19,16 +19,17 @@ template <class A> struct exp2_traits {
 
 namespace kernel {
 
-// 2^(j/8) times the common factor 0x1.89cb7cp+0, rounded to float. The factor cancels in a quotient of sums; this one makes
-// all eight products nearly exact floats (worst error 0.05 of half an ulp, against 1 for the factor 1).
+// 2^(j/8) times the common factor 0x1.89cb7cp+0, rounded to float. The factor cancels in a quotient of sums; this one
+// makes all eight products nearly exact floats (worst error 0.05 of half an ulp, against 1 for the factor 1).
 TARN_INLINE float exp2_entry(int j) {
     static constexpr float entries[8] = {0x1.89cb7cp+0f, 0x1.ad6fb4p+0f, 0x1.d44dbcp+0f, 0x1.feb052p+0f,
-                                  0x1.16747cp+1f, 0x1.2fa848p+1f, 0x1.4b2404p+1f, 0x1.691c8ap+1f};
+                                         0x1.16747cp+1f, 0x1.2fa848p+1f, 0x1.4b2404p+1f, 0x1.691c8ap+1f};
     return entries[j];
 }
 
 template <class A>
-TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n, requires_arch<xsimd::sse2>) {
+TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n,
+                                     requires_arch<xsimd::sse2>) {
     // Without a fused multiply-add the products are formed in double, where they are exact.
     const __m128d a = _mm_add_pd(_mm_cvtps_pd(high), _mm_cvtps_pd(low));
     const auto half = [&](__m128 p, __m128 q) TARN_LAMBDA {
@@ -47,7 +48,8 @@ template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A> grid,
     const __m128i exponent = _mm_slli_epi32(_mm_srai_epi32(_mm_castps_si128(grid), 3), 23);
     return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(p), exponent));
 }
-template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::sse2>) {
+template <class A>
+TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::sse2>) {
     return _mm_and_ps(_mm_cmpnle_ps(x, low), v);
 }
 template <class A>
@@ -69,11 +71,11 @@ template <class A> TARN_INLINE xsimd::batch<std::int32_t, A> exp2_table(float, r
 template <class A>
 TARN_INLINE floats<A> exp2_lookup(xsimd::batch<std::int32_t, A> table, floats<A> grid, requires_arch<xsimd::avx2>) {
     const __m256i bits = _mm256_castps_si256(grid);
-    return _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), _mm256_slli_epi32(bits, 20)));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), _mm256_slli_epi32(bits, 20)));
 }
 template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A>, requires_arch<xsimd::avx2>) { return p; }
-template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::avx2>) {
+template <class A>
+TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::avx2>) {
     return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_NLE_UQ), v);
 }
 #endif
@@ -86,17 +88,18 @@ TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low,
     return _mm512_fmadd_ps(x, low, _mm512_fmsub_ps(x, high, n));
 }
 template <class A> TARN_INLINE floats<A> exp2_table(float factor, requires_arch<xsimd::avx512f>) {
-    const __m512 t = _mm512_setr_ps(exp2_entry(0), exp2_entry(1), exp2_entry(2), exp2_entry(3), exp2_entry(4),
-                                    exp2_entry(5), exp2_entry(6), exp2_entry(7), exp2_entry(0), exp2_entry(1),
-                                    exp2_entry(2), exp2_entry(3), exp2_entry(4), exp2_entry(5), exp2_entry(6),
-                                    exp2_entry(7));
+    const __m512 t =
+        _mm512_setr_ps(exp2_entry(0), exp2_entry(1), exp2_entry(2), exp2_entry(3), exp2_entry(4), exp2_entry(5),
+                       exp2_entry(6), exp2_entry(7), exp2_entry(0), exp2_entry(1), exp2_entry(2), exp2_entry(3),
+                       exp2_entry(4), exp2_entry(5), exp2_entry(6), exp2_entry(7));
     return _mm512_mul_ps(t, _mm512_set1_ps(factor));
 }
 template <class A> TARN_INLINE floats<A> exp2_lookup(floats<A> table, floats<A> grid, requires_arch<xsimd::avx512f>) {
     return _mm512_permutexvar_ps(_mm512_castps_si512(grid), table);
 }
 template <class A>
-TARN_INLINE floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low, requires_arch<xsimd::avx512f>) {
+TARN_INLINE floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low,
+                                     requires_arch<xsimd::avx512f>) {
     return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLE_UQ), p, n);
 }
 TARN_AVX512_END
@@ -130,8 +133,8 @@ template <class A> TARN_INLINE floats<A> exp2_lookup(typename exp2_traits<A>::ta
     return kernel::exp2_lookup<A>(table, grid, A{});
 }
 
-// p * 2^floor(n), on AVX2 p: its lookup has applied the power. Without a fused multiply-add, products with small entries could
-// be denormal, so SSE2 applies it last. Tiers without scalef only.
+// p * 2^floor(n), on AVX2 p: its lookup has applied the power. Without a fused multiply-add, products with small
+// entries could be denormal, so SSE2 applies it last. Tiers without scalef only.
 template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A> grid) {
     return kernel::exp2_apply<A>(p, grid, A{});
 }

@@ -20,7 +20,8 @@ template <class A> struct pack {
 // f applied to every register of the packs.
 template <class A, class F, class... Packs> TARN_INLINE pack<A> each(F f, const Packs&... packs) {
     pack<A> r;
-    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA { r.part[decltype(i)::value] = f(packs.part[decltype(i)::value]...); });
+    unroll<pack<A>::parts>([&](auto i)
+                               TARN_LAMBDA { r.part[decltype(i)::value] = f(packs.part[decltype(i)::value]...); });
     return r;
 }
 
@@ -105,26 +106,23 @@ template <class A> TARN_INLINE pack<A> keep_where_ge(const pack<A>& v, const pac
     return each<A>([](floats<A> p, floats<A> t) TARN_LAMBDA { return simd::keep_where_ge<A>(p, t); }, v, threshold);
 }
 template <class A> TARN_INLINE pack<A> mul_pair(const pack<A>& v, const pack<A>& high, const pack<A>& low) {
-    return each<A>([](floats<A> p, floats<A> h, floats<A> l) TARN_LAMBDA { return simd::mul_pair<A>(p, h, l); }, v, high,
-                   low);
+    return each<A>([](floats<A> p, floats<A> h, floats<A> l) TARN_LAMBDA { return simd::mul_pair<A>(p, h, l); }, v,
+                   high, low);
 }
 
 // a where low < v < high, else b; b where v is NaN.
 template <class A>
 TARN_INLINE pack<A> select_between(const pack<A>& v, float low, float high, const pack<A>& a, const pack<A>& b) {
-    return each<A>(
-        [&](floats<A> p, floats<A> q, floats<A> r) TARN_LAMBDA {
-            return xsimd::select((p > floats<A>(low)) & (p < floats<A>(high)), q, r);
-        },
-        v, a, b);
+    return each<A>([&](floats<A> p, floats<A> q, floats<A> r)
+                       TARN_LAMBDA { return xsimd::select((p > floats<A>(low)) & (p < floats<A>(high)), q, r); },
+                   v, a, b);
 }
 
 // a where v equals `value`, else b.
-template <class A>
-TARN_INLINE pack<A> select_equal(const pack<A>& v, float value, const pack<A>& a, const pack<A>& b) {
-    return each<A>(
-        [&](floats<A> p, floats<A> q, floats<A> r) TARN_LAMBDA { return xsimd::select(p == floats<A>(value), q, r); }, v, a,
-        b);
+template <class A> TARN_INLINE pack<A> select_equal(const pack<A>& v, float value, const pack<A>& a, const pack<A>& b) {
+    return each<A>([&](floats<A> p, floats<A> q, floats<A> r)
+                       TARN_LAMBDA { return xsimd::select(p == floats<A>(value), q, r); },
+                   v, a, b);
 }
 
 // Whether every lane lies in low..high; false if any is NaN.

@@ -250,7 +250,8 @@ template <class A> struct double_pack {
         return r;
     }
     TARN_INLINE void store(double* p) const {
-        unroll<parts>([&](auto i) TARN_LAMBDA { part[decltype(i)::value].store_aligned(p + decltype(i)::value * width); });
+        unroll<parts>([&](auto i)
+                          TARN_LAMBDA { part[decltype(i)::value].store_aligned(p + decltype(i)::value * width); });
     }
 
     TARN_INLINE void add(const double_pack& v) {
@@ -276,7 +277,8 @@ template <class A> struct double_pack {
     TARN_INLINE void store_folded(double* p) const {
         doubles<A> eight[parts / 2];
         fold(eight);
-        unroll<parts / 2>([&](auto i) TARN_LAMBDA { eight[decltype(i)::value].store_aligned(p + decltype(i)::value * width); });
+        unroll<parts / 2>([&](auto i)
+                              TARN_LAMBDA { eight[decltype(i)::value].store_aligned(p + decltype(i)::value * width); });
     }
 
     // Rounded to float.
