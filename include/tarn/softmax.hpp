@@ -3,6 +3,7 @@
 
 #include <tarn/shape/dense_rows.hpp>
 #include <tarn/shape/softmax_plan.hpp>
+#include <tarn/shape/tiers.hpp>
 #include <tarn/where.hpp>
 
 #if !defined(TARN_DISPATCH)
@@ -33,32 +34,9 @@ inline namespace TARN_BACKEND {
 
 namespace shape {
 
-// Looks at the bits, since files that call tarn::dispatch may be compiled as if there were no NaN.
-TARN_INLINE bool is_scale(float scale) noexcept {
-    std::uint32_t bits;
-    __builtin_memcpy(&bits, &scale, sizeof bits);
-    constexpr std::uint32_t exponent_of_2_127 = 254u << 23;
-    return (bits & 0x7fffffffu) < exponent_of_2_127;
-}
-
-TARN_INLINE const dispatch::softmax_table& softmax_kernels_of_best_tier() noexcept {
+TARN_INLINE const dispatch::softmax_table& softmax_kernels_of([[maybe_unused]] tier t) noexcept {
 #if defined(TARN_DISPATCH)
-    return dispatch::softmax_table_of(best_tier());
-#else
-    return kernels::softmax_kernels<simd::tier_arch>::table;
-#endif
-}
-
-TARN_INLINE const dispatch::softmax_table& softmax_kernels_on(int tier_index) {
-    if (tier_index == place<const serial_executor>::best)
-        return softmax_kernels_of_best_tier();
-    if (tier_index < 0 || tier_index > static_cast<int>(tier::avx512) || !available(static_cast<tier>(tier_index)))
-        fail("softmax", "tier",
-             tier_index >= 0 && tier_index <= static_cast<int>(tier::avx512) ? dispatch::tier_names[tier_index]
-                                                                             : "unknown",
-             std::string("one that is available here, at best ") + dispatch::tier_names[static_cast<int>(best_tier())]);
-#if defined(TARN_DISPATCH)
-    return dispatch::softmax_table_of(static_cast<tier>(tier_index));
+    return dispatch::softmax_table_of(t);
 #else
     return kernels::softmax_kernels<simd::tier_arch>::table;
 #endif
@@ -74,9 +52,10 @@ TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const float, R
                           options.algorithm == softmax_algorithm::automatic && options.stores != stores::streaming;
     if (!ordinary || block.columns == 0 || block.columns > dispatch::short_row_columns)
         return false;
-    softmax_kernels_of_best_tier().rows[static_cast<int>(dispatch::row_kernel::short_rows)](
-        {x.data, y.data, block.rows, block.columns, block.columns, block.columns, 1, 1, options.scale,
-         options.empty_row == empty_row::zero, false, nullptr, 0});
+    softmax_kernels_of(best_tier())
+        .rows[static_cast<int>(dispatch::row_kernel::short_rows)](
+            {x.data, y.data, block.rows, block.columns, block.columns, block.columns, 1, 1, options.scale,
+             options.empty_row == empty_row::zero, false, nullptr, 0});
     return true;
 }
 
@@ -87,9 +66,8 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     check_operand("softmax", "output", y);
     check_same_extents("softmax", x, y);
     const int axis = check_axis("softmax", options.axis, x.rank);
-    if (!is_scale(options.scale))
-        fail("softmax", "scale", std::to_string(options.scale), "a number below 2^127 in magnitude");
-    const dispatch::softmax_table& kernels = softmax_kernels_on(where.tier_index);
+    check_scale("softmax", options.scale);
+    const dispatch::softmax_table& kernels = softmax_kernels_of(check_tier("softmax", where.tier_index));
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap("softmax", x, y);

@@ -3,4 +3,5 @@
 // Every operator. Adapters for Eigen and for standard containers are headers of their own.
 #pragma once
 
+#include <tarn/log_softmax.hpp>
 #include <tarn/softmax.hpp>

@@ -8,6 +8,9 @@
 //
 // One rounding to float per element is what 4 ulp allow: with longer chains of float additions, rows in which one
 // element dominates come to 6. Chunks are independent: several streams or threads may sum them, merged in order.
+//
+// Logarithms of sums want what is left beside a dominating element, and so no rounding to float at all: there every
+// pack is added to the doubles by itself.
 #pragma once
 
 #include <tarn/kernels/access.hpp>
@@ -16,6 +19,19 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 constexpr std::ptrdiff_t chunk_size = 65536;
+
+// How packs come to the double accumulators.
+enum class packs_added { in_pairs, singly };
+
+template <packs_added How, class A>
+TARN_INLINE void add_packs(simd::double_pack<A>& sums, const pack<A>& a, const pack<A>& b) noexcept {
+    if constexpr (How == packs_added::in_pairs) {
+        sums.add(a + b);
+    } else {
+        sums.add(a);
+        sums.add(b);
+    }
+}
 
 // One pack's weights; lanes beyond the first n hold 0.
 template <class A, class Weight, class Source>
@@ -30,7 +46,7 @@ struct nothing_beside {
 
 // Weights of elements begin..end-1 to e, and their sums lane by lane. beside(i) is called for every 64 elements from i
 // on: work of another row, independent of this one, that fills the gaps.
-template <class A, class Weight, class Source, class Sink, class Beside>
+template <class A, packs_added How = packs_added::in_pairs, class Weight, class Source, class Sink, class Beside>
 TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& x, const Sink& e, std::ptrdiff_t begin,
                                             std::ptrdiff_t end, const Beside& beside) noexcept {
     auto sums = simd::double_pack<A>::zero();
@@ -43,36 +59,43 @@ TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& 
             v[K] = weight(x.at(i + K * lanes));
             e.put(i + K * lanes, v[K]);
         });
-        sums.add(v[0] + v[1]);
-        sums.add(v[2] + v[3]);
+        add_packs<How>(sums, v[0], v[1]);
+        add_packs<How>(sums, v[2], v[3]);
         beside(i);
     }
     for (; i < end; i += 2 * lanes) {
         const std::ptrdiff_t rest = end - i;
         const int n = rest < lanes ? static_cast<int>(rest) : lanes;
-        pack<A> v = weigh_first<A>(weight, x, i, n);
+        const pack<A> v = weigh_first<A>(weight, x, i, n);
         e.put_first(i, v, n);
         if (rest > lanes) {
             const int m = rest < 2 * lanes ? static_cast<int>(rest) - lanes : lanes;
             const pack<A> w = weigh_first<A>(weight, x, i + lanes, m);
             e.put_first(i + lanes, w, m);
-            v = v + w;
+            add_packs<How>(sums, v, w);
+        } else {
+            sums.add(v);
         }
-        sums.add(v);
     }
     return sums;
 }
 
 // Weights of a row of n elements to e, and their sum.
-template <class A, class Weight, class Source, class Sink, class Beside = nothing_beside>
+template <class A, packs_added How = packs_added::in_pairs, class Weight, class Source, class Sink, class Beside>
+TARN_INLINE double weigh_chunks(const Weight& weight, const Source& x, const Sink& e, std::ptrdiff_t n,
+                                const Beside& beside) noexcept {
+    double sum = 0;
+    for (std::ptrdiff_t i = 0; i < n; i += chunk_size)
+        sum += weigh_span<A, How>(weight, x, e, i, n - i < chunk_size ? n : i + chunk_size, beside).total();
+    return sum;
+}
+template <class A, packs_added How = packs_added::in_pairs, class Weight, class Source, class Sink,
+          class Beside = nothing_beside>
 TARN_NOINLINE double weigh_row(const Weight& given, Source x, Sink e, std::ptrdiff_t n,
                                const Beside& given_beside = {}) noexcept {
     const Weight weight = given;
     const Beside beside = given_beside;
-    double sum = 0;
-    for (std::ptrdiff_t i = 0; i < n; i += chunk_size)
-        sum += weigh_span<A>(weight, x, e, i, n - i < chunk_size ? n : i + chunk_size, beside).total();
-    return sum;
+    return weigh_chunks<A, How>(weight, x, e, n, beside);
 }
 
 // sign * the greatest sign * x of a row; -sign * inf if there is none. NaN are passed over.

@@ -26,8 +26,8 @@ template <class A> struct softmax_tile {
     }
 
     // One row's weights to the buffer; returns their sums. Lanes beyond the row hold 0.
-    template <int Packs, class Weight>
-    TARN_INLINE simd::double_pack<A> weigh(int row, const Weight& weight, unit_source<A> x, std::ptrdiff_t n) noexcept {
+    template <int Packs, packs_added How = packs_added::in_pairs, class Weight, class Source>
+    TARN_INLINE simd::double_pack<A> weigh(int row, const Weight& weight, const Source& x, std::ptrdiff_t n) noexcept {
         const unit_sink<A> e{weights + row * row_size<Packs>(n)};
         if constexpr (Packs == 1) {
             // The only pack is its own sum.
@@ -36,7 +36,7 @@ template <class A> struct softmax_tile {
             e.put(0, v);
             return simd::double_pack<A>::of(v);
         } else {
-            return weigh_span<A>(weight, x, e, 0, n, nothing_beside{});
+            return weigh_span<A, How>(weight, x, e, 0, n, nothing_beside{});
         }
     }
 

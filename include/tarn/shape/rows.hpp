@@ -4,91 +4,167 @@
 #pragma once
 
 #include <tarn/shape/checks.hpp>
+#include <tarn/where.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
-// One loop over equal steps in input and output.
+constexpr int max_operands = 4;
+
+// One loop over equal steps in every operand.
 struct loop {
-    std::ptrdiff_t extent;
-    std::ptrdiff_t x_stride;
-    std::ptrdiff_t y_stride;
+    std::ptrdiff_t extent = 0;
+    std::ptrdiff_t stride[max_operands] = {};
 };
 
-struct axis_loops {
-    loop axis;
-    int outer_count;
-    loop outer[max_rank]; // the last is the innermost
-
-    // x and y have the same extents, none 0.
-    static axis_loops of(const operand& x, const operand& y, int axis) noexcept {
-        axis_loops r{{x.extent[axis], x.stride[axis], y.stride[axis]}, 0, {}};
+// How an operator runs along an axis. Operands have the same extents, none 0; those with one number for a row (sums,
+// scales) come last, with extent 1 along the axis.
+class row_loops {
+public:
+    // The first `whole` of the operands have whole rows; `key` is the one whose order in memory the loops follow. Rows
+    // that lie neither side by side nor with their elements side by side are for a kernel that gathers them, up to
+    // `gathered` elements.
+    template <class... Operands>
+    row_loops(int axis, int whole, int key, std::ptrdiff_t gathered, const Operands&... operands) noexcept
+        : count_(static_cast<int>(sizeof...(Operands))), key_(key) {
+        const operand* const all[] = {&operands...};
+        const operand& x = *all[0];
+        axis_ = loop_of(all, axis);
         // A single element has no neighbour, so any stride is as good as 1.
-        if (r.axis.extent == 1)
-            r.axis.x_stride = r.axis.y_stride = 1;
+        for (int k = 0; k < whole && axis_.extent == 1; ++k)
+            axis_.stride[k] = 1;
         for (int i = 0; i < x.rank; ++i) {
             if (i != axis && x.extent[i] > 1)
-                r.insert({x.extent[i], x.stride[i], y.stride[i]});
+                insert(loop_of(all, i));
         }
-        r.merge();
-        return r;
-    }
-
-    std::ptrdiff_t outer_size() const noexcept {
-        std::ptrdiff_t n = 1;
-        for (int i = 0; i < outer_count; ++i)
-            n *= outer[i].extent;
-        return n;
-    }
-
-    // The outer loop with stride 1 in input and output, taken out of the list; extent 0 if there is none.
-    loop take_unit_loop() noexcept {
-        for (int i = 0; i < outer_count; ++i) {
-            if (outer[i].x_stride == 1 && outer[i].y_stride == 1)
-                return take(i);
+        merge();
+        unit_axis_ = is_unit(axis_, whole);
+        if (!unit_axis_ || axis_.extent == 1)
+            inner_ = take_unit_loop(whole);
+        by_columns_ = inner_.extent > 0;
+        if (!by_columns_ && !unit_axis_ && axis_.extent > gathered) {
+            by_columns_ = true;
+            inner_.extent = 1;
+        } else if (!by_columns_) {
+            inner_ = take_inner_loop();
         }
-        return {0, 0, 0};
+        // Whole cache lines of columns are an item, so threads share none of them.
+        step_ = by_columns_ ? columns_per_item : 1;
+        items_ = (inner_.extent + step_ - 1) / step_;
+        for (int i = 0; i < outer_count_; ++i)
+            items_ *= outer_[i].extent;
     }
-    // The innermost outer loop, taken out of the list; one step if there is none.
-    loop take_inner_loop() noexcept { return outer_count > 0 ? take(outer_count - 1) : loop{1, 0, 0}; }
 
-    // Offsets in elements of item i of the outer loops.
-    void offsets(std::ptrdiff_t i, std::ptrdiff_t& x, std::ptrdiff_t& y) const noexcept {
-        x = y = 0;
-        for (int k = outer_count - 1; k >= 0; --k) {
-            const std::ptrdiff_t step = i % outer[k].extent;
-            i /= outer[k].extent;
-            x += step * outer[k].x_stride;
-            y += step * outer[k].y_stride;
+    static constexpr std::ptrdiff_t columns_per_item = 128;
+
+    const loop& axis() const noexcept { return axis_; }
+    const loop& inner() const noexcept { return inner_; }
+    bool by_columns() const noexcept { return by_columns_; }
+    bool unit_axis() const noexcept { return unit_axis_; }
+
+    // Independent pieces of work, and what one of them costs that moves so many bytes for an element.
+    std::ptrdiff_t items() const noexcept { return items_; }
+    item_cost cost(double read, double written) const noexcept {
+        const double elements = static_cast<double>(axis_.extent) * static_cast<double>(step_);
+        return {read * elements, written * elements, elements};
+    }
+
+    // Items begin..end-1 as runs of the inner loop: f(offsets of the operands in elements, rows).
+    template <class F> void run(std::ptrdiff_t begin, std::ptrdiff_t end, F f) const {
+        const std::ptrdiff_t items_per_loop = (inner_.extent + step_ - 1) / step_;
+        while (begin < end) {
+            const std::ptrdiff_t outer = begin / items_per_loop;
+            const std::ptrdiff_t first = begin - outer * items_per_loop;
+            const std::ptrdiff_t last =
+                end - outer * items_per_loop < items_per_loop ? end - outer * items_per_loop : items_per_loop;
+            const std::ptrdiff_t from = first * step_;
+            const std::ptrdiff_t to = last * step_ < inner_.extent ? last * step_ : inner_.extent;
+            std::ptrdiff_t offset[max_operands];
+            for (int k = 0; k < count_; ++k)
+                offset[k] = from * inner_.stride[k];
+            std::ptrdiff_t rest = outer;
+            for (int i = outer_count_ - 1; i >= 0; --i) {
+                for (int k = 0; k < count_; ++k)
+                    offset[k] += rest % outer_[i].extent * outer_[i].stride[k];
+                rest /= outer_[i].extent;
+            }
+            f(static_cast<const std::ptrdiff_t*>(offset), to - from);
+            begin = outer * items_per_loop + last;
         }
     }
 
 private:
-    // Widest output stride first, whatever the order of the axes.
-    void insert(loop l) noexcept {
-        int at = outer_count++;
-        for (; at > 0 && std::abs(outer[at - 1].y_stride) < std::abs(l.y_stride); --at)
-            outer[at] = outer[at - 1];
-        outer[at] = l;
+    loop loop_of(const operand* const* operands, int axis) const noexcept {
+        loop l;
+        l.extent = operands[0]->extent[axis];
+        for (int k = 0; k < count_; ++k)
+            l.stride[k] = operands[k]->extent[axis] == l.extent ? operands[k]->stride[axis] : 0;
+        return l;
+    }
+    static bool is_unit(const loop& l, int whole) noexcept {
+        bool unit = true;
+        for (int k = 0; k < whole; ++k)
+            unit = unit && l.stride[k] == 1;
+        return unit;
+    }
+    // Widest stride first, whatever the order of the axes.
+    void insert(const loop& l) noexcept {
+        int at = outer_count_++;
+        for (; at > 0 && std::abs(outer_[at - 1].stride[key_]) < std::abs(l.stride[key_]); --at)
+            outer_[at] = outer_[at - 1];
+        outer_[at] = l;
     }
     // Neighbours that one loop can run through become one.
     void merge() noexcept {
         int kept = 0;
-        for (int i = 1; i < outer_count; ++i) {
-            loop& wide = outer[kept];
-            const loop& narrow = outer[i];
-            if (wide.x_stride == narrow.x_stride * narrow.extent && wide.y_stride == narrow.y_stride * narrow.extent)
-                wide = {wide.extent * narrow.extent, narrow.x_stride, narrow.y_stride};
-            else
-                outer[++kept] = narrow;
+        for (int i = 1; i < outer_count_; ++i) {
+            loop& wide = outer_[kept];
+            const loop& narrow = outer_[i];
+            bool one = true;
+            for (int k = 0; k < count_; ++k)
+                one = one && wide.stride[k] == narrow.stride[k] * narrow.extent;
+            if (one) {
+                const std::ptrdiff_t extent = wide.extent * narrow.extent;
+                wide = narrow;
+                wide.extent = extent;
+            } else {
+                outer_[++kept] = narrow;
+            }
         }
-        outer_count = outer_count > 0 ? kept + 1 : 0;
+        outer_count_ = outer_count_ > 0 ? kept + 1 : 0;
     }
-    loop take(int i) noexcept {
-        const loop l = outer[i];
-        for (--outer_count; i < outer_count; ++i)
-            outer[i] = outer[i + 1];
+    // The outer loop with stride 1 in all operands of whole rows, taken out of the list; extent 0 if there is none.
+    loop take_unit_loop(int whole) noexcept {
+        for (int i = 0; i < outer_count_; ++i) {
+            if (is_unit(outer_[i], whole))
+                return take(i);
+        }
+        return {};
+    }
+    // The innermost outer loop, taken out of the list; one step if there is none.
+    loop take_inner_loop() noexcept {
+        if (outer_count_ > 0)
+            return take(outer_count_ - 1);
+        loop l;
+        l.extent = 1;
         return l;
     }
+    loop take(int i) noexcept {
+        const loop l = outer_[i];
+        for (--outer_count_; i < outer_count_; ++i)
+            outer_[i] = outer_[i + 1];
+        return l;
+    }
+
+    int count_;
+    int key_;
+    loop axis_;
+    loop inner_;
+    loop outer_[max_rank]; // the last is the innermost
+    int outer_count_ = 0;
+    bool unit_axis_ = false;
+    bool by_columns_ = false;
+    std::ptrdiff_t step_ = 1;
+    std::ptrdiff_t items_ = 1;
 };
 
 }}}} // namespace tarn::shape

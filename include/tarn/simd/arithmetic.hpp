@@ -24,6 +24,13 @@ template <class A> TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<
 template <class A> TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::sse2>) {
     return _mm_sub_ps(rounded_product(a, b), c);
 }
+template <class A> TARN_INLINE doubles<A> fmadd(doubles<A> a, doubles<A> b, doubles<A> c, requires_arch<xsimd::sse2>) {
+    __m128d product = _mm_mul_pd(a, b);
+#if defined(__FMA__)
+    __asm__("" : "+x"(product));
+#endif
+    return _mm_add_pd(product, c);
+}
 template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::sse2>) {
     return _mm_max_ps(x, otherwise);
 }
@@ -51,6 +58,10 @@ template <class A>
 TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::fma3<xsimd::avx2>>) {
     return _mm256_fmsub_ps(a, b, c);
 }
+template <class A>
+TARN_INLINE doubles<A> fmadd(doubles<A> a, doubles<A> b, doubles<A> c, requires_arch<xsimd::fma3<xsimd::avx2>>) {
+    return _mm256_fmadd_pd(a, b, c);
+}
 template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::avx2>) {
     return _mm256_max_ps(x, otherwise);
 }
@@ -74,6 +85,10 @@ template <class A> TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<
 template <class A> TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::avx512f>) {
     return _mm512_fmsub_ps(a, b, c);
 }
+template <class A>
+TARN_INLINE doubles<A> fmadd(doubles<A> a, doubles<A> b, doubles<A> c, requires_arch<xsimd::avx512f>) {
+    return _mm512_fmadd_pd(a, b, c);
+}
 template <class A> TARN_INLINE floats<A> max_of(floats<A> x, floats<A> otherwise, requires_arch<xsimd::avx512f>) {
     return _mm512_max_ps(x, otherwise);
 }
@@ -95,6 +110,10 @@ TARN_AVX512_END
 
 // a * b + c, rounded once on AVX2 and AVX-512 whatever the compiler's contraction rules.
 template <class A> TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c) {
+    return kernel::fmadd<A>(a, b, c, A{});
+}
+
+template <class A> TARN_INLINE doubles<A> fmadd(doubles<A> a, doubles<A> b, doubles<A> c) {
     return kernel::fmadd<A>(a, b, c, A{});
 }
 

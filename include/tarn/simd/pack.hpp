@@ -102,6 +102,13 @@ template <class A> TARN_INLINE pack<A> operator/(const pack<A>& a, const pack<A>
 template <class A> TARN_INLINE pack<A> max_of(const pack<A>& x, const pack<A>& otherwise) {
     return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return simd::max_of<A>(p, q); }, x, otherwise);
 }
+// The bits of a and b, lane by lane: with 0 or -0 for b, a with its sign kept or turned.
+template <class A> TARN_INLINE pack<A> operator^(const pack<A>& a, const pack<A>& b) {
+    return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return p ^ q; }, a, b);
+}
+template <class A> TARN_INLINE pack<A> fmadd(const pack<A>& a, const pack<A>& b, const pack<A>& c) {
+    return each<A>([](floats<A> p, floats<A> q, floats<A> r) TARN_LAMBDA { return simd::fmadd<A>(p, q, r); }, a, b, c);
+}
 template <class A> TARN_INLINE pack<A> keep_where_ge(const pack<A>& v, const pack<A>& threshold) {
     return each<A>([](floats<A> p, floats<A> t) TARN_LAMBDA { return simd::keep_where_ge<A>(p, t); }, v, threshold);
 }

@@ -227,11 +227,12 @@ template <class A> struct double_pack {
     static constexpr int parts = lanes / width;
     doubles<A> part[parts];
 
-    TARN_INLINE static double_pack zero() {
+    TARN_INLINE static double_pack broadcast(double v) {
         double_pack r;
-        unroll<parts>([&](auto i) TARN_LAMBDA { r.part[decltype(i)::value] = doubles<A>(0.0); });
+        unroll<parts>([&](auto i) TARN_LAMBDA { r.part[decltype(i)::value] = doubles<A>(v); });
         return r;
     }
+    TARN_INLINE static double_pack zero() { return broadcast(0.0); }
     TARN_INLINE static double_pack of(const pack<A>& v) {
         double_pack r;
         unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
@@ -261,6 +262,20 @@ template <class A> struct double_pack {
         });
     }
     TARN_INLINE void add(const pack<A>& v) { add(of(v)); }
+    friend TARN_INLINE double_pack operator-(const double_pack& a, const double_pack& b) {
+        double_pack r;
+        unroll<parts>([&](auto i) TARN_LAMBDA {
+            r.part[decltype(i)::value] = a.part[decltype(i)::value] - b.part[decltype(i)::value];
+        });
+        return r;
+    }
+    friend TARN_INLINE double_pack operator/(const double_pack& a, const double_pack& b) {
+        double_pack r;
+        unroll<parts>([&](auto i) TARN_LAMBDA {
+            r.part[decltype(i)::value] = a.part[decltype(i)::value] / b.part[decltype(i)::value];
+        });
+        return r;
+    }
 
     // Lanes i and i + 8 added: the first step of every total. Leaves parts / 2 registers of eight lanes.
     TARN_INLINE void fold(doubles<A>* eight) const {
@@ -292,21 +307,13 @@ template <class A> struct double_pack {
     }
     // numerator / lane as the sum of two floats, low between 2^-24 and 2^-22 of high.
     TARN_INLINE void divide(double numerator, pack<A>& high, pack<A>& low) const {
-        double_pack quotient;
-        unroll<parts>([&](auto i) TARN_LAMBDA {
-            quotient.part[decltype(i)::value] = doubles<A>(numerator) / part[decltype(i)::value];
-        });
+        const double_pack quotient = broadcast(numerator) / *this;
         double_pack less;
         unroll<parts>([&](auto i) TARN_LAMBDA {
             less.part[decltype(i)::value] = quotient.part[decltype(i)::value] * doubles<A>(below_one);
         });
         high = less.to_floats();
-        const double_pack near = of(high);
-        unroll<parts>([&](auto i) TARN_LAMBDA {
-            constexpr int I = decltype(i)::value;
-            quotient.part[I] = quotient.part[I] - near.part[I];
-        });
-        low = quotient.to_floats();
+        low = (quotient - of(high)).to_floats();
     }
 };
 

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The boundary between calls and kernels of log-softmax and log-sum-exp.
+#pragma once
+
+#include <tarn/config.hpp>
+
+#include <cstddef>
+
+namespace tarn { inline namespace v0 { namespace dispatch {
+
+// Independent rows of `length` elements. By rows: elements side by side, x_stride and y_stride from row to row. By
+// columns: rows side by side, x_stride and y_stride from element to element.
+struct log_softmax_call {
+    const float* x;
+    float* y;   // null: only the logarithms of the sums are wanted
+    float* lse; // null: only y is wanted
+    std::ptrdiff_t rows, length;
+    std::ptrdiff_t x_stride, y_stride;
+    std::ptrdiff_t lse_stride; // from row to row
+    float scale;
+    double lse_offset;      // added to every logarithm
+    bool empty_rows_lowest; // y of rows of -inf is -inf instead of NaN
+    bool stream;            // y by non-temporal stores
+};
+
+struct log_softmax_table {
+    void (*rows)(const log_softmax_call&) noexcept;
+    void (*columns)(const log_softmax_call&) noexcept;
+};
+
+}}} // namespace tarn::dispatch

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Log-softmax and log-sum-exp of rows whose elements lie side by side. A row is read for its sum and again for its
+// results, the second time out of a cache and beside the first reading of the next row. Short rows are summed sixteen
+// at a time. Works in place.
+#pragma once
+
+#include <tarn/dispatch/log_softmax_table.hpp>
+#include <tarn/kernels/departing_row.hpp>
+#include <tarn/kernels/log_sum.hpp>
+#include <tarn/kernels/softmax_short_rows.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// Sixteen short rows: their sums, greatest logits and logarithms.
+template <class A> struct log_sum_tile {
+    softmax_tile<A> weights;
+    alignas(64) float noted[tile_rows * lanes];
+    alignas(64) float greatest[tile_rows];
+    alignas(64) double excess[tile_rows];
+
+    // Rows from x on. Returns whether every sum is acceptable.
+    template <int Packs, class Weight>
+    TARN_INLINE bool note(const Weight& weight, const float* x, std::ptrdiff_t row_stride, std::ptrdiff_t n,
+                          float sign) noexcept {
+        const pack<A> signs = simd::broadcast<A>(sign < 0 ? -0.0f : 0.0f);
+        for (int i = 0; i < tile_rows; ++i, x += row_stride) {
+            pack<A> most = simd::broadcast<A>(-infinity);
+            const noting_source<A, unit_source<A>> noting{{x}, signs, &most};
+            weights.keep_sums(i, weights.template weigh<Packs, packs_added::singly>(i, weight, noting, n));
+            simd::store<A>(noted + i * lanes, most);
+        }
+        const bool acceptable_sums = weights.total();
+        const pack<A> g = simd::greatests<A>(noted) ^ signs;
+        simd::store<A>(greatest, g);
+        const auto own = simd::double_pack<A>::of(weight(g));
+        simd::log_of_one_plus<A>((simd::double_pack<A>::load(weights.sums) - own) / own).store(excess);
+        return acceptable_sums;
+    }
+};
+
+template <class A> struct log_softmax_rows {
+    // Rows of a call one by one.
+    template <bool Stream> TARN_NOINLINE static void run_long(const dispatch::log_softmax_call& a) noexcept {
+        softmax_rows_state<A> state(a.scale, false);
+        departing_row<A, Stream, log_sum::map> before(a.y_stride == a.length && a.x_stride == a.length);
+        guess_reference<A>(state, unit_source<A>{a.x}, a.length);
+        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
+            const std::conditional_t<Stream, ahead_source<A>, unit_source<A>> x{a.x + r * a.x_stride};
+            const log_sum s = log_sum_of_row<A>(state, x, a.length, before.beside());
+            before.complete(true);
+            write_sum(a, r, s);
+            before.start(x.p, a.y + r * a.y_stride, a.length, s.map_of(a.scale, a.empty_rows_lowest));
+        }
+        before.complete(false);
+        before.flush();
+        if (Stream)
+            simd::stream_fence<A>();
+    }
+    TARN_NOINLINE static void run_sums(const dispatch::log_softmax_call& a) noexcept {
+        softmax_rows_state<A> state(a.scale, false);
+        guess_reference<A>(state, unit_source<A>{a.x}, a.length);
+        for (std::ptrdiff_t r = 0; r < a.rows; ++r)
+            write_sum(a, r,
+                      log_sum_of_row<A>(state, ahead_source<A>(a.x + r * a.x_stride), a.length, nothing_beside{}));
+    }
+
+    template <int Packs> TARN_NOINLINE static void run_short(const dispatch::log_softmax_call& a) noexcept {
+        softmax_rows_state<A> state(a.scale, false);
+        log_sum_tile<A> tile;
+        std::ptrdiff_t r = 0;
+        for (; r + tile_rows <= a.rows; r += tile_rows) {
+            const float* x = a.x + r * a.x_stride;
+            const bool ordinary = state.with_weight([&](const auto& weight) TARN_LAMBDA {
+                return note_tile<Packs>(tile, weight, a, x, state.base.sign());
+            });
+            if (ordinary) {
+                state.guessed_right(tile.weights.sums[0]);
+                for (int i = 0; i < tile_rows; ++i)
+                    finish(a, r + i, {tile.greatest[i], tile.excess[i], false});
+            } else {
+                finish_each(a, state, r, tile);
+            }
+        }
+        for (; r < a.rows; ++r)
+            finish(a, r, log_sum_of_row<A>(state, unit_source<A>{a.x + r * a.x_stride}, a.length, nothing_beside{}));
+    }
+
+    static void run(const dispatch::log_softmax_call& a) noexcept {
+        if (a.length <= lanes)
+            run_short<1>(a);
+        else if (a.length <= dispatch::short_row_columns)
+            run_short<0>(a);
+        else if (!a.y)
+            run_sums(a);
+        else if (a.stream)
+            run_long<true>(a);
+        else
+            run_long<false>(a);
+    }
+
+private:
+    TARN_INLINE static void write_sum(const dispatch::log_softmax_call& a, std::ptrdiff_t r,
+                                      const log_sum& s) noexcept {
+        if (a.lse)
+            a.lse[r * a.lse_stride] = s.log_of_sum(a.scale, a.lse_offset);
+    }
+    template <int Packs, class Weight>
+    TARN_NOINLINE static bool note_tile(log_sum_tile<A>& tile, const Weight& given, const dispatch::log_softmax_call& a,
+                                        const float* x, float sign) noexcept {
+        const Weight weight = given;
+        return tile.template note<Packs>(weight, x, a.x_stride, a.length, sign);
+    }
+    TARN_INLINE static void finish(const dispatch::log_softmax_call& a, std::ptrdiff_t r, const log_sum& s) noexcept {
+        write_sum(a, r, s);
+        if (a.y)
+            map_row<A>(unit_source<A>{a.x + r * a.x_stride}, unit_sink<A>{a.y + r * a.y_stride}, 0, a.length,
+                       s.map_of(a.scale, a.empty_rows_lowest).template on<A>());
+    }
+    // A tile with rows that defied the guess: only those are summed again.
+    TARN_NOINLINE static void finish_each(const dispatch::log_softmax_call& a, softmax_rows_state<A>& state,
+                                          std::ptrdiff_t r, const log_sum_tile<A>& tile) noexcept {
+        for (int i = 0; i < tile_rows; ++i) {
+            if (acceptable(tile.weights.sums[i]))
+                finish(a, r + i, {tile.greatest[i], tile.excess[i], false});
+            else
+                finish(a, r + i,
+                       log_sum_again<A>(state, unit_source<A>{a.x + (r + i) * a.x_stride}, a.length, tile.greatest[i]));
+        }
+    }
+};
+
+}}}} // namespace tarn::kernels

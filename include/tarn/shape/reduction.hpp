@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Outputs with one number for every row: the reduced axis is dropped, or kept with extent 1.
+#pragma once
+
+#include <tarn/shape/checks.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
+
+template <class X, class Y, class Input, class Output>
+TARN_INLINE constexpr void assert_reduction(const Input&, const Output&) noexcept {
+    // One mistake, one message: a refused operand has been reported before.
+    constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
+    static_assert(!viewable || (std::is_same<typename Input::value_type, float>::value &&
+                                std::is_same<typename Output::value_type, float>::value),
+                  "tarn: logsumexp and logmeanexp take float operands");
+    static_assert(!viewable || Input::rank >= 1, "tarn: a reduction needs an axis: an input of rank 1 to 5");
+    static_assert(!viewable || Output::rank == Input::rank || Output::rank == Input::rank - 1,
+                  "tarn: the output of a reduction has the rank of the input, or one less");
+}
+
+// y with the rank of x and extent 1 along the axis.
+inline operand check_reduced(const char* op, const operand& x, int axis, const operand& y) {
+    const bool kept = y.rank == x.rank;
+    operand r = y;
+    r.rank = x.rank;
+    bool fits = true;
+    for (int i = 0, from = 0; i < x.rank; ++i) {
+        if (i == axis && !kept) {
+            r.extent[i] = 1;
+            r.stride[i] = 0;
+            continue;
+        }
+        r.extent[i] = y.extent[from];
+        r.stride[i] = y.stride[from++];
+        fits = fits && r.extent[i] == (i == axis ? 1 : x.extent[i]);
+    }
+    if (!fits) {
+        std::ptrdiff_t expected[max_rank] = {};
+        int n = 0;
+        for (int i = 0; i < x.rank; ++i) {
+            if (i != axis || kept)
+                expected[n++] = i == axis ? 1 : x.extent[i];
+        }
+        fail(op, "output", "extents " + list(y.extent, y.rank), list(expected, n));
+    }
+    return r;
+}
+
+// Refuses an output whose elements certainly lie among those of the input.
+inline void check_apart(const char* op, const operand& x, const operand& y) {
+    const byte_range a = byte_range::of(x);
+    const byte_range b = byte_range::of(y);
+    if (a.last > b.first && b.last > a.first && (a.dense || (b.dense && x.data == y.data)))
+        fail(op, "output", "overlaps the input", "memory apart from the input");
+}
+
+// Writes a number to every element.
+inline void fill(const operand& y, float value) noexcept {
+    const std::ptrdiff_t n = size(y);
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        std::ptrdiff_t rest = i;
+        std::ptrdiff_t offset = 0;
+        for (int k = y.rank - 1; k >= 0; --k) {
+            offset += rest % y.extent[k] * y.stride[k];
+            rest /= y.extent[k];
+        }
+        static_cast<float*>(const_cast<void*>(y.data))[offset] = value;
+    }
+}
+
+}}}} // namespace tarn::shape

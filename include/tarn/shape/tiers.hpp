@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The tier that a call runs on.
+#pragma once
+
+#include <tarn/shape/checks.hpp>
+#include <tarn/where.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
+
+// The tier that tarn::on asked for, or the best one.
+TARN_INLINE tier check_tier(const char* op, int tier_index) {
+    const tier best = best_tier();
+    if (tier_index == place<const serial_executor>::best)
+        return best;
+    const bool known = tier_index >= 0 && tier_index <= static_cast<int>(tier::avx512);
+    if (!known || !available(static_cast<tier>(tier_index)))
+        fail(op, "tier", known ? dispatch::tier_names[tier_index] : "unknown",
+             std::string("one that is available here, at best ") + dispatch::tier_names[static_cast<int>(best)]);
+    return static_cast<tier>(tier_index);
+}
+
+// Looks at the bits, since files that call tarn::dispatch may be compiled as if there were no NaN.
+TARN_INLINE bool is_scale(float scale) noexcept {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, &scale, sizeof bits);
+    constexpr std::uint32_t exponent_of_2_127 = 254u << 23;
+    return (bits & 0x7fffffffu) < exponent_of_2_127;
+}
+TARN_INLINE void check_scale(const char* op, float scale) {
+    if (!is_scale(scale))
+        fail(op, "scale", std::to_string(scale), "a number below 2^127 in magnitude");
+}
+
+}}}} // namespace tarn::shape

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The natural logarithm that turns sums of weights into results: of 1 + r for r >= 0, exact to a few units of 2^-52 of
+// the result however small r is. In double: there is one for every row, not for every element.
+#pragma once
+
+#include <tarn/simd/reduce.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
+
+namespace kernel {
+
+// v >= 1 as m * 2^k with m from sqrt(1/2) to sqrt(2). Exponents are taken apart as integers and come back as doubles by
+// the significand of 2^52.
+template <class A> TARN_INLINE void split(doubles<A> v, doubles<A>& m, doubles<A>& k, requires_arch<xsimd::sse2>) {
+    const __m128i bits = _mm_castpd_si128(v);
+    const __m128i exponent = _mm_srli_epi64(_mm_sub_epi64(bits, _mm_set1_epi64x(0x3fe6a09e667f3bcd)), 52);
+    m = _mm_castsi128_pd(_mm_sub_epi64(bits, _mm_slli_epi64(exponent, 52)));
+    k = _mm_sub_pd(_mm_castsi128_pd(_mm_or_si128(exponent, _mm_set1_epi64x(0x4330000000000000))), _mm_set1_pd(0x1p52));
+}
+#if XSIMD_WITH_AVX2
+template <class A> TARN_INLINE void split(doubles<A> v, doubles<A>& m, doubles<A>& k, requires_arch<xsimd::avx2>) {
+    const __m256i bits = _mm256_castpd_si256(v);
+    const __m256i exponent = _mm256_srli_epi64(_mm256_sub_epi64(bits, _mm256_set1_epi64x(0x3fe6a09e667f3bcd)), 52);
+    m = _mm256_castsi256_pd(_mm256_sub_epi64(bits, _mm256_slli_epi64(exponent, 52)));
+    k = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(exponent, _mm256_set1_epi64x(0x4330000000000000))),
+                      _mm256_set1_pd(0x1p52));
+}
+#endif
+#if XSIMD_WITH_AVX512F
+TARN_AVX512_BEGIN
+template <class A> TARN_INLINE void split(doubles<A> v, doubles<A>& m, doubles<A>& k, requires_arch<xsimd::avx512f>) {
+    const __m512i bits = _mm512_castpd_si512(v);
+    const __m512i exponent = _mm512_srli_epi64(_mm512_sub_epi64(bits, _mm512_set1_epi64(0x3fe6a09e667f3bcd)), 52);
+    m = _mm512_castsi512_pd(_mm512_sub_epi64(bits, _mm512_slli_epi64(exponent, 52)));
+    k = _mm512_sub_pd(_mm512_castsi512_pd(_mm512_or_si512(exponent, _mm512_set1_epi64(0x4330000000000000))),
+                      _mm512_set1_pd(0x1p52));
+}
+TARN_AVX512_END
+#endif
+
+} // namespace kernel
+
+// log(1 + r) for r >= 0, finite; NaN for NaN. With f = (m - 1) / (m + 1), log m = 2 atanh f; for small r, f is r / (2 +
+// r), where nothing of r is lost.
+template <class A> TARN_INLINE doubles<A> log_of_one_plus(doubles<A> r) {
+    const auto number = [](double v) TARN_LAMBDA { return doubles<A>(v); };
+    doubles<A> m, k;
+    kernel::split<A>(number(1.0) + r, m, k, A{});
+    const auto small = r < number(0.40625);
+    k = xsimd::select(small, number(0.0), k);
+    const doubles<A> f =
+        xsimd::select(small, r, m - number(1.0)) / xsimd::select(small, number(2.0) + r, m + number(1.0));
+    const doubles<A> f2 = f * f;
+    // 1/3 + f^2/5 + f^4/7 ...: f^2 <= 0.0295, so ten terms leave 2^-55.
+    doubles<A> q = number(1.0 / 21);
+    unroll<9>([&](auto i) TARN_LAMBDA { q = fmadd<A>(q, f2, number(1.0 / (19 - 2 * decltype(i)::value))); });
+    const doubles<A> twice = f + f;
+    const doubles<A> result = fmadd<A>(k, number(0.693147180559945309417), fmadd<A>(twice * f2, q, twice));
+    return xsimd::select(r == r, result, r);
+}
+
+template <class A> TARN_INLINE double_pack<A> log_of_one_plus(const double_pack<A>& r) {
+    double_pack<A> result;
+    unroll<double_pack<A>::parts>(
+        [&](auto i) TARN_LAMBDA { result.part[decltype(i)::value] = log_of_one_plus<A>(r.part[decltype(i)::value]); });
+    return result;
+}
+
+template <class A> TARN_INLINE double log_of_one_plus(double r) {
+    alignas(64) double lane[static_cast<std::size_t>(double_pack<A>::width)];
+    log_of_one_plus<A>(doubles<A>(r)).store_aligned(lane);
+    return lane[0];
+}
+
+}}}} // namespace tarn::simd
