@@ -5,3 +5,4 @@
 
 #include <tarn/log_softmax.hpp>
 #include <tarn/softmax.hpp>
+#include <tarn/softmax_backward.hpp>

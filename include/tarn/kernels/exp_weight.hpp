@@ -25,6 +25,9 @@ constexpr float least_weight_exponent = -119.5f;
 constexpr float least_sum = 0x1p+8f;
 constexpr float greatest_sum = 0x1p+120f;
 
+// The factor g of all weights, with the one that the polynomial carries.
+constexpr double common_factor = 0x1.89cb7cp+0 * (1 + 0.31 * 0x1p-24);
+
 // scale * log2(e) as the sum of two floats. The scale of the logits is part of the base of the exponential, so it costs
 // nothing and rounds nothing; a negative scale is a base below 1.
 struct exp_base {

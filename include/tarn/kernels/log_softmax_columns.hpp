@@ -5,80 +5,76 @@
 #pragma once
 
 #include <tarn/dispatch/log_softmax_table.hpp>
+#include <tarn/kernels/columns.hpp>
 #include <tarn/kernels/log_sum.hpp>
-#include <tarn/kernels/softmax_columns.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-template <class A> struct log_softmax_columns {
-    // 16 W columns: their sums, greatest logits and logarithms.
-    template <int W> struct block_sums {
-        static constexpr int width = W * lanes;
-        alignas(64) double total[width];
-        alignas(64) float greatest[width];
-        alignas(64) double value[width];
-        bool infinite[width];
-    };
+// 16 W columns: their sums, greatest logits and logarithms.
+template <class A, int W> struct column_log_sums {
+    static constexpr int width = W * lanes;
 
-    template <bool Whole, int W, class Weight>
-    TARN_NOINLINE static void note(column_block<A, W> block, const Weight& given, float sign,
-                                   block_sums<W>& s) noexcept {
+    column_source<A, W> x;
+    std::ptrdiff_t rows;
+    alignas(64) double total[width];
+    alignas(64) float greatest[width];
+    alignas(64) double value[width];
+    bool infinite[width];
+
+    TARN_INLINE int lanes_of(int w) const noexcept { return w + 1 < W ? lanes : x.last; }
+
+    template <class Weight> TARN_NOINLINE void note(const Weight& given, float sign) noexcept {
         const Weight weight = given;
-        if (Whole)
-            block.last = lanes;
+        const column_source<A, W> from = x;
         const pack<A> signs = simd::broadcast<A>(sign < 0 ? -0.0f : 0.0f);
         for (int w = 0; w < W; ++w)
-            simd::store<A>(s.greatest + w * lanes, simd::broadcast<A>(-infinity));
-        sum_columns<A, W, packs_added::singly>(
-            block.rows, s.total,
-            [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
-                const pack<A> x = block.load_ahead(i, w);
-                float* const g = s.greatest + w * lanes;
-                simd::store<A>(g, simd::max_of<A>(x ^ signs, simd::load<A>(g)));
-                return weight(x);
-            },
-            [](std::ptrdiff_t) TARN_LAMBDA {});
+            simd::store<A>(greatest + w * lanes, simd::broadcast<A>(-infinity));
+        const auto weigh = [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
+            const pack<A> v = from.at_ahead(i, w);
+            float* const g = greatest + w * lanes;
+            simd::store<A>(g, simd::max_of<A>(v ^ signs, simd::load<A>(g)));
+            return weight(v);
+        };
+        sum_columns<A, W>(rows, total, adding_weights<A, packs_added::singly>(weigh),
+                          [](std::ptrdiff_t) TARN_LAMBDA {});
         for (int w = 0; w < W; ++w) {
-            const pack<A> g = simd::load<A>(s.greatest + w * lanes) ^ signs;
-            simd::store<A>(s.greatest + w * lanes, g);
-            write_values(s, w, weight(g));
+            const pack<A> g = simd::load<A>(greatest + w * lanes) ^ signs;
+            simd::store<A>(greatest + w * lanes, g);
+            write_values(w, weight(g));
         }
+        for (bool& b : infinite)
+            b = false;
     }
-    template <int W>
-    TARN_INLINE static void write_values(block_sums<W>& s, int w, const pack<A>& weight_of_greatest) noexcept {
-        const auto own = simd::double_pack<A>::of(weight_of_greatest);
-        simd::log_of_one_plus<A>((simd::double_pack<A>::load(s.total + w * lanes) - own) / own)
-            .store(s.value + w * lanes);
+    TARN_INLINE bool acceptable_pack(int w) const noexcept {
+        bool right = true;
+        for (int c = w * lanes; c < w * lanes + lanes_of(w); ++c)
+            right = acceptable(total[c]) && right;
+        return right;
     }
 
-    // Sixteen columns of a block again, each with a reference of its own; those without an acceptable sum have no
-    // ordinary result.
-    template <int W>
-    TARN_NOINLINE static void note_again(softmax_rows_state<A>& state, const column_block<A, W>& block, int w,
-                                         block_sums<W>& s) noexcept {
-        const int last = w + 1 < W ? lanes : block.last;
-        const column_block<A, 1> columns{block.x + w * lanes, nullptr, block.x_stride, 0, block.rows, last, nullptr, 0};
-        const pack<A> g = simd::first_or<A>(simd::load<A>(s.greatest + w * lanes), last, 0.0f);
+    // Sixteen columns again, each with a reference of its own; those without an acceptable sum have no ordinary result.
+    TARN_NOINLINE void note_again(softmax_rows_state<A>& state, int w) noexcept {
+        const column_source<A, 1> from{x.p + w * lanes, x.stride, lanes_of(w)};
+        const pack<A> g = simd::first_or<A>(simd::load<A>(greatest + w * lanes), from.last, 0.0f);
         const auto refs = pack_references<A>::of_greatest(g, state.base, state.carried_bias);
         const exp_weight_by_lane<A> weight(state.base, refs);
-        sum_columns<A, 1, packs_added::singly>(
-            block.rows, s.total + w * lanes,
-            [&](std::ptrdiff_t i, int) TARN_LAMBDA { return weight(columns.load_ahead(i, 0)); },
-            [](std::ptrdiff_t) TARN_LAMBDA {});
-        write_values(s, w, weight(g));
-        for (int c = w * lanes; c < w * lanes + last; ++c) {
-            if (acceptable(s.total[c]))
+        const auto weigh = [&](std::ptrdiff_t i, int) TARN_LAMBDA { return weight(from.at_ahead(i, 0)); };
+        sum_columns<A, 1>(rows, total + w * lanes, adding_weights<A, packs_added::singly>(weigh),
+                          [](std::ptrdiff_t) TARN_LAMBDA {});
+        write_values(w, weight(g));
+        for (int c = w * lanes; c < w * lanes + from.last; ++c) {
+            if (acceptable(total[c]))
                 continue;
-            const log_sum row = log_sum_of_no_row(s.total[c], s.greatest[c], state.base, [&]() TARN_LAMBDA {
-                for (std::ptrdiff_t i = 0; i < block.rows; ++i) {
-                    const float x = block.x[i * block.x_stride + c];
-                    if (x != x)
+            const log_sum row = log_sum_of_no_row(total[c], greatest[c], state.base, [&]() TARN_LAMBDA {
+                for (std::ptrdiff_t i = 0; i < rows; ++i) {
+                    const float v = x.p[i * x.stride + c];
+                    if (v != v)
                         return true;
                 }
                 return false;
             });
-            s.value[c] = row.value;
-            s.infinite[c] = row.infinite;
+            value[c] = row.value;
+            infinite[c] = row.infinite;
         }
         alignas(64) float exponents[lanes];
         alignas(64) float centres[lanes];
@@ -86,13 +82,45 @@ template <class A> struct log_softmax_columns {
         simd::store<A>(centres, refs.centre);
         state.carry({exponents[0], centres[0]});
     }
+
+private:
+    TARN_INLINE void write_values(int w, const pack<A>& weight_of_greatest) noexcept {
+        const auto own = simd::double_pack<A>::of(weight_of_greatest);
+        const auto sums = simd::double_pack<A>::load(total + w * lanes);
+        simd::log_of_one_plus<A>((sums - own) / own).store(value + w * lanes);
+    }
+};
+
+template <class A> struct log_softmax_columns {
     template <int W>
-    TARN_INLINE static void finish(const dispatch::log_softmax_call& a, const column_block<A, W>& block,
-                                   std::ptrdiff_t col, const block_sums<W>& s) noexcept {
+    TARN_NOINLINE static void run_block(const dispatch::log_softmax_call& a, softmax_rows_state<A>& state,
+                                        std::ptrdiff_t col, int last) noexcept {
+        column_log_sums<A, W> s;
+        s.x = {a.x + col, a.x_stride, last};
+        s.rows = a.length;
+        state.with_weight([&](const auto& weight) TARN_LAMBDA {
+            s.note(weight, state.base.sign());
+            return 0;
+        });
+        bool right = true;
+        for (int w = 0; w < W; ++w) {
+            if (s.acceptable_pack(w))
+                continue;
+            s.note_again(state, w);
+            right = false;
+        }
+        if (right)
+            state.guessed_right(s.total[0]);
+        finish(a, s, col);
+    }
+
+    template <int W>
+    TARN_INLINE static void finish(const dispatch::log_softmax_call& a, const column_log_sums<A, W>& s,
+                                   std::ptrdiff_t col) noexcept {
         constexpr int width = W * lanes;
-        alignas(64) float greatest[width];
-        alignas(64) float less[width];
-        for (int c = 0; c < block.columns(); ++c) {
+        alignas(64) float greatest[width] = {};
+        alignas(64) float less[width] = {};
+        for (int c = 0; c < (W - 1) * lanes + s.x.last; ++c) {
             const log_sum row{s.greatest[c], s.value[c], s.infinite[c]};
             if (a.lse)
                 a.lse[(col + c) * a.lse_stride] = row.log_of_sum(a.scale, a.lse_offset);
@@ -102,68 +130,18 @@ template <class A> struct log_softmax_columns {
         }
         if (!a.y)
             return;
-        const bool stream = a.stream && block.last == lanes && a.y_stride % lanes == 0 &&
-                            reinterpret_cast<std::uintptr_t>(block.y) % 64 == 0;
         const pack<A> scale = simd::broadcast<A>(a.scale);
-        for (int c = block.columns(); c < width; ++c)
-            greatest[c] = less[c] = 0.0f;
-        for (std::ptrdiff_t i = 0; i < block.rows; ++i) {
-            const float* x = block.x + i * block.x_stride;
-            float* y = block.y + i * block.y_stride;
-            for (int w = 0; w < W; ++w) {
-                const pack<A> v = simd::fmadd<A>(block.load(x, w) - simd::load<A>(greatest + w * lanes), scale,
-                                                 simd::load<A>(less + w * lanes));
-                if (stream)
-                    simd::stream<A>(y + w * lanes, v);
-                else
-                    block.store(y, w, v);
-            }
-        }
-    }
-
-    // The blocks of 16 W columns that fit from `col` on. Returns the first column left.
-    template <int W>
-    TARN_NOINLINE static std::ptrdiff_t run_blocks(const dispatch::log_softmax_call& a, softmax_rows_state<A>& state,
-                                                   std::ptrdiff_t col) noexcept {
-        constexpr int width = W * lanes;
-        block_sums<W> s;
-        while (col < a.rows) {
-            const std::ptrdiff_t rest = a.rows - col;
-            if (W > 1 && rest < width)
-                break;
-            const int last = rest < width ? static_cast<int>(rest) : lanes;
-            const column_block<A, W> block{
-                a.x + col, a.y ? a.y + col : nullptr, a.x_stride, a.y_stride, a.length, last, nullptr, 0};
-            state.with_weight([&](const auto& weight) TARN_LAMBDA {
-                if (W > 1 || last == lanes)
-                    note<true>(block, weight, state.base.sign(), s);
-                else
-                    note<false>(block, weight, state.base.sign(), s);
-                return 0;
-            });
-            bool right = true;
-            for (int w = 0; w < W; ++w) {
-                bool pack_right = true;
-                for (int c = w * lanes; c < w * lanes + (w + 1 < W ? lanes : last); ++c) {
-                    s.infinite[c] = false;
-                    pack_right = acceptable(s.total[c]) && pack_right;
-                }
-                if (!pack_right)
-                    note_again(state, block, w, s);
-                right = pack_right && right;
-            }
-            if (right)
-                state.guessed_right(s.total[0]);
-            finish(a, block, col, s);
-            col += W > 1 || last == lanes ? width : last;
-        }
-        return col;
+        map_columns<A, W>(column_sink<A, W>::of(a.y + col, a.y_stride, s.x.last, a.stream), a.length,
+                          [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
+                              return simd::fmadd<A>(s.x.at(i, w) - simd::load<A>(greatest + w * lanes), scale,
+                                                    simd::load<A>(less + w * lanes));
+                          });
     }
 
     static void run(const dispatch::log_softmax_call& a) noexcept {
         softmax_rows_state<A> state(a.scale, false);
-        const std::ptrdiff_t col = run_blocks<8>(a, state, 0);
-        run_blocks<1>(a, state, col);
+        for_column_blocks(a.rows, [&](auto packs, std::ptrdiff_t col, int last)
+                                      TARN_LAMBDA { run_block<decltype(packs)::value>(a, state, col, last); });
         if (a.stream)
             simd::stream_fence<A>();
     }

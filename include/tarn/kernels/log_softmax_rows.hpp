@@ -43,14 +43,15 @@ template <class A> struct log_softmax_rows {
     // Rows of a call one by one.
     template <bool Stream> TARN_NOINLINE static void run_long(const dispatch::log_softmax_call& a) noexcept {
         softmax_rows_state<A> state(a.scale, false);
-        departing_row<A, Stream, log_sum::map> before(a.y_stride == a.length && a.x_stride == a.length);
+        departing_row<A, Stream, mapped_source<A, log_sum::map>> before(a.y_stride == a.length &&
+                                                                        a.x_stride == a.length);
         guess_reference<A>(state, unit_source<A>{a.x}, a.length);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const std::conditional_t<Stream, ahead_source<A>, unit_source<A>> x{a.x + r * a.x_stride};
             const log_sum s = log_sum_of_row<A>(state, x, a.length, before.beside());
             before.complete(true);
             write_sum(a, r, s);
-            before.start(x.p, a.y + r * a.y_stride, a.length, s.map_of(a.scale, a.empty_rows_lowest));
+            before.start({x.p, s.map_of(a.scale, a.empty_rows_lowest)}, a.y + r * a.y_stride, a.length);
         }
         before.complete(false);
         before.flush();

@@ -44,15 +44,43 @@ struct nothing_beside {
     TARN_INLINE void operator()(std::ptrdiff_t) const noexcept {}
 };
 
-// Weights of elements begin..end-1 to e, and their sums lane by lane. beside(i) is called for every 64 elements from i
-// on: work of another row, independent of this one, that fills the gaps.
-template <class A, packs_added How = packs_added::in_pairs, class Weight, class Source, class Sink, class Beside>
-TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& x, const Sink& e, std::ptrdiff_t begin,
-                                            std::ptrdiff_t end, const Beside& beside) noexcept {
+// The sums of elements begin..end-1 lane by lane. adder.four(sums, i) adds the four packs from i on; adder.rest(sums,
+// i, n, m) the first n lanes (1..16) of the pack at i and, if m > 0, the first m of the next. beside(i) is called for
+// every 64 elements from i on: work of another row, independent of this one, that fills the gaps.
+template <class A, class Adder, class Beside>
+TARN_INLINE simd::double_pack<A> sum_span(const Adder& adder, std::ptrdiff_t begin, std::ptrdiff_t end,
+                                          const Beside& beside) noexcept {
     auto sums = simd::double_pack<A>::zero();
     std::ptrdiff_t i = begin;
     for (; i + 4 * lanes <= end; i += 4 * lanes) {
-        x.prefetch(i);
+        adder.prefetch(i);
+        adder.four(sums, i);
+        beside(i);
+    }
+    for (; i < end; i += 2 * lanes) {
+        const std::ptrdiff_t rest = end - i;
+        const int n = rest < lanes ? static_cast<int>(rest) : lanes;
+        const int m = rest < 2 * lanes ? static_cast<int>(rest) - lanes : lanes;
+        adder.rest(sums, i, n, m);
+    }
+    return sums;
+}
+template <class A, class Adder, class Beside>
+TARN_INLINE double sum_chunks(const Adder& adder, std::ptrdiff_t n, const Beside& beside) noexcept {
+    double sum = 0;
+    for (std::ptrdiff_t i = 0; i < n; i += chunk_size)
+        sum += sum_span<A>(adder, i, n - i < chunk_size ? n : i + chunk_size, beside).total();
+    return sum;
+}
+
+// Adds weights, and puts them to e.
+template <class A, packs_added How, class Weight, class Source, class Sink> struct weights_adder {
+    const Weight& weight;
+    const Source& x;
+    const Sink& e;
+
+    TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept { x.prefetch(i); }
+    TARN_INLINE void four(simd::double_pack<A>& sums, std::ptrdiff_t i) const noexcept {
         pack<A> v[4];
         simd::unroll<4>([&](auto k) TARN_LAMBDA {
             constexpr int K = decltype(k)::value;
@@ -61,15 +89,11 @@ TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& 
         });
         add_packs<How>(sums, v[0], v[1]);
         add_packs<How>(sums, v[2], v[3]);
-        beside(i);
     }
-    for (; i < end; i += 2 * lanes) {
-        const std::ptrdiff_t rest = end - i;
-        const int n = rest < lanes ? static_cast<int>(rest) : lanes;
+    TARN_INLINE void rest(simd::double_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
         const pack<A> v = weigh_first<A>(weight, x, i, n);
         e.put_first(i, v, n);
-        if (rest > lanes) {
-            const int m = rest < 2 * lanes ? static_cast<int>(rest) - lanes : lanes;
+        if (m > 0) {
             const pack<A> w = weigh_first<A>(weight, x, i + lanes, m);
             e.put_first(i + lanes, w, m);
             add_packs<How>(sums, v, w);
@@ -77,17 +101,20 @@ TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& 
             sums.add(v);
         }
     }
-    return sums;
+};
+
+// Weights of elements begin..end-1 to e, and their sums lane by lane.
+template <class A, packs_added How = packs_added::in_pairs, class Weight, class Source, class Sink, class Beside>
+TARN_INLINE simd::double_pack<A> weigh_span(const Weight& weight, const Source& x, const Sink& e, std::ptrdiff_t begin,
+                                            std::ptrdiff_t end, const Beside& beside) noexcept {
+    return sum_span<A>(weights_adder<A, How, Weight, Source, Sink>{weight, x, e}, begin, end, beside);
 }
 
 // Weights of a row of n elements to e, and their sum.
 template <class A, packs_added How = packs_added::in_pairs, class Weight, class Source, class Sink, class Beside>
 TARN_INLINE double weigh_chunks(const Weight& weight, const Source& x, const Sink& e, std::ptrdiff_t n,
                                 const Beside& beside) noexcept {
-    double sum = 0;
-    for (std::ptrdiff_t i = 0; i < n; i += chunk_size)
-        sum += weigh_span<A, How>(weight, x, e, i, n - i < chunk_size ? n : i + chunk_size, beside).total();
-    return sum;
+    return sum_chunks<A>(weights_adder<A, How, Weight, Source, Sink>{weight, x, e}, n, beside);
 }
 template <class A, packs_added How = packs_added::in_pairs, class Weight, class Source, class Sink,
           class Beside = nothing_beside>

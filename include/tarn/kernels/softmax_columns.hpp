@@ -5,6 +5,7 @@
 // order.
 #pragma once
 
+#include <tarn/kernels/columns.hpp>
 #include <tarn/kernels/softmax_row.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -22,20 +23,11 @@ template <class A, int W> struct column_block {
 
     TARN_INLINE int columns() const noexcept { return (W - 1) * lanes + last; }
     TARN_INLINE pack<A> load(const float* row, int w) const noexcept {
-        return w + 1 < W || last == lanes ? simd::load<A>(row + w * lanes) : simd::load_first<A>(row + w * lanes, last);
+        return column_source<A, W>{row, 0, last}.at(0, w);
     }
-    // Pack w of row i of x, asking for the same some rows on.
-    TARN_INLINE pack<A> load_ahead(std::ptrdiff_t i, int w) const noexcept {
-        constexpr std::ptrdiff_t rows_ahead = 8;
-        const float* row = x + i * x_stride;
-        simd::prefetch<A>(row + rows_ahead * x_stride + w * lanes);
-        return load(row, w);
-    }
+    TARN_INLINE column_source<A, W> source() const noexcept { return {x, x_stride, last}; }
     TARN_INLINE void store(float* row, int w, const pack<A>& v) const noexcept {
-        if (w + 1 < W || last == lanes)
-            simd::store<A>(row + w * lanes, v);
-        else
-            simd::store_first<A>(row + w * lanes, v, last);
+        column_sink<A, W>{row, 0, last, false}.put(0, w, v);
     }
 };
 
@@ -80,59 +72,6 @@ template <class A, int W> struct departing_columns {
     }
 };
 
-// The sums of W packs of columns in the order of row_sum.hpp, to total. weigh(i, w) gives the weights of pack w of row
-// i; beside(i) is called once for every row, before its weights. The accumulators, 16 lanes of the order for each
-// column, lie in L1.
-template <class A, int W, packs_added How = packs_added::in_pairs, class Weigh, class Beside>
-TARN_INLINE void sum_columns(std::ptrdiff_t rows, double* total, const Weigh& weigh, const Beside& beside) noexcept {
-    constexpr int width = W * lanes;
-    alignas(64) double sums[lanes * width];
-    // Pack w of rows i and, if it is there, i + 16.
-    const auto add = [&](std::ptrdiff_t i, std::ptrdiff_t lane, int w, bool pair) TARN_LAMBDA {
-        double* sum = sums + lane * width + w * lanes;
-        const pack<A> v = weigh(i, w);
-        auto s = simd::double_pack<A>::load(sum);
-        if (pair)
-            add_packs<How>(s, v, weigh(i + lanes, w));
-        else
-            s.add(v);
-        s.store(sum);
-    };
-    for (int c = 0; c < width; ++c)
-        total[c] = 0;
-    for (std::ptrdiff_t chunk = 0; chunk < rows; chunk += chunk_size) {
-        const std::ptrdiff_t end = rows - chunk < chunk_size ? rows : chunk + chunk_size;
-        for (int k = 0; k < lanes * W; ++k)
-            simd::double_pack<A>::zero().store(sums + k * lanes);
-        std::ptrdiff_t base = chunk;
-        for (; base + 2 * lanes <= end; base += 2 * lanes) {
-            for (std::ptrdiff_t i = base; i < base + lanes; ++i) {
-                beside(i);
-                beside(i + lanes);
-                for (int w = 0; w < W; ++w)
-                    add(i, i - base, w, true);
-            }
-        }
-        for (std::ptrdiff_t i = base; i < end && i < base + lanes; ++i) {
-            const bool pair = i + lanes < end;
-            beside(i);
-            if (pair)
-                beside(i + lanes);
-            for (int w = 0; w < W; ++w)
-                add(i, i - base, w, pair);
-        }
-        for (int half = lanes / 2; half > 0; half /= 2) {
-            for (int k = 0; k < half * W; ++k) {
-                auto s = simd::double_pack<A>::load(sums + k * lanes);
-                s.add(simd::double_pack<A>::load(sums + (k + half * W) * lanes));
-                s.store(sums + k * lanes);
-            }
-        }
-        for (int c = 0; c < width; ++c)
-            total[c] += sums[c];
-    }
-}
-
 // The weights of a block, and their sums column by column. Whole: all packs of the block are whole. The block before,
 // if one is waiting, departs from the same scratch.
 template <bool Whole, class A, int W, class Weight>
@@ -143,17 +82,16 @@ TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given, 
         block.last = lanes;
     const bool both = before.waiting;
     before.waiting = false;
-    sum_columns<A, W>(
-        block.rows, total,
-        [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
-            const pack<A> v = weight(block.load_ahead(i, w));
-            block.store(block.weights + i * block.weights_stride, w, v);
-            return v;
-        },
-        [&](std::ptrdiff_t i) TARN_LAMBDA {
-            if (both)
-                before.row(i);
-        });
+    const auto weigh = [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
+        const pack<A> v = weight(block.source().at_ahead(i, w));
+        block.store(block.weights + i * block.weights_stride, w, v);
+        return v;
+    };
+    sum_columns<A, W>(block.rows, total, adding_weights<A, packs_added::in_pairs>(weigh),
+                      [&](std::ptrdiff_t i) TARN_LAMBDA {
+                          if (both)
+                              before.row(i);
+                      });
 }
 
 // Blocks of 16 W columns one after the other.

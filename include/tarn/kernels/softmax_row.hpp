@@ -6,6 +6,7 @@
 
 #include <tarn/dispatch/softmax_table.hpp>
 #include <tarn/kernels/exp_weight.hpp>
+#include <tarn/kernels/row_maps.hpp>
 #include <tarn/kernels/row_sum.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -40,48 +41,6 @@ struct normaliser {
 TARN_INLINE bool acceptable(double sum) noexcept {
     const float s = static_cast<float>(sum);
     return s >= least_sum && s <= greatest_sum;
-}
-
-// f of each pack of a row to y, from the end towards the start: what was written last is still in the cache.
-template <class A, class Source, class Sink, class F>
-TARN_INLINE void map_row_backwards(Source e, Sink y, std::ptrdiff_t n, F f) noexcept {
-    std::ptrdiff_t i = n / (4 * lanes) * (4 * lanes);
-    for (std::ptrdiff_t at = i; at < n; at += lanes) {
-        const int count = n - at < lanes ? static_cast<int>(n - at) : lanes;
-        y.put_first(at, f(e.first(at, count)), count);
-    }
-    while (i > 0) {
-        i -= 4 * lanes;
-        simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            constexpr std::ptrdiff_t at = (3 - decltype(k)::value) * lanes;
-            y.put(i + at, f(e.at(i + at)));
-        });
-    }
-}
-
-// The same forwards, from element i on.
-template <class A, class Source, class Sink, class F>
-TARN_INLINE void map_row(Source e, Sink y, std::ptrdiff_t i, std::ptrdiff_t n, F f) noexcept {
-    for (; i + 4 * lanes <= n; i += 4 * lanes) {
-        e.prefetch(i);
-        simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            constexpr std::ptrdiff_t at = decltype(k)::value * lanes;
-            y.put(i + at, f(e.at(i + at)));
-        });
-    }
-    for (; i < n; i += lanes) {
-        const int count = n - i < lanes ? static_cast<int>(n - i) : lanes;
-        y.put_first(i, f(e.first(i, count)), count);
-    }
-}
-
-template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, float value) noexcept {
-    const pack<A> v = simd::broadcast<A>(value);
-    std::ptrdiff_t i = 0;
-    for (; i + lanes <= n; i += lanes)
-        y.put(i, v);
-    if (i < n)
-        y.put_first(i, v, static_cast<int>(n - i));
 }
 
 // What a call asks of every row, and the reference carried from row to row. References differ between rows by powers of

@@ -16,7 +16,7 @@ template <class A> struct buffered_rows {
         float* const rows = first_row(a);
         simd::store<A>(rows - lanes, simd::broadcast<A>(0.0f));
         simd::store<A>(rows - lanes + dispatch::buffered_row_size(n), simd::broadcast<A>(0.0f));
-        departing_row<A, Stream, normaliser> before(a.y_row_stride == n);
+        departing_row<A, Stream, mapped_source<A, normaliser>> before(a.y_row_stride == n);
         guess_reference<A>(state, unit_source<A>{a.x}, n);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const std::conditional_t<Stream, ahead_source<A>, unit_source<A>> x{a.x + r * a.x_row_stride};
@@ -27,7 +27,7 @@ template <class A> struct buffered_rows {
                     [&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, e, n, before.beside()); });
                 before.complete(true);
                 if (acceptable(sum)) {
-                    before.start(e.p, y, n, normaliser::of(sum));
+                    before.start({e.p, normaliser::of(sum)}, y, n);
                     state.guessed_right(sum);
                     continue;
                 }
@@ -66,19 +66,6 @@ private:
         return a.scratch + lanes + (x - scratch + 32) % 64 * lanes;
     }
 };
-
-// f of each pack of a row to y: a partial store up to the first cache line of y, then whole lines.
-template <class A, bool Stream, class Source, class F>
-TARN_INLINE void map_row_to_lines(Source e, float* y, std::ptrdiff_t n, F f) noexcept {
-    std::ptrdiff_t head = elements_to_line(y);
-    head = head < n ? head : n;
-    if (head > 0)
-        unit_sink<A>{y}.put_first(0, f(e.first(0, static_cast<int>(head))), static_cast<int>(head));
-    if constexpr (Stream)
-        map_row<A>(e, stream_sink<A>{y}, head, n, f);
-    else
-        map_row<A>(e, unit_sink<A>{y}, head, n, f);
-}
 
 template <class A> struct two_read_rows {
     template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_rows& a) noexcept {

@@ -74,10 +74,11 @@ TARN_INLINE void check_operand(const char* op, const char* argument, const opera
         fail(op, argument, "data is null with extents " + list(v.extent, v.rank), "a pointer to the elements");
 }
 
-TARN_INLINE void check_same_extents(const char* op, const operand& x, const operand& y) {
+TARN_INLINE void check_same_extents(const char* op, const operand& x, const operand& y,
+                                    const char* argument = "output") {
     for (int i = 0; i < x.rank; ++i) {
         if (x.extent[i] != y.extent[i])
-            fail(op, "output", "extents " + list(y.extent, y.rank), list(x.extent, x.rank));
+            fail(op, argument, "extents " + list(y.extent, y.rank), list(x.extent, x.rank));
     }
 }
 

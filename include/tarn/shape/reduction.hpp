@@ -20,7 +20,8 @@ TARN_INLINE constexpr void assert_reduction(const Input&, const Output&) noexcep
 }
 
 // y with the rank of x and extent 1 along the axis.
-inline operand check_reduced(const char* op, const operand& x, int axis, const operand& y) {
+inline operand check_reduced(const char* op, const operand& x, int axis, const operand& y,
+                             const char* argument = "output") {
     const bool kept = y.rank == x.rank;
     operand r = y;
     r.rank = x.rank;
@@ -42,17 +43,18 @@ inline operand check_reduced(const char* op, const operand& x, int axis, const o
             if (i != axis || kept)
                 expected[n++] = i == axis ? 1 : x.extent[i];
         }
-        fail(op, "output", "extents " + list(y.extent, y.rank), list(expected, n));
+        fail(op, argument, "extents " + list(y.extent, y.rank), list(expected, n));
     }
     return r;
 }
 
-// Refuses an output whose elements certainly lie among those of the input.
-inline void check_apart(const char* op, const operand& x, const operand& y) {
+// Refuses an operand whose elements certainly lie among those of another.
+inline void check_apart(const char* op, const operand& x, const operand& y, const char* argument = "output",
+                        const char* other = "input") {
     const byte_range a = byte_range::of(x);
     const byte_range b = byte_range::of(y);
     if (a.last > b.first && b.last > a.first && (a.dense || (b.dense && x.data == y.data)))
-        fail(op, "output", "overlaps the input", "memory apart from the input");
+        fail(op, argument, std::string("overlaps the ") + other, std::string("memory apart from the ") + other);
 }
 
 // Writes a number to every element.

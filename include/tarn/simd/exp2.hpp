@@ -98,6 +98,10 @@ template <class A> TARN_INLINE floats<A> exp2_lookup(floats<A> table, floats<A> 
     return _mm512_permutexvar_ps(_mm512_castps_si512(grid), table);
 }
 template <class A>
+TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::avx512f>) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLE_UQ), v);
+}
+template <class A>
 TARN_INLINE floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low,
                                      requires_arch<xsimd::avx512f>) {
     return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLE_UQ), p, n);

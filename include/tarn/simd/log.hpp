@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The natural logarithm that turns sums of weights into results: of 1 + r for r >= 0, exact to a few units of 2^-52 of
+// The natural logarithm that turns sums of weights into results, of 1 + r for r >= 0, exact to a few units of 2^-52 of
 // the result however small r is. In double: there is one for every row, not for every element.
 #pragma once
 
@@ -67,10 +67,24 @@ template <class A> TARN_INLINE double_pack<A> log_of_one_plus(const double_pack<
     return result;
 }
 
-template <class A> TARN_INLINE double log_of_one_plus(double r) {
+template <class A> TARN_INLINE double first_lane(doubles<A> v) {
     alignas(64) double lane[static_cast<std::size_t>(double_pack<A>::width)];
-    log_of_one_plus<A>(doubles<A>(r)).store_aligned(lane);
+    v.store_aligned(lane);
     return lane[0];
+}
+template <class A> TARN_INLINE double log_of_one_plus(double r) {
+    return first_lane<A>(log_of_one_plus<A>(doubles<A>(r)));
+}
+
+// e^x for |x| <= 0.35, to a few units of 2^-53.
+template <class A> TARN_INLINE double exp_of_small(double x) {
+    const doubles<A> v(x);
+    constexpr double inverse_factorial[] = {
+        1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+        1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       0.5,          1.0,         1.0};
+    doubles<A> q(inverse_factorial[0]);
+    unroll<13>([&](auto i) TARN_LAMBDA { q = fmadd<A>(q, v, doubles<A>(inverse_factorial[decltype(i)::value + 1])); });
+    return first_lane<A>(q);
 }
 
 }}}} // namespace tarn::simd

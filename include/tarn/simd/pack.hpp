@@ -4,7 +4,7 @@
 // written in packs only, so the order of their additions, and with it every bit, is the same on AVX2 and AVX-512.
 #pragma once
 
-#include <tarn/simd/arithmetic.hpp>
+#include <tarn/simd/exp2.hpp>
 #include <tarn/simd/memory.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
@@ -108,6 +108,13 @@ template <class A> TARN_INLINE pack<A> operator^(const pack<A>& a, const pack<A>
 }
 template <class A> TARN_INLINE pack<A> fmadd(const pack<A>& a, const pack<A>& b, const pack<A>& c) {
     return each<A>([](floats<A> p, floats<A> q, floats<A> r) TARN_LAMBDA { return simd::fmadd<A>(p, q, r); }, a, b, c);
+}
+template <class A> TARN_INLINE pack<A> magnitude(const pack<A>& a) {
+    return each<A>([](floats<A> p) TARN_LAMBDA { return xsimd::abs(p); }, a);
+}
+template <class A> TARN_INLINE pack<A> zero_where_le(const pack<A>& v, const pack<A>& x, const pack<A>& low) {
+    return each<A>([](floats<A> p, floats<A> q, floats<A> r) TARN_LAMBDA { return simd::zero_where_le<A>(p, q, r); }, v,
+                   x, low);
 }
 template <class A> TARN_INLINE pack<A> keep_where_ge(const pack<A>& v, const pack<A>& threshold) {
     return each<A>([](floats<A> p, floats<A> t) TARN_LAMBDA { return simd::keep_where_ge<A>(p, t); }, v, threshold);

@@ -262,6 +262,15 @@ template <class A> struct double_pack {
         });
     }
     TARN_INLINE void add(const pack<A>& v) { add(of(v)); }
+    // Adds a * b, which is exact in double.
+    TARN_INLINE void add_product(const pack<A>& a, const pack<A>& b) {
+        const double_pack p = of(a);
+        const double_pack q = of(b);
+        unroll<parts>([&](auto i) TARN_LAMBDA {
+            constexpr int I = decltype(i)::value;
+            part[I] = fmadd<A>(p.part[I], q.part[I], part[I]);
+        });
+    }
     friend TARN_INLINE double_pack operator-(const double_pack& a, const double_pack& b) {
         double_pack r;
         unroll<parts>([&](auto i) TARN_LAMBDA {

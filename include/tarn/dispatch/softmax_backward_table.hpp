@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The boundary between calls and kernels of the gradients of softmax, log-softmax and log-sum-exp.
+#pragma once
+
+#include <tarn/config.hpp>
+
+#include <cstddef>
+
+namespace tarn { inline namespace v0 { namespace dispatch {
+
+enum class softmax_gradient { softmax, log_softmax, logsumexp };
+constexpr int softmax_gradients = 3;
+
+// Independent rows of `length` elements. By rows: elements side by side, y_stride, dy_stride and dx_stride from row to
+// row. By columns: rows side by side, these strides from element to element.
+struct softmax_backward_call {
+    const float* y;    // what the operator returned; for logsumexp its input
+    const float* dy;   // the gradient of that; not for logsumexp
+    const float* lse;  // for logsumexp: what it returned, one for each row,
+    const float* dlse; // and the gradient of that
+    float* dx;
+    std::ptrdiff_t rows, length;
+    std::ptrdiff_t y_stride, dy_stride, dx_stride;
+    std::ptrdiff_t lse_stride, dlse_stride; // from row to row
+    float scale;
+    bool stream; // dx by non-temporal stores
+};
+
+struct softmax_backward_table {
+    void (*rows[softmax_gradients])(const softmax_backward_call&) noexcept;
+    void (*columns[softmax_gradients])(const softmax_backward_call&) noexcept;
+};
+
+}}} // namespace tarn::dispatch

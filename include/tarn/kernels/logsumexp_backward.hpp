@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The gradient of log-sum-exp: dx = dlse * scale * exp(scale * x - lse), a map of every row by two numbers. The
+// integral part of lse in powers of two is the reference of the weights, which costs nothing for an element; the rest
+// is a factor of the row. In place.
+#pragma once
+
+#include <tarn/dispatch/softmax_backward_table.hpp>
+#include <tarn/kernels/columns.hpp>
+#include <tarn/kernels/departing_row.hpp>
+#include <tarn/kernels/softmax_row.hpp>
+#include <tarn/simd/log.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+template <class A> struct logsumexp_backward {
+    // What turns weights of a reference into gradients: weight * factor, or 0 where that is below 2^-126.
+    struct row_numbers {
+        // Weights are 2^60 too large, so that none is dropped whose gradient is not.
+        static constexpr float bias = 60;
+
+        reference ref;
+        float factor, threshold;
+
+        TARN_INLINE static row_numbers of(float lse, float dlse, float scale) noexcept {
+            const double log2_lse = static_cast<double>(lse) * 1.4426950408889634074;
+            const bool near = log2_lse < reference::far && log2_lse > -reference::far;
+            const double m = near ? reference::nearest_integer(log2_lse, 1.5 * 0x1p52) : 0.0;
+            // Far from 0 the float lse no longer knows its fraction: the logits are centred there.
+            const reference ref = near ? reference{static_cast<float>(m) - bias, 0.0f} : reference{-bias, lse / scale};
+            const double fraction = near ? simd::exp_of_small<A>((m - log2_lse) * 0.693147180559945309417) : 1.0;
+            const double factor =
+                fraction * (static_cast<double>(dlse) * static_cast<double>(scale)) * (0x1p-60 / common_factor);
+            const float f = static_cast<float>(factor);
+            return {ref, f, least_result / (f < 0 ? -f : f)};
+        }
+    };
+    TARN_INLINE static pack<A> finish(const pack<A>& weight, const pack<A>& factor, const pack<A>& threshold) noexcept {
+        return simd::zero_where_le<A>(weight, weight, threshold) * factor;
+    }
+
+    template <bool Stream, class Weight>
+    TARN_NOINLINE static void map_row(const Weight& given, const row_numbers& numbers, const float* x, float* dx,
+                                      std::ptrdiff_t n) noexcept {
+        const Weight weight = given;
+        const pack<A> factor = simd::broadcast<A>(numbers.factor);
+        const pack<A> threshold = simd::broadcast<A>(numbers.threshold);
+        map_row_to_lines<A, Stream>(unit_source<A>{x}, dx, n,
+                                    [&](const pack<A>& v) TARN_LAMBDA { return finish(weight(v), factor, threshold); });
+    }
+    static void run_rows(const dispatch::softmax_backward_call& a) noexcept {
+        const exp_base base = exp_base::of(a.scale);
+        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
+            const row_numbers numbers = row_numbers::of(a.lse[r * a.lse_stride], a.dlse[r * a.dlse_stride], a.scale);
+            const exp_weight<A, false> weight(base, numbers.ref);
+            const float* x = a.y + r * a.y_stride;
+            float* dx = a.dx + r * a.dx_stride;
+            if (a.stream)
+                map_row<true>(weight, numbers, x, dx, a.length);
+            else
+                map_row<false>(weight, numbers, x, dx, a.length);
+        }
+        if (a.stream)
+            simd::stream_fence<A>();
+    }
+
+    TARN_NOINLINE static void run_block(const dispatch::softmax_backward_call& a, std::ptrdiff_t col,
+                                        int last) noexcept {
+        alignas(64) float exponent[lanes] = {};
+        alignas(64) float centre[lanes] = {};
+        alignas(64) float factor[lanes] = {};
+        alignas(64) float threshold[lanes] = {};
+        for (int c = 0; c < last; ++c) {
+            const row_numbers numbers =
+                row_numbers::of(a.lse[(col + c) * a.lse_stride], a.dlse[(col + c) * a.dlse_stride], a.scale);
+            exponent[c] = numbers.ref.exponent;
+            centre[c] = numbers.ref.centre;
+            factor[c] = numbers.factor;
+            threshold[c] = numbers.threshold;
+        }
+        const exp_weight_by_lane<A> weight(exp_base::of(a.scale), {simd::load<A>(exponent), simd::load<A>(centre)});
+        const column_source<A, 1> x{a.y + col, a.y_stride, last};
+        map_columns<A, 1>(column_sink<A, 1>::of(a.dx + col, a.dx_stride, last, a.stream), a.length,
+                          [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
+                              return finish(weight(x.at_ahead(i, w)), simd::load<A>(factor), simd::load<A>(threshold));
+                          });
+    }
+    static void run_columns(const dispatch::softmax_backward_call& a) noexcept {
+        for (std::ptrdiff_t col = 0; col < a.rows; col += lanes)
+            run_block(a, col, a.rows - col < lanes ? static_cast<int>(a.rows - col) : lanes);
+        if (a.stream)
+            simd::stream_fence<A>();
+    }
+};
+
+}}}} // namespace tarn::kernels

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Loops that turn a row into results, pack by pack.
+#pragma once
+
+#include <tarn/kernels/access.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// Elements from p to the next cache line.
+TARN_INLINE std::ptrdiff_t elements_to_line(const float* p) noexcept {
+    const auto past = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(p) / sizeof(float)) % lanes;
+    return past ? lanes - past : 0;
+}
+
+// f of each pack of a row to y, from the end towards the start: what was written last is still in the cache.
+template <class A, class Source, class Sink, class F>
+TARN_INLINE void map_row_backwards(Source e, Sink y, std::ptrdiff_t n, F f) noexcept {
+    std::ptrdiff_t i = n / (4 * lanes) * (4 * lanes);
+    for (std::ptrdiff_t at = i; at < n; at += lanes) {
+        const int count = n - at < lanes ? static_cast<int>(n - at) : lanes;
+        y.put_first(at, f(e.first(at, count)), count);
+    }
+    while (i > 0) {
+        i -= 4 * lanes;
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr std::ptrdiff_t at = (3 - decltype(k)::value) * lanes;
+            y.put(i + at, f(e.at(i + at)));
+        });
+    }
+}
+
+// The same forwards, from element i on.
+template <class A, class Source, class Sink, class F>
+TARN_INLINE void map_row(Source e, Sink y, std::ptrdiff_t i, std::ptrdiff_t n, F f) noexcept {
+    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+        e.prefetch(i);
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr std::ptrdiff_t at = decltype(k)::value * lanes;
+            y.put(i + at, f(e.at(i + at)));
+        });
+    }
+    for (; i < n; i += lanes) {
+        const int count = n - i < lanes ? static_cast<int>(n - i) : lanes;
+        y.put_first(i, f(e.first(i, count)), count);
+    }
+}
+
+// f of each pack of a row to y: a partial store up to the first cache line of y, then whole lines.
+template <class A, bool Stream, class Source, class F>
+TARN_INLINE void map_row_to_lines(Source e, float* y, std::ptrdiff_t n, F f) noexcept {
+    std::ptrdiff_t head = elements_to_line(y);
+    head = head < n ? head : n;
+    if (head > 0)
+        unit_sink<A>{y}.put_first(0, f(e.first(0, static_cast<int>(head))), static_cast<int>(head));
+    if constexpr (Stream)
+        map_row<A>(e, stream_sink<A>{y}, head, n, f);
+    else
+        map_row<A>(e, unit_sink<A>{y}, head, n, f);
+}
+
+template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, float value) noexcept {
+    const pack<A> v = simd::broadcast<A>(value);
+    std::ptrdiff_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        y.put(i, v);
+    if (i < n)
+        y.put_first(i, v, static_cast<int>(n - i));
+}
+
+}}}} // namespace tarn::kernels

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The gradients of softmax and log-softmax: a sum over each row, and a map of the row that needs it. A row is read for
+// its sum and again for its results, the second time out of a cache and beside the first reading of the next row. In
+// place over any operand.
+#pragma once
+
+#include <tarn/dispatch/softmax_backward_table.hpp>
+#include <tarn/kernels/columns.hpp>
+#include <tarn/kernels/departing_row.hpp>
+#include <tarn/kernels/softmax_row.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// What a row's sum means for its map: two numbers for the row.
+struct gradient_numbers {
+    float first, second;
+};
+
+// dx = scale * y * (dy - sum y dy). Products are formed 2^64 too large, so that those below 2^-126 are found, and are
+// 0, without a denormal number.
+template <class A> struct softmax_gradient {
+    static constexpr float excess = 0x1p64f;
+    pack<A> enlarge, threshold, factor;
+
+    TARN_INLINE explicit softmax_gradient(float scale) noexcept
+        : enlarge(simd::broadcast<A>(excess)),
+          threshold(simd::broadcast<A>(least_result * excess / (scale < 0 ? -scale : scale))),
+          factor(simd::broadcast<A>(scale / excess)) {}
+
+    TARN_INLINE void add(simd::double_pack<A>& sums, const pack<A>& y, const pack<A>& dy) const noexcept {
+        sums.add_product(y, dy);
+    }
+    TARN_INLINE static gradient_numbers numbers_of(double sum) noexcept {
+        const float high = static_cast<float>(sum);
+        return {high, static_cast<float>(sum - static_cast<double>(high))};
+    }
+    TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& high,
+                            const pack<A>& low) const noexcept {
+        const pack<A> product = y * enlarge * ((dy - high) - low);
+        return simd::zero_where_le<A>(product, simd::magnitude<A>(product), threshold) * factor;
+    }
+};
+
+// dx = scale * (dy - e^y sum dy)
+template <class A> struct log_softmax_gradient {
+    exp_weight<A, true> weight;
+    pack<A> factor;
+
+    TARN_INLINE explicit log_softmax_gradient(float scale) noexcept
+        : weight(exp_base::of(1.0f), reference{0.0f, 0.0f}), factor(simd::broadcast<A>(scale)) {}
+
+    TARN_INLINE void add(simd::double_pack<A>& sums, const pack<A>&, const pack<A>& dy) const noexcept { sums.add(dy); }
+    TARN_INLINE static gradient_numbers numbers_of(double sum) noexcept {
+        return {static_cast<float>(-sum / common_factor), 0.0f};
+    }
+    TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& less, const pack<A>&) const noexcept {
+        return simd::fmadd<A>(weight(y), less, dy) * factor;
+    }
+};
+
+template <class A, class Gradient> struct backward_rows {
+    struct adder {
+        const Gradient& gradient;
+        const float* y;
+        const float* dy;
+
+        TARN_INLINE void prefetch(std::ptrdiff_t) const noexcept {}
+        TARN_INLINE void four(simd::double_pack<A>& sums, std::ptrdiff_t i) const noexcept {
+            simd::unroll<4>([&](auto k) TARN_LAMBDA {
+                const std::ptrdiff_t at = i + decltype(k)::value * lanes;
+                gradient.add(sums, simd::load<A>(y + at), simd::load<A>(dy + at));
+            });
+        }
+        TARN_INLINE void rest(simd::double_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
+            gradient.add(sums, simd::load_first<A>(y + i, n), simd::load_first<A>(dy + i, n));
+            if (m > 0)
+                gradient.add(sums, simd::load_first<A>(y + i + lanes, m), simd::load_first<A>(dy + i + lanes, m));
+        }
+    };
+    struct results {
+        const Gradient* gradient;
+        const float* y;
+        const float* dy;
+        gradient_numbers numbers;
+
+        TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept {
+            return map(simd::load<A>(y + i), simd::load<A>(dy + i));
+        }
+        TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
+            return map(simd::load_first<A>(y + i, n), simd::load_first<A>(dy + i, n));
+        }
+        TARN_INLINE void prefetch(std::ptrdiff_t) const noexcept {}
+
+    private:
+        TARN_INLINE pack<A> map(const pack<A>& v, const pack<A>& dv) const noexcept {
+            return gradient->map(v, dv, simd::broadcast<A>(numbers.first), simd::broadcast<A>(numbers.second));
+        }
+    };
+
+    template <class Beside>
+    TARN_NOINLINE static double sum_row(const Gradient& given, const float* y, const float* dy, std::ptrdiff_t n,
+                                        const Beside& given_beside) noexcept {
+        const Gradient gradient = given;
+        const Beside beside = given_beside;
+        return sum_chunks<A>(adder{gradient, y, dy}, n, beside);
+    }
+
+    template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_backward_call& a) noexcept {
+        const Gradient gradient(a.scale);
+        const std::ptrdiff_t n = a.length;
+        departing_row<A, Stream, results> before(a.y_stride == n && a.dy_stride == n && a.dx_stride == n);
+        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
+            const float* y = a.y + r * a.y_stride;
+            const float* dy = a.dy + r * a.dy_stride;
+            const double sum = sum_row(gradient, y, dy, n, before.beside());
+            before.complete(true);
+            before.start({&gradient, y, dy, Gradient::numbers_of(sum)}, a.dx + r * a.dx_stride, n);
+        }
+        before.complete(false);
+        before.flush();
+        if (Stream)
+            simd::stream_fence<A>();
+    }
+    // Rows too short to run beside each other.
+    TARN_NOINLINE static void run_short(const dispatch::softmax_backward_call& a) noexcept {
+        const Gradient gradient(a.scale);
+        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
+            const float* y = a.y + r * a.y_stride;
+            const float* dy = a.dy + r * a.dy_stride;
+            const double sum = sum_chunks<A>(adder{gradient, y, dy}, a.length, nothing_beside{});
+            map_row<A>(results{&gradient, y, dy, Gradient::numbers_of(sum)}, unit_sink<A>{a.dx + r * a.dx_stride}, 0,
+                       a.length, [](const pack<A>& v) TARN_LAMBDA { return v; });
+        }
+    }
+    static void run(const dispatch::softmax_backward_call& a) noexcept {
+        if (a.length <= short_row)
+            run_short(a);
+        else if (a.stream)
+            run_as<true>(a);
+        else
+            run_as<false>(a);
+    }
+
+private:
+    static constexpr std::ptrdiff_t short_row = 128;
+};
+
+template <class A, class Gradient> struct backward_columns {
+    template <int W>
+    TARN_NOINLINE static void run_block(const dispatch::softmax_backward_call& a, const Gradient& given,
+                                        std::ptrdiff_t col, int last) noexcept {
+        constexpr int width = W * lanes;
+        const Gradient gradient = given;
+        const column_source<A, W> y{a.y + col, a.y_stride, last};
+        const column_source<A, W> dy{a.dy + col, a.dy_stride, last};
+        alignas(64) double total[width];
+        alignas(64) float first[width];
+        alignas(64) float second[width];
+        sum_columns<A, W>(
+            a.length, total,
+            [&](simd::double_pack<A>& sums, std::ptrdiff_t i, int w, bool pair) TARN_LAMBDA {
+                gradient.add(sums, y.at_ahead(i, w), dy.at_ahead(i, w));
+                if (pair)
+                    gradient.add(sums, y.at_ahead(i + lanes, w), dy.at_ahead(i + lanes, w));
+            },
+            [](std::ptrdiff_t) TARN_LAMBDA {});
+        for (int c = 0; c < width; ++c) {
+            const gradient_numbers numbers = Gradient::numbers_of(total[c]);
+            first[c] = numbers.first;
+            second[c] = numbers.second;
+        }
+        map_columns<A, W>(column_sink<A, W>::of(a.dx + col, a.dx_stride, last, a.stream), a.length,
+                          [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
+                              return gradient.map(y.at(i, w), dy.at(i, w), simd::load<A>(first + w * lanes),
+                                                  simd::load<A>(second + w * lanes));
+                          });
+    }
+    static void run(const dispatch::softmax_backward_call& a) noexcept {
+        const Gradient gradient(a.scale);
+        for_column_blocks(a.rows, [&](auto packs, std::ptrdiff_t col, int last)
+                                      TARN_LAMBDA { run_block<decltype(packs)::value>(a, gradient, col, last); });
+        if (a.stream)
+            simd::stream_fence<A>();
+    }
+};
+
+}}}} // namespace tarn::kernels
