@@ -44,8 +44,8 @@ private:
         std::free(data_);
         gone() = true;
     }
-    // Destructors of other objects may still call the library. Not a member: compilers drop what a destructor writes into
-    // its own object.
+    // Destructors of other objects may still call the library. Not a member: compilers drop what a destructor writes
+    // into its own object.
     static bool& gone() noexcept {
         static thread_local bool value = false;
         return value;
