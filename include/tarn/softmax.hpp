@@ -52,11 +52,16 @@ TARN_INLINE const dispatch::softmax_table& softmax_kernels_of_best_tier() noexce
 TARN_INLINE const dispatch::softmax_table& softmax_kernels_on(int tier_index) {
     if (tier_index == place<const serial_executor>::best)
         return softmax_kernels_of_best_tier();
-    if (tier_index < 0 || tier_index > static_cast<int>(tier::avx512) || !available(static_cast<tier>(tier_index)))
-        fail("softmax", "tier",
-             tier_index >= 0 && tier_index <= static_cast<int>(tier::avx512) ? dispatch::tier_names[tier_index]
-                                                                             : "unknown",
-             std::string("one that is available here, at best ") + dispatch::tier_names[static_cast<int>(best_tier())]);
+    const bool known = tier_index >= 0 && tier_index <= static_cast<int>(tier::avx512);
+    if (!known || !available(static_cast<tier>(tier_index))) {
+        const std::string best = dispatch::tier_names[static_cast<int>(best_tier())];
+#if defined(TARN_DISPATCH)
+        const std::string expected = "one that is available here, at best " + best;
+#else
+        const std::string expected = "exactly " + best + ", for which this file is compiled";
+#endif
+        fail("softmax", "tier", known ? dispatch::tier_names[tier_index] : "unknown", expected);
+    }
 #if defined(TARN_DISPATCH)
     return dispatch::softmax_table_of(static_cast<tier>(tier_index));
 #else
@@ -123,7 +128,7 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
 // Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position,
 // strides,
 //                  alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512. SSE2 has
-//                  no fused multiply-add and may differ in the last bit.
+//                  no fused multiply-add and may differ by a few units in the last place.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 // or
 //                  above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along other
