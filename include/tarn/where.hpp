@@ -67,11 +67,11 @@ template <class Executor> TARN_INLINE constexpr place<Executor> on(tier t, Execu
 namespace detail {
 template <class Executor> TARN_INLINE constexpr place<const Executor> refuse_temporary() noexcept {
     static_assert(!std::is_object<Executor>::value,
-                  "tarn: tarn::on keeps the address of the executor, and this one is a "
-                  "temporary: give it a name");
+                  "tarn: tarn::on keeps the address of the executor, and this one is a temporary: give it a name");
     return {nullptr};
 }
 } // namespace detail
+// `const auto where = tarn::on(executor{})` would keep the address of what is gone.
 template <class Executor, std::enable_if_t<std::is_class<Executor>::value, int> = 0, class... More>
 TARN_INLINE constexpr auto on(const Executor&&, More...) noexcept {
     return detail::refuse_temporary<Executor>();
