@@ -33,8 +33,28 @@ function(tarn_get_target_include_directory name result)
     endforeach()
 endfunction()
 
+# Sets <result> to the include directory of an xsimd where find_package(xsimd) would look for one: xsimd_ROOT and xsimd_DIR
+# (CMake's, then the environment's), CMAKE_PREFIX_PATH, and the directories of the system. The package itself is not loaded:
+# its target would stay behind in the user's project and take a name that is not tarn's.
+function(tarn_find_xsimd_header result)
+    set(roots "${xsimd_ROOT}" "$ENV{xsimd_ROOT}")
+    # The package file lies in <root>/lib/cmake/xsimd or <root>/share/cmake/xsimd.
+    foreach(directory IN ITEMS "${xsimd_DIR}" "$ENV{xsimd_DIR}")
+        if(directory)
+            list(APPEND roots "${directory}/../../..")
+        endif()
+    endforeach()
+    list(REMOVE_ITEM roots "")
+    find_path(tarn_xsimd_path xsimd/xsimd.hpp HINTS ${roots} PATH_SUFFIXES include NO_CACHE)
+    set(${result} "" PARENT_SCOPE)
+    if(tarn_xsimd_path)
+        get_filename_component(directory "${tarn_xsimd_path}" ABSOLUTE)
+        set(${result} "${directory}" PARENT_SCOPE)
+    endif()
+endfunction()
+
 # Looks, in this order, at the variable (CMake's, then the environment's) TARN_XSIMD_INCLUDE_DIR, at a target that the
-# project defined before, at find_package, and at the usual header directories. The first place that has an xsimd decides.
+# project defined before, and at the places where find_package would look. The first place that has an xsimd decides.
 #   <directory>  include directory of an xsimd that is new enough, else empty
 #   <reason>     what was found, or why nothing was
 function(tarn_find_xsimd directory reason)
@@ -58,25 +78,8 @@ function(tarn_find_xsimd directory reason)
     endif()
 
     if(NOT candidate AND NOT origin)
-        # No version argument: the version files of xsimd accept one major version only. The project's cache stays as it was.
-        set(had_cache_entry OFF)
-        if(DEFINED CACHE{xsimd_DIR})
-            set(had_cache_entry ON)
-        endif()
-        find_package(xsimd CONFIG QUIET)
-        if(NOT had_cache_entry)
-            unset(xsimd_DIR CACHE)
-        endif()
-        if(xsimd_FOUND AND TARGET xsimd)
-            tarn_get_target_include_directory(xsimd candidate)
-            set(origin "find_package")
-        endif()
-    endif()
-
-    if(NOT candidate AND NOT origin)
-        find_path(tarn_xsimd_path xsimd/xsimd.hpp NO_CACHE)
-        if(tarn_xsimd_path)
-            set(candidate "${tarn_xsimd_path}")
+        tarn_find_xsimd_header(candidate)
+        if(candidate)
             set(origin "header search")
         endif()
     endif()

@@ -101,7 +101,7 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
 // Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position,
 // strides,
 //                  alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512. SSE2 has
-//                  no fused multiply-add and may differ in the last bit.
+//                  no fused multiply-add and may differ by a few units in the last place.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 // or
 //                  above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along other

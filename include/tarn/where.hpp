@@ -6,6 +6,7 @@
 #include <tarn/dispatch/tier.hpp>
 
 #include <cstddef>
+#include <type_traits>
 
 namespace tarn { inline namespace v0 {
 
@@ -61,6 +62,23 @@ template <class Executor> TARN_INLINE constexpr place<Executor> on(tier t, Execu
 }
 template <class Executor> TARN_INLINE constexpr place<Executor> on(tier t, Executor& e, scratch memory) noexcept {
     return {&e, static_cast<int>(t), true, memory};
+}
+
+namespace detail {
+template <class Executor> TARN_INLINE constexpr place<const Executor> refuse_temporary() noexcept {
+    static_assert(!std::is_object<Executor>::value,
+                  "tarn: tarn::on keeps the address of the executor, and this one is a temporary: give it a name");
+    return {nullptr};
+}
+} // namespace detail
+// `const auto where = tarn::on(executor{})` would keep the address of what is gone.
+template <class Executor, std::enable_if_t<std::is_class<Executor>::value, int> = 0, class... More>
+TARN_INLINE constexpr auto on(const Executor&&, More...) noexcept {
+    return detail::refuse_temporary<Executor>();
+}
+template <class Executor, std::enable_if_t<std::is_class<Executor>::value, int> = 0, class... More>
+TARN_INLINE constexpr auto on(tier, const Executor&&, More...) noexcept {
+    return detail::refuse_temporary<Executor>();
 }
 
 }} // namespace tarn

@@ -2,6 +2,7 @@
 //
 // Uses of operands that must not compile, one per value of TARN_CASE; cases.txt has the message each must give, run.py
 // checks them. Case 0 must compile. TARN_THROUGH_SOFTMAX = 1: by a call of tarn::softmax instead of the view functions.
+// Cases from 50 on are mistakes in a call of tarn::softmax with good operands.
 #if TARN_CASE == 1
 #include <Eigen/Core>
 #include <tarn/tensor_view.hpp>
@@ -15,7 +16,7 @@
 #include <complex>
 #include <list>
 
-#if TARN_THROUGH_SOFTMAX
+#if TARN_THROUGH_SOFTMAX || TARN_CASE >= 50
 #include <tarn/softmax.hpp>
 template <class X, class Y> void call(const X& x, Y&& y) { tarn::softmax(x, static_cast<Y&&>(y)); }
 #else
@@ -27,6 +28,15 @@ template <class X, class Y> void call(const X& x, Y&& y) {
 
 #if TARN_CASE <= 19 || TARN_CASE >= 40
 using matrix = Eigen::MatrixXf;
+
+#if TARN_CASE >= 50
+struct executor {
+    template <class F> void parallel_for(std::ptrdiff_t n, const tarn::item_cost&, F&& f) const {
+        f(std::ptrdiff_t{0}, n);
+    }
+};
+const executor const_executor();
+#endif
 
 void test(matrix& x, matrix& y, const matrix& fixed) {
     (void)x, (void)y, (void)fixed;
@@ -80,6 +90,22 @@ void test(matrix& x, matrix& y, const matrix& fixed) {
 #elif TARN_CASE == 42
     tarn::optional_view<float> lse = fixed;
     (void)lse;
+#elif TARN_CASE == 50
+    call(x.cast<double>().eval(), y);
+#elif TARN_CASE == 51
+    Eigen::MatrixXd result(2, 3);
+    call(x, result);
+#elif TARN_CASE == 52
+    call(x, y.row(0));
+#elif TARN_CASE == 53
+    float result = 0;
+    call(1.0f, result);
+#elif TARN_CASE == 54
+    tarn::softmax(tarn::on(executor{}), x, y);
+#elif TARN_CASE == 55
+    tarn::softmax(tarn::on(tarn::tier::sse2, executor{}, tarn::scratch{}), x, y);
+#elif TARN_CASE == 56
+    tarn::softmax(tarn::on(const_executor()), x, y);
 #else
 #error "no such case"
 #endif

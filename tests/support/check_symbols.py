@@ -3,13 +3,14 @@
 """usage: check_symbols.py --compiler C --source FILE --include DIR [--system DIR]... --archive FILE
 
 A linker keeps one of several functions of the same name. Compiles one user's source in every mode, for several instruction
-sets, with and without optimisation, takes the objects of the dispatch library beside them, and checks that
+sets and flags, takes the objects of the dispatch library beside them, and checks that
 
-* no symbol of the library is defined in two objects of different mode or instruction set;
-* kernel objects define no symbol that another file could define too: all of theirs name the backend. This is checked
-  on the library's objects and on others made with -O1: with more optimisation, copies made for one use hide functions.
+* every mode, instruction set and set of flags has a backend name of its own;
+* what an object defines of the library names the backend of that object, so no other object can define it;
+* kernel objects define no symbol at all that another file could define too: all of theirs name the backend.
 """
 import argparse
+import concurrent.futures
 import itertools
 import os
 import pathlib
@@ -18,63 +19,95 @@ import subprocess
 import sys
 import tempfile
 
-USERS = [("header-only", "x86-64"), ("header-only", "x86-64-v3"), ("header-only", "x86-64-v4"),
-         ("dispatch", "x86-64"), ("dispatch", "x86-64-v4")]
-OPTIMISATIONS = ["-O0", "-O2"]
+MODES = {"header-only": [], "dispatch": ["-DTARN_DISPATCH=1"]}
+LEVELS = ["x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"]
 LEVEL_OF_TIER = {"sse2": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4"}
+PLAIN, ABORTING, FAST_MATH = [], ["-fno-exceptions"], ["-ffast-math", "-DTARN_ALLOW_FAST_MATH"]
+
+# What is compiled in full: all kernels, and every mode with all flags that change what code means. That each of these flags
+# alone changes the name is checked without compiling.
+USERS = [("header-only", "x86-64", PLAIN), ("header-only", "x86-64-v3", PLAIN), ("header-only", "x86-64-v4", PLAIN),
+         ("header-only", "x86-64-v4", ABORTING + FAST_MATH),
+         ("dispatch", "x86-64", PLAIN), ("dispatch", "x86-64-v4", PLAIN), ("dispatch", "x86-64", ABORTING + FAST_MATH[:1])]
 
 # Defined by the compiler itself, without code of ours: a pointer to the personality routine, and a call of terminate.
 COMPILER_SYMBOLS = {"DW.ref.__gxx_personality_v0", "__clang_call_terminate"}
+# tarn::serial: a constant without content, the same in every mode.
+SHARED_CONSTANTS = {"_ZN4tarn2v06serialE"}
 OWNED = re.compile(r"^_Z(?:T[VISTCW]|G[VRTA]|Z)*N?[rVKRO]*4tarn")
-BACKEND = re.compile(r"dispatch_kernels_[a-z0-9_]+")
+# With optimisation compilers put a copy made for one use in the place of a function that others could define too.
+COPY = re.compile(r"\.(?:constprop|isra|part)\b")
 
 
-def defined_symbols(path):
-    """Yields (type, name) of the symbols that the object offers to others."""
-    output = subprocess.run(["nm", "--defined-only", "--format=posix", path], text=True, capture_output=True, check=True)
-    for line in output.stdout.splitlines():
-        name, kind = line.split()[:2]
-        if kind in "uVvWw" or kind.isupper():
+class Tools:
+    def __init__(self, arguments):
+        self.compile = [arguments.compiler, "-std=c++17", f"-I{arguments.include}"]
+        for system in arguments.system:
+            self.compile += ["-isystem", system]
+        # Without optimisation every function that is not inlined by order is there. GCC knows their names before it
+        # has translated them, which takes most of the time; nm reads such objects through GCC's plugin.
+        self.names_only = ["-O0"]
+        self.nm = ["nm", "--defined-only", "--format=posix"]
+        if "__clang__" not in self.output([arguments.compiler, "-dM", "-E", "-x", "c++", os.devnull]):
+            self.names_only += ["-flto", "-fno-fat-lto-objects"]
+            self.nm += ["--plugin", self.output([arguments.compiler, "-print-file-name=liblto_plugin.so"]).strip()]
+
+    @staticmethod
+    def output(command, **options):
+        return subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True, **options).stdout
+
+    def backend(self, flags):
+        """The backend of a file compiled with these flags, as names of symbols have it."""
+        source = "#include <tarn/config.hpp>\n#define TARN_TEXT TARN_BACKEND\nTARN_TEXT\n"
+        name = self.output([*self.compile, *flags, "-E", "-P", "-x", "c++", "-"], input=source).split()[-1]
+        return f"{len(name)}{name}"
+
+    def symbols(self, path):
+        """Yields (type, name) of the symbols that the object defines."""
+        for line in self.output([*self.nm, path]).splitlines():
+            name, kind = line.split()[:2]
             yield kind, name
 
 
 def demangle(names):
-    return subprocess.run(["c++filt"], input="\n".join(names), text=True, capture_output=True, check=True).stdout.splitlines()
+    return Tools.output(["c++filt"], input="\n".join(names)).splitlines()
 
 
-def compile_object(arguments, path, *options):
-    command = [arguments.compiler, "-std=c++17", f"-I{arguments.include}"]
-    for system in arguments.system:
-        command += ["-isystem", system]
-    subprocess.run([*command, *options, "-o", path], check=True)
+def kernel_flags(tier):
+    return [f"-march={LEVEL_OF_TIER[tier]}", f"-DTARN_KERNEL_TIER_{tier}=1"]
 
 
-def compile_users(arguments, directory):
-    """Yields (group, object) for the user's source in each mode, for each level, with each optimisation."""
-    for (mode, level), optimisation in itertools.product(USERS, OPTIMISATIONS):
-        path = os.path.join(directory, f"{mode} {level} {optimisation}")
-        definitions = ["-DTARN_DISPATCH=1"] if mode == "dispatch" else []
-        compile_object(arguments, path, optimisation, f"-march={level}", *definitions, "-c", arguments.source)
-        yield f"{mode} {level}", path
+def all_flags():
+    """Every set of flags that must have a backend of its own."""
+    for mode, level, exceptions, mathematics in itertools.product(MODES, LEVELS, (PLAIN, ABORTING), (PLAIN, FAST_MATH)):
+        yield [f"-march={level}", *MODES[mode], *exceptions, *mathematics]
+    for tier in LEVEL_OF_TIER:
+        yield kernel_flags(tier)
 
 
-def compile_kernels(arguments, directory):
-    """Yields (group, object) for the kernels of each family and tier."""
-    for header in sorted(pathlib.Path(arguments.include).glob("tarn/dispatch/*_kernels.hpp")):
-        for tier, level in LEVEL_OF_TIER.items():
-            path = os.path.join(directory, f"{header.stem} {tier} -O1")
-            source = os.path.join(directory, "kernels.cpp")
-            pathlib.Path(source).write_text(f"#define TARN_KERNEL_TIER_{tier} 1\n#include <tarn/dispatch/{header.name}>\n")
-            compile_object(arguments, path, "-O1", f"-march={level}", "-c", source)
-            yield f"kernels {level}", path
-
-
-def extract_library(arguments, directory):
-    """Yields (group, object) for the objects of the dispatch library."""
-    subprocess.run(["ar", "x", os.path.abspath(arguments.archive)], cwd=directory, check=True)
+def objects_of_library(archive, directory):
+    """Yields (path, flags, has kernels) for the objects of the dispatch library."""
+    subprocess.run(["ar", "x", os.path.abspath(archive)], cwd=directory, check=True)
     for path in sorted(pathlib.Path(directory).glob("*.cpp.o")):
         match = re.search(r"_(sse2|avx2|avx512)\.cpp\.o$", path.name)
-        yield (f"kernels {LEVEL_OF_TIER[match.group(1)]}" if match else "dispatch x86-64"), str(path)
+        yield str(path), kernel_flags(match.group(1)) if match else ["-march=x86-64", *MODES["dispatch"]], bool(match)
+
+
+def check_user(tools, path, backend):
+    """What the object of a user's file defines of the library without naming its backend."""
+    return [name for kind, name in tools.symbols(path)
+            if (kind in "uVvWw" or kind.isupper()) and OWNED.match(name) and name not in SHARED_CONSTANTS and backend not in name]
+
+
+def check_library(tools, path, backend, kernels):
+    """What an object of the library offers in the place of another file's, or would if it had not made a copy of it."""
+    names = []
+    for kind, name in tools.symbols(path):
+        replaceable = kind in "uVvWw" or (kind == "t" and COPY.search(name))
+        ours = name in COMPILER_SYMBOLS or (OWNED.match(name) is None and not kernels)
+        if replaceable and not ours and backend not in name:
+            names.append(name)
+    return names
 
 
 def main():
@@ -85,29 +118,37 @@ def main():
     parser.add_argument("--system", action="append", default=[])
     parser.add_argument("--archive", required=True)
     arguments = parser.parse_args()
-
+    tools = Tools(arguments)
     failures = []
-    groups = {}  # name of a symbol of the library -> groups of the objects that define it
-    with tempfile.TemporaryDirectory() as users, tempfile.TemporaryDirectory() as library:
-        objects = [*compile_users(arguments, users), *compile_kernels(arguments, users), *extract_library(arguments, library)]
-        kernel_objects = 0
-        for group, path in objects:
-            foreign = []
-            for kind, name in defined_symbols(path):
-                if OWNED.match(name):
-                    groups.setdefault(name, set()).add(group)
-                if group.startswith("kernels") and kind in "uVvWw" and name not in COMPILER_SYMBOLS and not BACKEND.search(name):
-                    foreign.append(name)
-            kernel_objects += group.startswith("kernels")
-            failures += [f"{os.path.basename(path)}: symbol without a backend: {name}" for name in demangle(foreign)]
 
-    shared = sorted(name for name, where in groups.items() if len(where) > 1)
-    for name, text in zip(shared, demangle(shared)):
-        failures.append(f"shared by {', '.join(sorted(groups[name]))}: {text}")
-    if kernel_objects == 0 or not groups:
-        failures.append("nothing to check: no kernel objects, or no symbols of the library")
+    def user(job):
+        number, (mode, level, flags) = job
+        flags = [f"-march={level}", *MODES[mode], *flags]
+        path = os.path.join(users, f"{number}.o")
+        subprocess.run([*tools.compile, *tools.names_only, *flags, "-c", arguments.source, "-o", path], check=True)
+        return " ".join(flags), check_user(tools, path, tools.backend(flags)), len(list(tools.symbols(path)))
+
+    with tempfile.TemporaryDirectory() as users, tempfile.TemporaryDirectory() as library, \
+            concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        flags_of = {}
+        for flags, backend in zip(all_flags(), pool.map(tools.backend, all_flags())):
+            if flags_of.setdefault(backend, flags) is not flags:
+                failures.append(f"one backend, {backend}: {' '.join(flags_of[backend])} and {' '.join(flags)}")
+        checked = list(pool.map(user, enumerate(USERS)))
+        kernel_objects = 0
+        for path, flags, kernels in objects_of_library(arguments.archive, library):
+            kernel_objects += kernels
+            wrong = check_library(tools, path, tools.backend(flags), kernels)
+            checked.append((os.path.basename(path), wrong, len(list(tools.symbols(path)))))
+    for what, wrong, symbols in checked:
+        failures += [f"{what}: does not name its backend: {name}" for name in demangle(wrong)]
+        if symbols == 0:
+            failures.append(f"{what}: no symbols")
+    if kernel_objects == 0:
+        failures.append("no kernel objects")
     print("\n".join(failures))
-    print(f"{len(objects)} objects, {len(groups)} symbols of the library, {len(failures)} failures ({arguments.compiler})")
+    print(f"{len(flags_of)} backends, {len(checked)} objects, {sum(symbols for _, _, symbols in checked)} symbols, "
+          f"{len(failures)} failures ({arguments.compiler})")
     sys.exit(bool(failures))
 
 

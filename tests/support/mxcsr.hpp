@@ -7,6 +7,7 @@
 
 namespace support {
 
+constexpr unsigned invalid = 1u << 0;
 constexpr unsigned denormal_operand = 1u << 1;
 constexpr unsigned underflow = 1u << 4;
 constexpr unsigned all_flags = 0x3f;

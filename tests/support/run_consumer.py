@@ -126,6 +126,8 @@ def xsimd_search(consumer):
     tree = consumer.work / "tree"
     (tree / "include").mkdir(parents=True)
     (tree / "include" / "xsimd").symlink_to(consumer.xsimd / "xsimd")
+    package = tree / "lib" / "cmake" / "xsimd"
+    package.mkdir(parents=True)
 
     # (what, options, linked target, does it configure?, text in the output)
     stopped = "needs_xsimd_8.1.0_or_newer"
@@ -139,8 +141,9 @@ def xsimd_search(consumer):
         ("named", [from_source, f"-DTARN_XSIMD_INCLUDE_DIR={tree / 'include'}"], "tarn::tarn", True, f"in {tree}"),
         ("target of the project", [from_source, f"-DOWN_XSIMD={tree / 'include'}"], "tarn::tarn", True, "(target xsimd)"),
         ("found", [from_source], "tarn::dispatch", True, "tarn: xsimd "),
-        ("no package file", [from_source, "-DCMAKE_DISABLE_FIND_PACKAGE_xsimd=ON", f"-DCMAKE_PREFIX_PATH={tree}"],
-         "tarn::tarn", True, "(header search)"),
+        ("in a prefix", [from_source, f"-DCMAKE_PREFIX_PATH={tree}"], "tarn::tarn", True, f"in {tree}/include (header search)"),
+        ("by root", [from_source, f"-Dxsimd_ROOT={tree}"], "tarn::tarn", True, f"in {tree}/include (header search)"),
+        ("by package", [from_source, f"-Dxsimd_DIR={package}"], "tarn::tarn", True, f"in {tree}/include (header search)"),
         ("downloaded", [from_source, nowhere, "-DTARN_FETCH_DEPS=ON", f"-DFETCHCONTENT_SOURCE_DIR_XSIMD={tree}"],
          "tarn::tarn", True, "(downloaded)"),
     ]

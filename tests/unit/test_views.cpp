@@ -233,17 +233,6 @@ TEST(range, c_array) {
     EXPECT_EQ(input_view(b).data, &b[0][0]);
 }
 
-#if defined(__cpp_lib_span)
-TEST(range, span) {
-    std::vector<float> x(6);
-    const std::span<float> s(x);
-    expect_written_through(s, [&](auto i) { return x[static_cast<std::size_t>(i)]; });
-    expect_written_through(std::span<float, 3>(x.data(), 3), [&](auto i) { return x[static_cast<std::size_t>(i)]; });
-    static_assert(!writable<std::span<const float>> && !owns<std::span<float>>, "");
-    EXPECT_EQ(input_view(std::span<const float>(x)).data, x.data());
-}
-#endif
-
 // --------------------------------------------------------------------------------------------------------------- Eigen
 
 static_assert(owns<Eigen::MatrixXf> && owns<Eigen::ArrayXd> && !owns<Eigen::Map<Eigen::MatrixXf>>, "");

@@ -24,10 +24,10 @@ public:
     static constexpr std::ptrdiff_t limit = 4 * 1024 * 1024;
 
     static float_buffer of_thread(std::ptrdiff_t floats) noexcept {
-        static thread_local thread_buffer buffer;
         const std::ptrdiff_t bytes = (floats * static_cast<std::ptrdiff_t>(sizeof(float)) + 63) / 64 * 64;
-        if (bytes > limit || buffer.gone_)
+        if (bytes > limit || gone())
             return {nullptr, 0};
+        static thread_local thread_buffer buffer;
         if (bytes > buffer.bytes_) {
             std::free(buffer.data_);
             buffer.data_ = std::aligned_alloc(64, static_cast<std::size_t>(bytes));
@@ -40,15 +40,19 @@ public:
 
 private:
     thread_buffer() = default;
-    // Destructors of other objects may still call the library.
     ~thread_buffer() {
         std::free(data_);
-        gone_ = true;
+        gone() = true;
+    }
+    // Destructors of other objects may still call the library. Not a member: compilers drop what a destructor writes
+    // into its own object.
+    static bool& gone() noexcept {
+        static thread_local bool value = false;
+        return value;
     }
 
     void* data_ = nullptr;
     std::ptrdiff_t bytes_ = 0;
-    bool gone_ = false;
 };
 
 // The buffer for a call on `where` that could use `floats`.

@@ -14,9 +14,15 @@ TARN_INLINE tier check_tier(const char* op, int tier_index) {
     if (tier_index == place<const serial_executor>::best)
         return best;
     const bool known = tier_index >= 0 && tier_index <= static_cast<int>(tier::avx512);
-    if (!known || !available(static_cast<tier>(tier_index)))
-        fail(op, "tier", known ? dispatch::tier_names[tier_index] : "unknown",
-             std::string("one that is available here, at best ") + dispatch::tier_names[static_cast<int>(best)]);
+    if (!known || !available(static_cast<tier>(tier_index))) {
+        const std::string name = dispatch::tier_names[static_cast<int>(best)];
+#if defined(TARN_DISPATCH)
+        const std::string expected = "one that is available here, at best " + name;
+#else
+        const std::string expected = "exactly " + name + ", for which this file is compiled";
+#endif
+        fail(op, "tier", known ? dispatch::tier_names[tier_index] : "unknown", expected);
+    }
     return static_cast<tier>(tier_index);
 }
 
