@@ -65,9 +65,10 @@ float read_sum(const float* x, std::ptrdiff_t n) {
     return total;
 }
 
-method yardstick(const char* name, std::function<void(const float*, float*)> run) {
+method yardstick(const char* name, std::size_t bytes, std::function<void(const operands&)> run) {
     method result;
     result.name = name;
+    result.bytes = bytes;
     result.run = std::move(run);
     return result;
 }
@@ -75,12 +76,12 @@ method yardstick(const char* name, std::function<void(const float*, float*)> run
 } // namespace
 
 method_list data_movement(const problem& of) {
-    const std::ptrdiff_t n = of.size();
+    const std::ptrdiff_t n = of.input_size(0);
+    const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(float);
     return {
-        yardstick("memcpy",
-                  [n](const float* x, float* y) { std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(float)); }),
-        yardstick("NT copy", [n](const float* x, float* y) { nt_copy(x, y, n); }),
-        yardstick("read-only sum", [n](const float* x, float* y) { *y = read_sum(x, n); }),
+        yardstick("memcpy", 2 * bytes, [bytes](const operands& a) { std::memcpy(a.out, a.in[0], bytes); }),
+        yardstick("NT copy", 2 * bytes, [n](const operands& a) { nt_copy(a.in[0], a.out, n); }),
+        yardstick("read-only sum", bytes, [n](const operands& a) { *a.out = read_sum(a.in[0], n); }),
     };
 }
 
