@@ -26,17 +26,18 @@ struct settings {
     run_settings run;
 };
 
-void add_rows(std::vector<row>& rows, const std::vector<problem>& problems, condition state, bool hard) {
+void add_rows(std::vector<row>& rows, const std::vector<problem>& problems, condition state, bool hard, op what) {
     for (const problem& of : problems) {
         rows.push_back({of, state, hard, {}});
+        rows.back().of.what = what;
     }
 }
 
 std::vector<row> default_rows(const family& bench) {
     std::vector<row> rows;
-    add_rows(rows, bench.hot, condition::hot, false);
-    add_rows(rows, bench.cold, condition::cold, false);
-    add_rows(rows, bench.hard, condition::hot, true);
+    add_rows(rows, bench.hot, condition::hot, false, bench.what);
+    add_rows(rows, bench.cold, condition::cold, false, bench.what);
+    add_rows(rows, bench.hard, condition::hot, true, bench.what);
     return rows;
 }
 
@@ -50,25 +51,18 @@ problem parse_shape(const std::string& text, int axis) {
     return of;
 }
 
-std::vector<row> rows_of_shapes(const settings& chosen) {
+std::vector<row> rows_of_shapes(const settings& chosen, op what) {
     std::vector<row> rows;
     for (const std::string& text : chosen.shapes) {
-        const problem of = parse_shape(text, chosen.axis);
+        problem of = parse_shape(text, chosen.axis);
+        of.what = what;
         // Arrays that the caches cannot hold are cold however often they are used.
         if (chosen.hard || of.bytes() <= 2 * last_level_cache_bytes()) {
-            add_rows(rows, {of}, condition::hot, chosen.hard);
+            add_rows(rows, {of}, condition::hot, chosen.hard, what);
         }
         if (!chosen.hard) {
-            add_rows(rows, {of}, condition::cold, false);
+            add_rows(rows, {of}, condition::cold, false, what);
         }
-    }
-    return rows;
-}
-
-std::vector<row> chosen_rows(const family& bench, const settings& chosen) {
-    std::vector<row> rows = chosen.shapes.empty() ? default_rows(bench) : rows_of_shapes(chosen);
-    for (row& r : rows) {
-        r.of.what = bench.what;
     }
     return rows;
 }
@@ -112,7 +106,8 @@ void run(const family& bench, settings chosen) {
     chosen.run.machine = describe_machine();
     chosen.run.machine.emplace_back("tiers", joined(available_tiers()));
     run_rows(
-        chosen_rows(bench, chosen), [&](const row& r) { return methods_for(bench, r, chosen.tiers); }, chosen.run);
+        chosen.shapes.empty() ? default_rows(bench) : rows_of_shapes(chosen, bench.what),
+        [&](const row& r) { return methods_for(bench, r, chosen.tiers); }, chosen.run);
 }
 
 // Hands what is not ours to Google Benchmark. False if it is not Google Benchmark's either.

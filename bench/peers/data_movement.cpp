@@ -37,26 +37,33 @@ void nt_copy(const float* x, float* y, std::ptrdiff_t n) {
     _mm_sfence();
 }
 
-// One line, added lane by lane: the compiler makes of it what the machine has.
-using line = float __attribute__((vector_size(64), aligned(4), may_alias));
+// What a register holds, added lane by lane.
+#if defined(__AVX512F__)
+constexpr std::ptrdiff_t width = 16;
+#elif defined(__AVX__)
+constexpr std::ptrdiff_t width = 8;
+#else
+constexpr std::ptrdiff_t width = 4;
+#endif
+using pack = float __attribute__((vector_size(sizeof(float) * width), aligned(4), may_alias));
 
 float read_sum(const float* x, std::ptrdiff_t n) {
     constexpr std::ptrdiff_t unroll = 8;
-    line sum[unroll] = {};
+    pack sum[unroll] = {};
     std::ptrdiff_t i = 0;
-    for (; i + unroll * line_floats <= n; i += unroll * line_floats) {
+    for (; i + unroll * width <= n; i += unroll * width) {
         for (std::ptrdiff_t k = 0; k < unroll; ++k) {
-            sum[k] += *reinterpret_cast<const line*>(x + i + k * line_floats);
+            sum[k] += *reinterpret_cast<const pack*>(x + i + k * width);
         }
     }
-    for (; i + line_floats <= n; i += line_floats) {
-        sum[0] += *reinterpret_cast<const line*>(x + i);
+    for (; i + width <= n; i += width) {
+        sum[0] += *reinterpret_cast<const pack*>(x + i);
     }
     for (std::ptrdiff_t k = 1; k < unroll; ++k) {
         sum[0] += sum[k];
     }
     float total = 0;
-    for (std::ptrdiff_t lane = 0; lane < line_floats; ++lane) {
+    for (std::ptrdiff_t lane = 0; lane < width; ++lane) {
         total += sum[0][lane];
     }
     for (; i < n; ++i) {
