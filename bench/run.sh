@@ -3,14 +3,16 @@
 #
 # usage: bench/run.sh [family] [options]
 #
-#   bench/run.sh                                   the set that the targets are about (about 3 minutes)
+#   bench/run.sh                                   all families, the shapes that the targets are about (about 5 minutes)
+#   bench/run.sh --list                            the families
+#   bench/run.sh log_softmax                       one family
 #   bench/run.sh softmax --shape 4096x1000         one shape; ends with one line in plain words
-#   bench/run.sh softmax --shape 1000x4096 --axis 0
+#   bench/run.sh logsumexp --shape 1000x4096 --axis 0
 #   bench/run.sh softmax --shape 64x1000 --hard    masks, wide ranges and NaN against ordinary input
 #
 #   --tier avx2        only this tier of the library (avx512, avx2, sse2)
 #   --seconds s        time for each row of the table (default 5)
-#   --update-targets   write what was reached into bench/targets.csv
+#   --update-targets   write what was reached on this machine into bench/targets.csv
 #
 # Prepares the machine, builds, measures on one core, prints every row when it is finished and then the targets. All figures
 # are in build/bench/<family>.csv, or <family>-selection.csv if options choose what is measured. Control-C keeps the rows
@@ -19,14 +21,32 @@ set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
-family=softmax
+# The families in the order in which they are measured.
+all_families() {
+    local file
+    for file in "$root"/bench/bench_*.cpp; do
+        file=${file##*/bench_}
+        echo "${file%.cpp}"
+    done | awk '{ print ($1 == "softmax" ? 0 : 1), $1 }' | sort | cut -d' ' -f2
+}
+
+# Every family with the sentence that its program begins with.
+list_families() {
+    local family
+    for family in $(all_families); do
+        printf '%-12s %s\n' "$family" "$(sed -n '3s|^// ||p' "$root/bench/bench_$family.cpp")"
+    done
+}
+
+mapfile -t families < <(all_families)
 if (($# > 0)) && [[ $1 != -* ]]; then
-    family=$1
+    families=("$1")
     shift
-fi
-if [[ ! -e $root/bench/bench_$family.cpp ]]; then
-    echo "bench/run.sh: there is no bench of '$family'" >&2
-    exit 2
+    if [[ ! -e $root/bench/bench_${families[0]}.cpp ]]; then
+        echo "bench/run.sh: there is no bench of '${families[0]}'; the families are:" >&2
+        list_families >&2
+        exit 2
+    fi
 fi
 
 update=0
@@ -37,6 +57,10 @@ for option in "$@"; do
             sed -n '4,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
             exit 0
             ;;
+        --list)
+            list_families
+            exit 0
+            ;;
         --update-targets) update=1 ;;
         *) options+=("$option") ;;
     esac
@@ -45,24 +69,30 @@ done
 "$root/cmake/bootstrap.sh" build bench
 cd "$root"
 cmake --preset release --log-level=NOTICE
-cmake --build --preset release --target "bench_$family"
-
+cmake --build --preset release --target "${families[@]/#/bench_}"
 mkdir -p build/bench
-figures=build/bench/$family.csv
-((${#options[@]} == 0)) || figures=build/bench/$family-selection.csv
 
-# Interrupted, the bench has already written its finished rows; the report is about those.
-trap : INT
-status=0
-build/release/bench/"bench_$family" --csv "$figures" ${options[@]+"${options[@]}"} || status=$?
-trap - INT
-if ((status != 0 && status != 130)); then
-    exit "$status"
-fi
+# measure <family>: measures and reports.
+measure() {
+    local family=$1 figures=build/bench/$1.csv status=0
+    ((${#options[@]} == 0)) || figures=build/bench/$family-selection.csv
 
-report=(/usr/bin/python3 bench/report/targets.py --figures "$figures" --targets bench/targets.csv)
-if ((update)); then
-    report+=(--update-targets "$(git describe --always --dirty 2>/dev/null || echo unknown)")
-fi
-"${report[@]}"
-exit "$status"
+    # Interrupted, the bench has already written its finished rows; the report is about those.
+    trap : INT
+    build/release/bench/"bench_$family" --csv "$figures" ${options[@]+"${options[@]}"} || status=$?
+    trap - INT
+    if ((status != 0 && status != 130)); then
+        return "$status"
+    fi
+
+    local report=(/usr/bin/python3 bench/report/targets.py --figures "$figures" --targets bench/targets.csv)
+    if ((update)); then
+        report+=(--update-targets "$(git describe --always --dirty 2>/dev/null || echo unknown)")
+    fi
+    "${report[@]}" || status=$?
+    return "$status"
+}
+
+for family in "${families[@]}"; do
+    measure "$family"
+done

@@ -18,32 +18,27 @@ enum class condition {
 
 const char* name_of(condition state);
 
-struct array_pair {
-    const float* x;
-    float* y;
-};
-
 class buffers {
 public:
-    // Hot: one pair for each of `inputs`. Cold: a ring of pairs, all of inputs[0].
+    // Hot: one set of arrays for each of `inputs`. Cold: a ring of sets, all of inputs[0].
     buffers(const problem& of, condition state, const std::vector<std::string>& inputs, std::size_t cache_bytes);
     ~buffers();
     buffers(const buffers&) = delete;
     buffers& operator=(const buffers&) = delete;
 
-    // The pair for the next call on inputs[input].
-    array_pair next(std::size_t input) {
+    // The arrays for the next call on inputs[input].
+    operands next(std::size_t input) {
         if (state_ == condition::hot) {
-            return pairs_[input];
+            return sets_[input];
         }
-        place_ = place_ + 1 == pairs_.size() ? 0 : place_ + 1;
-        return pairs_[place_];
+        place_ = place_ + 1 == sets_.size() ? 0 : place_ + 1;
+        return sets_[place_];
     }
 
-    // A pair filled with inputs[input].
-    array_pair sample(std::size_t input) const { return pairs_[input]; }
+    // Arrays filled with inputs[input].
+    operands sample(std::size_t input) const { return sets_[input]; }
 
-    // Moves the ring by one pair, so that a method does not meet the same pair in every round.
+    // Moves the ring by one, so that a method does not meet the same arrays in every round.
     void skip() { next(0); }
 
     std::size_t ring_bytes() const { return bytes_; }
@@ -53,7 +48,7 @@ private:
     condition state_;
     std::size_t bytes_;
     void* memory_;
-    std::vector<array_pair> pairs_;
+    std::vector<operands> sets_;
     std::size_t place_ = 0;
 };
 

@@ -28,7 +28,9 @@ public:
 
     std::optional<double> to_method(std::size_t i, const std::string& name) const {
         for (std::size_t j = 0; j < entrants_.size(); ++j) {
-            if (entrants_[j].work.name == name && entrants_[j].input == 0) {
+            const method& other = entrants_[j].work;
+            if (other.name == name && entrants_[j].input == 0 &&
+                (other.kind != role::own || other.tier == entrants_[i].work.tier)) {
                 return median_ratio(times_[i], times_[j]);
             }
         }
@@ -63,7 +65,7 @@ private:
 } // namespace
 
 std::string row::name() const {
-    return family + "/" + of.shape() + (of.axis == 0 ? "/axis0/" : "/") + name_of(state) + (hard ? "/hard" : "");
+    return family() + ("/" + of.shape()) + (of.axis == 0 ? "/axis0/" : "/") + name_of(state) + (hard ? "/hard" : "");
 }
 
 std::vector<figure> evaluate(const std::vector<entrant>& entrants, const std::vector<samples>& times,

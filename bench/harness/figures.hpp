@@ -13,11 +13,11 @@
 
 namespace bench {
 
-// What a time is divided by. The first five are methods of the same row on its first input; "best peer" is the fastest
-// peer; "ordinary" is the same method on the first input.
-constexpr std::array<const char*, 7> yardsticks{"memcpy",          "NT copy",   "read-only sum", "plain fast-math",
-                                                "AVX2 three-pass", "best peer", "ordinary"};
-constexpr std::size_t yardstick_methods = 5;
+// What a time is divided by. The first six are methods of the same row on its first input, the library's own of
+// the same tier; "best peer" is the fastest peer; "ordinary" is the same method on the first input.
+constexpr std::array<const char*, 8> yardsticks{"memcpy",          "NT copy",      "read-only sum", "plain fast-math",
+                                                "AVX2 three-pass", "tarn softmax", "best peer",     "ordinary"};
+constexpr std::size_t yardstick_methods = 6;
 
 struct figure {
     method work; // without `run` if it was missing
@@ -31,12 +31,12 @@ struct figure {
 
 // Everything measured about one shape in one condition.
 struct row {
-    std::string family;
     problem of;
     condition state = condition::hot;
     bool hard = false; // the library on every input instead of everybody on the ordinary one
     std::vector<figure> figures;
 
+    std::string family() const { return of.operation().name; }
     std::string name() const;
 };
 

@@ -24,8 +24,7 @@ struct slot {
 double time_calls(const entrant& one, buffers& data, std::ptrdiff_t calls) {
     const auto start = std::chrono::steady_clock::now();
     for (std::ptrdiff_t call = 0; call < calls; ++call) {
-        const array_pair arrays = data.next(one.input);
-        one.work.run(arrays.x, arrays.y);
+        one.work.run(data.next(one.input));
         benchmark::ClobberMemory();
     }
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

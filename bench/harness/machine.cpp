@@ -44,14 +44,23 @@ std::size_t parse_size(const std::string& text) {
     return number << (unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0);
 }
 
-std::string cpu_name() {
+// What /proc/cpuinfo says about the first CPU.
+std::string cpu_fact(const std::string& name) {
     std::ifstream in("/proc/cpuinfo");
     for (std::string line; std::getline(in, line);) {
-        if (line.rfind("model name", 0) == 0) {
-            return line.substr(line.find(": ") + 2);
+        const std::size_t colon = line.find(':');
+        if (colon != std::string::npos && line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1) == name) {
+            return colon + 2 < line.size() ? line.substr(colon + 2) : "";
         }
     }
     return "unknown";
+}
+
+// "AMD EPYC 25/1 without AVX-512": guests often hide the rest of the name, and a hypervisor may take away AVX-512.
+std::string machine_name() {
+    const bool has_avx512 = (" " + cpu_fact("flags") + " ").find(" avx512f ") != std::string::npos;
+    return cpu_fact("model name") + " " + cpu_fact("cpu family") + "/" + cpu_fact("model") +
+           (has_avx512 ? " with AVX-512" : " without AVX-512");
 }
 
 std::string cache_summary() {
@@ -102,16 +111,13 @@ int compiler_year() {
 #endif
 }
 
-std::vector<std::pair<std::string, std::string>> describe_machine() {
+machine_facts describe_machine() {
     utsname system{};
     uname(&system);
     return {
-        {"cpu", cpu_name()},
-        {"cores", std::to_string(sysconf(_SC_NPROCESSORS_ONLN))},
-        {"caches", cache_summary()},
-        {"kernel", std::string(system.sysname) + " " + system.release},
-        {"compiler", compiler_version()},
-        {"glibc", gnu_get_libc_version()},
+        {"machine", machine_name()},      {"cores", std::to_string(sysconf(_SC_NPROCESSORS_ONLN))},
+        {"caches", cache_summary()},      {"kernel", std::string(system.sysname) + " " + system.release},
+        {"compiler", compiler_version()}, {"glibc", gnu_get_libc_version()},
     };
 }
 

@@ -8,6 +8,9 @@
 
 namespace bench {
 
+// Name and value of what a reader must know to judge the figures.
+using machine_facts = std::vector<std::pair<std::string, std::string>>;
+
 // Binds the process to one core and returns its number; -1 if the system refuses.
 int pin_to_one_core();
 
@@ -17,7 +20,7 @@ std::size_t last_level_cache_bytes();
 std::string compiler_version();
 int compiler_year();
 
-// What a reader must know to judge the figures: name and value.
-std::vector<std::pair<std::string, std::string>> describe_machine();
+// "machine" is the name by which figures of different CPUs are kept apart.
+machine_facts describe_machine();
 
 } // namespace bench

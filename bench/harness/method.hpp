@@ -1,32 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a bench compares: a problem, and ways of doing it.
+// What a bench compares: ways of solving a problem.
 #pragma once
+
+#include <harness/problem.hpp>
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace bench {
-
-// One row-major matrix in, one of the same shape out; the operator runs along `axis`.
-struct problem {
-    std::ptrdiff_t rows = 0;
-    std::ptrdiff_t columns = 0;
-    int axis = -1; // -1: along every row; 0: along every column
-
-    std::ptrdiff_t size() const { return rows * columns; }
-    std::size_t bytes() const {
-        return 2 * sizeof(float) * static_cast<std::size_t>(size());
-    } // read once, written once
-    std::string shape() const { return std::to_string(rows) + "x" + std::to_string(columns); }
-
-    std::ptrdiff_t lanes() const { return axis == 0 ? columns : rows; } // independent softmaxes
-    std::ptrdiff_t lane_length() const { return axis == 0 ? rows : columns; }
-    std::ptrdiff_t lane_stride() const { return axis == 0 ? 1 : columns; }
-    std::ptrdiff_t element_stride() const { return axis == 0 ? columns : 1; }
-};
 
 enum class role {
     movement, // moves the data and computes nothing
@@ -35,15 +20,18 @@ enum class role {
     own,      // the library
 };
 
-// A function that fills y from x. Everything that can be prepared for the problem is prepared before `run` exists.
+// A function that fills the output from the inputs. Everything that can be prepared for the problem is prepared before
+// `run` exists.
 struct method {
     std::string name; // unique among the methods of one tier
     role kind = role::movement;
     std::string tier = "-"; // instruction set asked for; "-": the method's own choice
     std::string version;
     int year = 0; // of the release; 0: not known
-    std::function<void(const float* x, float* y)> run;
-    std::string missing; // why there is no `run`
+    std::function<void(const operands&)> run;
+    std::string missing;       // why there is no `run`
+    std::optional<op> instead; // the operator it computes, if not the problem's
+    std::size_t bytes = 0;     // moved by a call; 0: the problem's
 };
 
 using method_list = std::vector<method>;

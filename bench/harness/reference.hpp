@@ -1,31 +1,33 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The exact softmax, to see that all methods compute the same thing.
+// The exact results, to see that all methods compute the same thing.
 #pragma once
 
-#include <harness/method.hpp>
+#include <harness/problem.hpp>
 
 #include <cstddef>
 #include <vector>
 
 namespace bench {
 
-class softmax_reference {
+class reference {
 public:
     // Long shapes are sampled: whole lanes spread over the matrix, or elements spread over long lanes, ends included.
-    softmax_reference(const problem& of, const float* x);
+    reference(const problem& of, const operands& arrays);
 
-    // The largest error among results that are normal floats, in units of their last place. Smaller ones may be 0 or
-    // denormal. Infinite if a result is NaN where it must not be, not NaN where it must be, or no small number where
-    // the exact one is.
+    // The largest error in units of the last place: of the exact result, and for logsumexp, whose parts may cancel, of
+    // the largest part. Softmaxes that are no normal floats may be 0 or denormal, logarithms of softmaxes need no more
+    // than an error of 2^-52. Infinite if a result is NaN or infinite where it must not be, or not where it must be.
     double max_ulp(const float* y) const;
 
 private:
     struct sample {
-        std::ptrdiff_t index;
+        std::ptrdiff_t index; // in the output
         long double value;
+        long double unit;      // of the error
+        long double tolerance; // errors up to here are none
     };
-    void add_lane(const problem& of, const float* x, std::ptrdiff_t begin);
+    void add_lane(const problem& of, const float* x, std::ptrdiff_t lane);
 
     std::vector<sample> samples_;
 };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <harness/runner.hpp>
 
-#include <harness/machine.hpp>
 #include <harness/session.hpp>
 #include <report/csv.hpp>
 #include <report/table.hpp>
@@ -43,8 +42,8 @@ private:
 
 void run_rows(std::vector<row> rows, const std::function<method_list(const row&)>& methods_for,
               const run_settings& settings) {
-    print_machine(pin_to_one_core());
-    csv_writer csv(settings.csv);
+    print_machine(settings.machine, pin_to_one_core());
+    csv_writer csv(settings.csv, settings.machine);
     for (row& r : rows) {
         const auto run = [&](benchmark::State& state) {
             try {

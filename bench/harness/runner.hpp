@@ -4,6 +4,7 @@
 #pragma once
 
 #include <harness/figures.hpp>
+#include <harness/machine.hpp>
 
 #include <functional>
 #include <string>
@@ -14,6 +15,7 @@ namespace bench {
 struct run_settings {
     double seconds = 5; // for each row
     std::string csv;    // file for all figures; empty: none
+    machine_facts machine;
 };
 
 // Binds the process to one core and measures the rows, each as a benchmark of Google Benchmark called row::name(). A

@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #include <limits>
 
-namespace bench::softmax_peers {
+namespace bench::peers {
 namespace {
 
 constexpr std::ptrdiff_t width = 8;
@@ -130,9 +130,9 @@ method_list avx2_three_pass(const problem& of) {
     } else if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
         result.missing = "this CPU has no AVX2 and FMA";
     } else {
-        result.run = [of](const float* x, float* y) { softmax_rows(of, x, y); };
+        result.run = [of](const operands& a) { softmax_rows(of, a.in[0], a.out); };
     }
     return {result};
 }
 
-} // namespace bench::softmax_peers
+} // namespace bench::peers

@@ -37,26 +37,33 @@ void nt_copy(const float* x, float* y, std::ptrdiff_t n) {
     _mm_sfence();
 }
 
-// One line, added lane by lane: the compiler makes of it what the machine has.
-using line = float __attribute__((vector_size(64), aligned(4), may_alias));
+// What a register holds, added lane by lane.
+#if defined(__AVX512F__)
+constexpr std::ptrdiff_t width = 16;
+#elif defined(__AVX__)
+constexpr std::ptrdiff_t width = 8;
+#else
+constexpr std::ptrdiff_t width = 4;
+#endif
+using pack = float __attribute__((vector_size(sizeof(float) * width), aligned(4), may_alias));
 
 float read_sum(const float* x, std::ptrdiff_t n) {
     constexpr std::ptrdiff_t unroll = 8;
-    line sum[unroll] = {};
+    pack sum[unroll] = {};
     std::ptrdiff_t i = 0;
-    for (; i + unroll * line_floats <= n; i += unroll * line_floats) {
+    for (; i + unroll * width <= n; i += unroll * width) {
         for (std::ptrdiff_t k = 0; k < unroll; ++k) {
-            sum[k] += *reinterpret_cast<const line*>(x + i + k * line_floats);
+            sum[k] += *reinterpret_cast<const pack*>(x + i + k * width);
         }
     }
-    for (; i + line_floats <= n; i += line_floats) {
-        sum[0] += *reinterpret_cast<const line*>(x + i);
+    for (; i + width <= n; i += width) {
+        sum[0] += *reinterpret_cast<const pack*>(x + i);
     }
     for (std::ptrdiff_t k = 1; k < unroll; ++k) {
         sum[0] += sum[k];
     }
     float total = 0;
-    for (std::ptrdiff_t lane = 0; lane < line_floats; ++lane) {
+    for (std::ptrdiff_t lane = 0; lane < width; ++lane) {
         total += sum[0][lane];
     }
     for (; i < n; ++i) {
@@ -65,9 +72,10 @@ float read_sum(const float* x, std::ptrdiff_t n) {
     return total;
 }
 
-method yardstick(const char* name, std::function<void(const float*, float*)> run) {
+method yardstick(const char* name, std::size_t bytes, std::function<void(const operands&)> run) {
     method result;
     result.name = name;
+    result.bytes = bytes;
     result.run = std::move(run);
     return result;
 }
@@ -75,12 +83,12 @@ method yardstick(const char* name, std::function<void(const float*, float*)> run
 } // namespace
 
 method_list data_movement(const problem& of) {
-    const std::ptrdiff_t n = of.size();
+    const std::ptrdiff_t n = of.input_size(0);
+    const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(float);
     return {
-        yardstick("memcpy",
-                  [n](const float* x, float* y) { std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(float)); }),
-        yardstick("NT copy", [n](const float* x, float* y) { nt_copy(x, y, n); }),
-        yardstick("read-only sum", [n](const float* x, float* y) { *y = read_sum(x, n); }),
+        yardstick("memcpy", 2 * bytes, [bytes](const operands& a) { std::memcpy(a.out, a.in[0], bytes); }),
+        yardstick("NT copy", 2 * bytes, [n](const operands& a) { nt_copy(a.in[0], a.out, n); }),
+        yardstick("read-only sum", bytes, [n](const operands& a) { *a.out = read_sum(a.in[0], n); }),
     };
 }
 

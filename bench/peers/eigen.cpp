@@ -1,41 +1,60 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Softmax as users of Eigen write it: on the whole matrix, and row by row.
+// The operators as users of Eigen write them: on the whole matrix, and lane by lane.
 #include <peers/peers.hpp>
 
 #include <Eigen/Core>
 
-namespace bench::softmax_peers {
+namespace bench::peers {
 namespace {
 
 using matrix = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-void rows_at_once(const problem& of, const float* from, float* to) {
-    const Eigen::Map<const matrix> x(from, of.rows, of.columns);
-    Eigen::Map<matrix> y(to, of.rows, of.columns);
-    y = (x.colwise() - x.rowwise().maxCoeff()).exp();
-    y.colwise() /= y.rowwise().sum().eval();
-}
-
-void columns_at_once(const problem& of, const float* from, float* to) {
-    const Eigen::Map<const matrix> x(from, of.rows, of.columns);
-    Eigen::Map<matrix> y(to, of.rows, of.columns);
-    y = (x.rowwise() - x.colwise().maxCoeff()).exp();
-    y.rowwise() /= y.colwise().sum().eval();
-}
-
-template <class In, class Out> void one_lane(const In& x, Out&& y) {
-    y = (x - x.maxCoeff()).exp();
-    y /= y.sum();
-}
-
-void lane_by_lane(const problem& of, const float* from, float* to) {
-    const Eigen::Map<const matrix> x(from, of.rows, of.columns);
-    Eigen::Map<matrix> y(to, of.rows, of.columns);
-    for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
-        of.axis == 0 ? one_lane(x.col(i), y.col(i)) : one_lane(x.row(i), y.row(i));
+// Each operator three times: of all rows, of all columns, of one lane.
+struct softmax {
+    template <class In, class Out> static void rows(const In& x, Out& y) {
+        y = (x.colwise() - x.rowwise().maxCoeff()).exp();
+        y.colwise() /= y.rowwise().sum().eval();
     }
-}
+    template <class In, class Out> static void columns(const In& x, Out& y) {
+        y = (x.rowwise() - x.colwise().maxCoeff()).exp();
+        y.rowwise() /= y.colwise().sum().eval();
+    }
+    template <class In, class Out> static void lane(const In& x, Out&& y) {
+        y = (x - x.maxCoeff()).exp();
+        y /= y.sum();
+    }
+};
+
+struct log_softmax {
+    template <class In, class Out> static void rows(const In& x, Out& y) {
+        y = x.colwise() - x.rowwise().maxCoeff();
+        y.colwise() -= y.exp().rowwise().sum().log().eval();
+    }
+    template <class In, class Out> static void columns(const In& x, Out& y) {
+        y = x.rowwise() - x.colwise().maxCoeff();
+        y.rowwise() -= y.exp().colwise().sum().log().eval();
+    }
+    template <class In, class Out> static void lane(const In& x, Out&& y) {
+        y = x - x.maxCoeff();
+        y -= std::log(y.exp().sum());
+    }
+};
+
+struct logsumexp {
+    template <class In, class Out> static void rows(const In& x, Out& y) {
+        y = x.rowwise().maxCoeff();
+        y += (x.colwise() - y.col(0)).exp().rowwise().sum().log();
+    }
+    template <class In, class Out> static void columns(const In& x, Out& y) {
+        y = x.colwise().maxCoeff();
+        y += (x.rowwise() - y.row(0)).exp().colwise().sum().log();
+    }
+    template <class In, class Out> static void lane(const In& x, Out&& y) {
+        const float greatest = x.maxCoeff();
+        y(0, 0) = greatest + std::log((x - greatest).exp().sum());
+    }
+};
 
 constexpr int release_year() {
 #if EIGEN_WORLD_VERSION == 3 && EIGEN_MAJOR_VERSION == 4
@@ -47,7 +66,7 @@ constexpr int release_year() {
 #endif
 }
 
-method peer(const char* name, std::function<void(const float*, float*)> run) {
+method peer(const char* name, std::function<void(const operands&)> run) {
     method result;
     result.name = name;
     result.kind = role::peer;
@@ -57,14 +76,41 @@ method peer(const char* name, std::function<void(const float*, float*)> run) {
     return result;
 }
 
+Eigen::Map<const matrix> input(const problem& of, const operands& a) { return {a.in[0], of.rows, of.columns}; }
+
+// An axis that is reduced is left with extent 1.
+Eigen::Map<matrix> output(const problem& of, const operands& a) {
+    return {a.out, of.reduces() && of.axis == 0 ? 1 : of.rows, of.reduces() && of.axis != 0 ? 1 : of.columns};
+}
+
+template <class Operator> method_list written_with(const problem& of) {
+    const auto at_once = [of](const operands& a) {
+        const auto x = input(of, a);
+        auto y = output(of, a);
+        of.axis == 0 ? Operator::columns(x, y) : Operator::rows(x, y);
+    };
+    const auto lane_by_lane = [of](const operands& a) {
+        const auto x = input(of, a);
+        auto y = output(of, a);
+        for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
+            of.axis == 0 ? Operator::lane(x.col(i), y.col(i)) : Operator::lane(x.row(i), y.row(i));
+        }
+    };
+    return {peer("Eigen expression", at_once), peer("Eigen lane by lane", lane_by_lane)};
+}
+
 } // namespace
 
 method_list eigen(const problem& of) {
-    const auto at_once = of.axis == 0 ? columns_at_once : rows_at_once;
-    return {
-        peer("Eigen expression", [of, at_once](const float* x, float* y) { at_once(of, x, y); }),
-        peer("Eigen lane by lane", [of](const float* x, float* y) { lane_by_lane(of, x, y); }),
-    };
+    switch (of.what) {
+    case op::softmax:
+        return written_with<softmax>(of);
+    case op::log_softmax:
+        return written_with<log_softmax>(of);
+    case op::logsumexp:
+        return written_with<logsumexp>(of);
+    }
+    return {};
 }
 
-} // namespace bench::softmax_peers
+} // namespace bench::peers

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// oneDNN's softmax primitive on one thread. Primitive and memory objects are made once; a call sets two pointers,
-// executes and waits. Compiled as a stub that says why when the build found no oneDNN (TARN_BENCH_ONEDNN is 0).
+// oneDNN's primitives of softmax and its logarithm on one thread. Primitive and memory objects are made once; a call
+// sets two pointers, executes and waits. Compiled as a stub that says why when the build found no oneDNN
+// (TARN_BENCH_ONEDNN is 0).
 #include <peers/peers.hpp>
 
 #if TARN_BENCH_ONEDNN
@@ -12,33 +13,45 @@
 #include <omp.h>
 #endif
 
-namespace bench::softmax_peers {
+namespace bench::peers {
 
 #if TARN_BENCH_ONEDNN
 namespace {
 
-dnnl::softmax_forward::primitive_desc describe(const dnnl::engine& engine, const dnnl::memory::desc& matrix, int axis) {
 #if DNNL_VERSION_MAJOR >= 3
-    return {engine, dnnl::prop_kind::forward_inference, dnnl::algorithm::softmax_accurate, matrix, matrix, axis};
+dnnl::primitive make_primitive(const dnnl::engine& engine, const dnnl::memory::desc& matrix, const problem& of) {
+    const auto algorithm =
+        of.what == op::log_softmax ? dnnl::algorithm::softmax_log : dnnl::algorithm::softmax_accurate;
+    return dnnl::softmax_forward(
+        {engine, dnnl::prop_kind::forward_inference, algorithm, matrix, matrix, of.axis == 0 ? 0 : 1});
+}
 #else
-    return {{dnnl::prop_kind::forward_inference, matrix, axis}, engine};
-#endif
+template <class Primitive>
+dnnl::primitive make(const dnnl::engine& engine, const dnnl::memory::desc& matrix, const problem& of) {
+    return Primitive({{dnnl::prop_kind::forward_inference, matrix, of.axis == 0 ? 0 : 1}, engine});
 }
 
-class onednn_softmax {
+dnnl::primitive make_primitive(const dnnl::engine& engine, const dnnl::memory::desc& matrix, const problem& of) {
+    return of.what == op::log_softmax ? make<dnnl::logsoftmax_forward>(engine, matrix, of)
+                                      : make<dnnl::softmax_forward>(engine, matrix, of);
+}
+#endif
+
+class onednn_call {
 public:
-    explicit onednn_softmax(const problem& of)
+    explicit onednn_call(const problem& of)
         : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_),
           matrix_({of.rows, of.columns}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::ab),
-          softmax_(describe(engine_, matrix_, of.axis == 0 ? 0 : 1)), x_(matrix_, engine_, nullptr),
+          primitive_(make_primitive(engine_, matrix_, of)), x_(matrix_, engine_, nullptr),
           y_(matrix_, engine_, nullptr) {}
 
     // The C call spares the vector that the C++ call builds from its map of arguments.
-    void run(const float* x, float* y) {
-        x_.set_data_handle(const_cast<float*>(x));
-        y_.set_data_handle(y);
+    void run(const operands& a) {
+        x_.set_data_handle(const_cast<float*>(a.in[0]));
+        y_.set_data_handle(a.out);
         const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, x_.get()}, {DNNL_ARG_DST, y_.get()}};
-        dnnl::error::wrap_c_api(dnnl_primitive_execute(softmax_.get(), stream_.get(), 2, arguments), "softmax failed");
+        dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream_.get(), 2, arguments),
+                                "the primitive failed");
         stream_.wait();
     }
 
@@ -46,7 +59,7 @@ private:
     dnnl::engine engine_;
     dnnl::stream stream_;
     dnnl::memory::desc matrix_;
-    dnnl::softmax_forward softmax_;
+    dnnl::primitive primitive_;
     dnnl::memory x_, y_;
 };
 
@@ -70,8 +83,8 @@ method_list onednn(const problem& of) {
     const dnnl_version_t& version = *dnnl_version();
     result.version = dotted(version.major, version.minor, version.patch);
     result.year = release_year(version.major, version.minor);
-    const auto softmax = std::make_shared<onednn_softmax>(of);
-    result.run = [softmax](const float* x, float* y) { softmax->run(x, y); };
+    const auto prepared = std::make_shared<onednn_call>(of);
+    result.run = [prepared](const operands& a) { prepared->run(a); };
 #else
     static_cast<void>(of);
     result.missing = TARN_BENCH_ONEDNN_MISSING;
@@ -79,4 +92,4 @@ method_list onednn(const problem& of) {
     return {result};
 }
 
-} // namespace bench::softmax_peers
+} // namespace bench::peers

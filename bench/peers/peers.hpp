@@ -8,15 +8,17 @@
 
 namespace bench {
 
-method_list data_movement(const problem& of); // memcpy, NT copy, read-only sum
+method_list data_movement(const problem& of); // memcpy, NT copy, read-only sum of the first input
 
-namespace softmax_peers {
+namespace peers {
 
-method_list plain_fast_math(const problem& of); // three loops, -O3 -march=native -ffast-math
+// Every operator.
+method_list plain_fast_math(const problem& of); // plain loops, -O3 -march=native -ffast-math
 method_list plain_strict(const problem& of);    // the same without -ffast-math
-method_list avx2_three_pass(const problem& of);
 method_list eigen(const problem& of);
-method_list onednn(const problem& of);
 
-} // namespace softmax_peers
+method_list onednn(const problem& of);          // softmax, log_softmax
+method_list avx2_three_pass(const problem& of); // softmax
+
+} // namespace peers
 } // namespace bench

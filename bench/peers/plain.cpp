@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The three loops that everybody writes first. Compiled twice, with TARN_BENCH_PLAIN naming the function that the flags
+// The loops that everybody writes first. Compiled twice, with TARN_BENCH_PLAIN naming the function that the flags
 // belong to.
 #include <peers/peers.hpp>
 
@@ -10,15 +10,28 @@
 #include <cmath>
 #include <limits>
 
-namespace bench::softmax_peers {
+namespace bench::peers {
 namespace {
 
 // Stride is a compile-time 1 for rows and a number for columns.
-template <class Stride> void softmax_lane(const float* x, float* y, std::ptrdiff_t n, Stride stride) {
+template <class Stride> float greatest_of(const float* x, std::ptrdiff_t n, Stride stride) {
     float greatest = -std::numeric_limits<float>::infinity();
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         greatest = std::max(greatest, x[i * stride]);
     }
+    return greatest;
+}
+
+template <class Stride> float log_of_sum(const float* x, std::ptrdiff_t n, Stride stride, float greatest) {
+    float sum = 0;
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        sum += std::exp(x[i * stride] - greatest);
+    }
+    return std::log(sum);
+}
+
+constexpr auto softmax_lane = [](const float* x, float* y, std::ptrdiff_t n, auto stride) {
+    const float greatest = greatest_of(x, n, stride);
     float sum = 0;
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         y[i * stride] = std::exp(x[i * stride] - greatest);
@@ -27,19 +40,45 @@ template <class Stride> void softmax_lane(const float* x, float* y, std::ptrdiff
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         y[i * stride] /= sum;
     }
+};
+
+constexpr auto log_softmax_lane = [](const float* x, float* y, std::ptrdiff_t n, auto stride) {
+    const float greatest = greatest_of(x, n, stride);
+    const float logarithm = log_of_sum(x, n, stride, greatest);
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        y[i * stride] = (x[i * stride] - greatest) - logarithm;
+    }
+};
+
+constexpr auto logsumexp_lane = [](const float* x, float* y, std::ptrdiff_t n, auto stride) {
+    const float greatest = greatest_of(x, n, stride);
+    *y = greatest + log_of_sum(x, n, stride, greatest);
+};
+
+template <class Lane> std::function<void(const operands&)> every_lane(const problem& of, Lane lane) {
+    return [of, lane](const operands& a) {
+        for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
+            const float* x = a.in[0] + i * of.lane_stride();
+            float* y = a.out + i * of.output_lane_stride();
+            if (of.axis == 0) {
+                lane(x, y, of.lane_length(), of.element_stride());
+            } else {
+                lane(x, y, of.lane_length(), std::integral_constant<std::ptrdiff_t, 1>());
+            }
+        }
+    };
 }
 
-void softmax_rows(const problem& of, const float* x, float* y) {
-    for (std::ptrdiff_t row = 0; row < of.rows; ++row) {
-        const std::ptrdiff_t begin = row * of.columns;
-        softmax_lane(x + begin, y + begin, of.columns, std::integral_constant<std::ptrdiff_t, 1>());
+std::function<void(const operands&)> loops_for(const problem& of) {
+    switch (of.what) {
+    case op::softmax:
+        return every_lane(of, softmax_lane);
+    case op::log_softmax:
+        return every_lane(of, log_softmax_lane);
+    case op::logsumexp:
+        return every_lane(of, logsumexp_lane);
     }
-}
-
-void softmax_columns(const problem& of, const float* x, float* y) {
-    for (std::ptrdiff_t column = 0; column < of.columns; ++column) {
-        softmax_lane(x + column, y + column, of.rows, of.columns);
-    }
+    return nullptr;
 }
 
 } // namespace
@@ -50,8 +89,8 @@ method_list TARN_BENCH_PLAIN(const problem& of) {
     result.kind = role::peer;
     result.version = compiler_version();
     result.year = compiler_year();
-    result.run = [of](const float* x, float* y) { of.axis == 0 ? softmax_columns(of, x, y) : softmax_rows(of, x, y); };
+    result.run = loops_for(of);
     return {result};
 }
 
-} // namespace bench::softmax_peers
+} // namespace bench::peers

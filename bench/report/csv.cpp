@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <report/csv.hpp>
 
-#include <harness/machine.hpp>
-
 #include <stdexcept>
 
 namespace bench {
@@ -24,7 +22,7 @@ const char* name_of(role kind) {
 
 } // namespace
 
-csv_writer::csv_writer(const std::string& path) {
+csv_writer::csv_writer(const std::string& path, const machine_facts& machine) {
     if (path.empty()) {
         return;
     }
@@ -32,7 +30,7 @@ csv_writer::csv_writer(const std::string& path) {
     if (!out_) {
         throw std::runtime_error("cannot write " + path);
     }
-    for (const auto& [name, value] : describe_machine()) {
+    for (const auto& [name, value] : machine) {
         out_ << "# " << name << ": " << value << "\n";
     }
     out_ << "family,shape,axis,dtype,condition,input,method,tier,role,version,year,missing,rounds,ns per call,"
@@ -45,7 +43,7 @@ csv_writer::csv_writer(const std::string& path) {
 
 void csv_writer::write(const row& r) {
     for (const figure& f : r.figures) {
-        out_ << r.family << ',' << r.of.shape() << ',' << r.of.axis << ",float," << name_of(r.state) << ',' << f.input
+        out_ << r.family() << ',' << r.of.shape() << ',' << r.of.axis << ",float," << name_of(r.state) << ',' << f.input
              << ',' << f.work.name << ',' << f.work.tier << ',' << name_of(f.work.kind) << ',' << f.work.version << ','
              << f.work.year << ",\"" << f.work.missing << "\"," << f.rounds << ',' << f.call * 1e9 << ','
              << f.call_quartile * 1e9 << ',' << f.call * 1e9 / static_cast<double>(r.of.size()) << ',';

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <harness/figures.hpp>
+#include <harness/machine.hpp>
 
 #include <fstream>
 #include <string>
@@ -13,7 +14,7 @@ namespace bench {
 class csv_writer {
 public:
     // Starts the file anew, with the machine in comment lines (#). An empty path writes nothing.
-    explicit csv_writer(const std::string& path);
+    csv_writer(const std::string& path, const machine_facts& machine);
 
     void write(const row& r);
 

@@ -2,7 +2,6 @@
 #include <report/table.hpp>
 
 #include <harness/inputs.hpp>
-#include <harness/machine.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -62,8 +61,9 @@ void print_line(const row& r, const figure& f, const std::vector<std::size_t>& c
         return;
     }
     const double elements = static_cast<double>(r.of.size());
+    const double bytes = static_cast<double>(f.work.bytes > 0 ? f.work.bytes : r.of.bytes());
     std::printf("  %-44s %-7s %8s %8.3f %6.1f", name.c_str(), f.work.tier.c_str(), readable_time(f.call).c_str(),
-                f.call * 1e9 / elements, static_cast<double>(r.of.bytes()) / f.call * 1e-9);
+                f.call * 1e9 / elements, bytes / f.call * 1e-9);
     for (const std::size_t k : columns) {
         std::printf(" %15s", readable(f.ratio[k], "%.2f").c_str());
     }
@@ -72,8 +72,8 @@ void print_line(const row& r, const figure& f, const std::vector<std::size_t>& c
 
 } // namespace
 
-void print_machine(int core) {
-    for (const auto& [name, value] : describe_machine()) {
+void print_machine(const machine_facts& machine, int core) {
+    for (const auto& [name, value] : machine) {
         std::printf("%-9s %s\n", name.c_str(), value.c_str());
     }
     std::printf("%-9s %s\n", "bound to", core < 0 ? "no core" : ("core " + std::to_string(core)).c_str());
@@ -85,8 +85,8 @@ void print_row(const row& r) {
     for (const figure& f : r.figures) {
         rounds = std::max(rounds, f.rounds);
     }
-    std::printf("\n%s %s, float, %s, %s, %s; %zu rounds, medians; ratios of the times of one round\n", r.family.c_str(),
-                r.of.shape().c_str(), r.of.axis == 0 ? "axis 0" : "last axis", name_of(r.state),
+    std::printf("\n%s %s, float, %s, %s, %s; %zu rounds, medians; ratios of the times of one round\n",
+                r.family().c_str(), r.of.shape().c_str(), r.of.axis == 0 ? "axis 0" : "last axis", name_of(r.state),
                 r.hard ? "inputs as named" : ordinary_input, rounds);
     std::printf("  %-44s %-7s %8s %8s %6s", "method", "tier", "a call", "ns/elem", "GB/s");
     for (const std::size_t k : columns) {

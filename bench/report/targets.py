@@ -4,26 +4,34 @@
 
 A target names a figure by family, shape, axis, dtype, tier, condition, input and method, and what it is compared with by
 yardstick: a column "of <yardstick>" of the figures (a ratio of times), or the column "ns per call" itself. It is met if the
-figure is not above `bound`; `aim` is what the next version should reach.
+figure is not above `bound`; `aim` is what the next version should reach. `reached` is a figure of `machine` alone: every
+machine has its own row of a target, and a row without a machine waits for the first. The figures say in comment lines
+which machine they are of, and which tiers it has.
 """
 import argparse
 import csv
-import re
 import sys
 
+import sentences
+
 KEY = ("family", "shape", "axis", "dtype", "tier", "condition", "input", "method")
+TIERLESS = ("native", "-")  # whatever the machine has
 
 
 def read_csv(path):
-    """The comment lines (#) and the rows of a CSV file."""
+    """The facts in comment lines ("# name: value") and the rows of a CSV file."""
     with open(path, newline="", encoding="utf-8") as file:
         lines = file.read().splitlines()
-    comments = [line[1:].strip() for line in lines if line.startswith("#")]
-    return comments, list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    facts = dict(line[1:].strip().split(": ", 1) for line in lines if line.startswith("#"))
+    return facts, list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 def key_of(row):
     return tuple(row[name] for name in KEY)
+
+
+def target_key(row):
+    return key_of(row) + (row["yardstick"],)
 
 
 def measured(target, figures):
@@ -40,12 +48,29 @@ def verdict(value, target):
     return "met, aim reached" if value <= float(target["aim"]) else "met"
 
 
-def print_targets(targets, figures):
+def targets_of(machine, rows):
+    """Every target once: this machine's row, or another's without what that one reached."""
+    targets = {}
+    for row in rows:
+        known = targets.get(target_key(row))
+        if row["machine"] == machine or known is None:
+            own = {} if row["machine"] == machine else {"machine": machine, "reached": "", "commit": ""}
+            targets[target_key(row)] = {**row, **own}
+    return list(targets.values())
+
+
+def print_targets(targets, figures, facts):
+    tiers = facts["tiers"].split()
+    lacking = sorted({target["tier"] for target in targets}.difference(tiers, TIERLESS))
     line = "  {:<16} {:<5} {:<7} {:<16} {:<16} {:<16} {:>7} {:>7} {:>7} {:>8}  {}"
-    print("\ntargets (bound: must; aim: should; before: as noted in targets.csv)")
+    print(f"\ntargets on {facts['machine']}, tiers {', '.join(tiers)}" +
+          (f" (left out: tier {', '.join(lacking)}, which it lacks)" if lacking else ""))
+    print("bound: must; aim: should; before: as noted for this machine in targets.csv")
     print(line.format("shape", "", "tier", "method", "input", "relative to", "bound", "aim", "now", "before", "verdict"))
     counts = {}
     for target in targets:
+        if target["tier"] in lacking:
+            continue
         value = measured(target, figures)
         result = "not measured in this run" if value is None else verdict(value, target)
         counts[result] = counts.get(result, 0) + 1
@@ -57,65 +82,23 @@ def print_targets(targets, figures):
     print("targets: " + "; ".join(f"{count} {result}" for result, count in sorted(counts.items())))
 
 
-def last_level_cache(comments):
-    """In bytes; the machine's description ends its list of caches with the last level."""
-    for comment in comments:
-        size = re.fullmatch(r"caches: .* (\d+)K", comment)
-        if size:
-            return int(size.group(1)) * 1024
-    return 32 << 20
-
-
-def sentence(family, shape, axis, rows, cache_bytes):
-    """One line about one shape, for a reader who knows no benchmark."""
-    count, columns = map(int, shape.split("x"))
-    fits = 8 * count * columns <= cache_bytes // 2
-    conditions = {row["condition"] for row in rows}
-    condition = "hot" if "hot" in conditions and (fits or "cold" not in conditions) else "cold"
-    missing = sorted({row["method"] for row in rows if row["role"] == "peer" and row["missing"]})
-    rows = [row for row in rows if row["condition"] == condition and not row["missing"]]
-    own = [row for row in rows if row["method"] == "tarn" or (row["method"] == "tarn streaming" and condition == "cold")]
-    peers = [row for row in rows if row["role"] == "peer"]
-    if not own:
-        return None
-
-    def of_a_copy(row):
-        return max(float(row["of memcpy"]), float(row["of NT copy"]))
-
-    best = min(own, key=of_a_copy)
-    where = "data in cache" if condition == "hot" else "data in memory"
-    if best["method"] == "tarn streaming":
-        where += ", results written past the caches"
-    text = f"{family} {shape}{', axis 0' if axis == '0' else ''}: {of_a_copy(best):.3g} of the time of copying the data"
-    if peers:
-        peer = min(peers, key=of_a_copy)
-        year = f" of {peer['year']}" if peer["year"] != "0" else ""
-        text += f"; best peer, {peer['method']} {peer['version']}{year}: {of_a_copy(peer):.3g}"
-    if missing:
-        text += f"; not there to compare with: {', '.join(missing)}"
-    return f"{text} ({where})"
-
-
-def print_sentences(rows, cache_bytes):
-    shapes = {}
-    for row in rows:
-        shapes.setdefault((row["family"], row["shape"], row["axis"]), []).append(row)
-    lines = [sentence(*shape, of_shape, cache_bytes) for shape, of_shape in shapes.items()
-             if any(row["role"] == "peer" for row in of_shape)]
-    if lines:
-        print("\n" + "\n".join(line for line in lines if line))
-
-
-def update(path, targets, figures, commit):
+def update(path, rows, targets, figures, machine, commit):
+    """Writes what was measured into this machine's rows, or those of no machine yet, and adds the rows that it lacks."""
     for target in targets:
         value = measured(target, figures)
-        if value is not None:
-            target["reached"], target["commit"] = f"{value:.3g}", commit
+        if value is None:
+            continue
+        reached = {"machine": machine, "reached": f"{value:.3g}", "commit": commit}
+        places = [row for row in rows if target_key(row) == target_key(target) and row["machine"] in (machine, "")]
+        if places:
+            places[0].update(reached)
+        else:
+            rows.append({**target, **reached})
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, targets[0].keys(), lineterminator="\n")
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(targets)
-    print(f"\n{path}: column reached is now what was measured")
+        writer.writerows(rows)
+    print(f"\n{path}: column reached of {machine} is now what was measured")
 
 
 def main():
@@ -125,22 +108,21 @@ def main():
     parser.add_argument("--update-targets", metavar="COMMIT", help="write column reached, measured at COMMIT")
     arguments = parser.parse_args()
 
-    comments, rows = read_csv(arguments.figures)
+    facts, rows = read_csv(arguments.figures)
     if not rows:
         sys.exit("no row was finished: nothing to report")
     figures = {}
     for row in rows:
         figures.setdefault(key_of(row), []).append(row)
     shapes = {(row["family"], row["shape"], row["axis"]) for row in rows}
-    _, targets = read_csv(arguments.targets)
+    _, noted = read_csv(arguments.targets)
+    targets = targets_of(facts["machine"], noted)
     if arguments.update_targets:
-        before = [dict(target) for target in targets]
-        update(arguments.targets, targets, figures, arguments.update_targets)
-        targets = before
+        update(arguments.targets, noted, targets, figures, facts["machine"], arguments.update_targets)
     of_shapes = [target for target in targets if (target["family"], target["shape"], target["axis"]) in shapes]
     if of_shapes:
-        print_targets(of_shapes, figures)
-    print_sentences(rows, last_level_cache(comments))
+        print_targets(of_shapes, figures, facts)
+    sentences.print_sentences(rows, facts)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What is to be computed: an operator, the shape and the axis; from them follow the operands and their sizes.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+
+namespace bench {
+
+enum class op { softmax, log_softmax, logsumexp };
+
+// How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis.
+enum class extent { matrix, lanes };
+
+constexpr std::size_t most_inputs = 3;
+
+struct signature {
+    const char* name; // of the operator and of its family of benches
+    std::size_t inputs;
+    std::array<extent, most_inputs> in;
+    extent out;
+};
+
+// In the order of `op`.
+constexpr std::array<signature, 3> signatures{{
+    {"softmax", 1, {extent::matrix}, extent::matrix},
+    {"log_softmax", 1, {extent::matrix}, extent::matrix},
+    {"logsumexp", 1, {extent::matrix}, extent::lanes},
+}};
+
+struct operands {
+    std::array<const float*, most_inputs> in; // as many as the operator has
+    float* out;                               // room for a matrix, whatever the operator writes
+};
+
+// Row-major matrices of one shape; the operator runs along `axis`.
+struct problem {
+    std::ptrdiff_t rows = 0;
+    std::ptrdiff_t columns = 0;
+    int axis = -1; // -1: along every row; 0: along every column
+    op what = op::softmax;
+
+    const signature& operation() const { return signatures[static_cast<std::size_t>(what)]; }
+    std::string shape() const { return std::to_string(rows) + "x" + std::to_string(columns); }
+    std::ptrdiff_t size() const { return rows * columns; }
+
+    std::ptrdiff_t lanes() const { return axis == 0 ? columns : rows; } // independent softmaxes
+    std::ptrdiff_t lane_length() const { return axis == 0 ? rows : columns; }
+    std::ptrdiff_t lane_stride() const { return axis == 0 ? 1 : columns; }
+    std::ptrdiff_t element_stride() const { return axis == 0 ? columns : 1; }
+
+    bool reduces() const { return operation().out == extent::lanes; }
+    std::ptrdiff_t output_lane_stride() const { return reduces() ? 1 : lane_stride(); }
+
+    std::ptrdiff_t input_size(std::size_t k) const { return size_of(operation().in[k]); }
+    std::ptrdiff_t output_size() const { return size_of(operation().out); }
+
+    // Every input read once, the output written once.
+    std::size_t bytes() const {
+        std::ptrdiff_t numbers = output_size();
+        for (std::size_t k = 0; k < operation().inputs; ++k) {
+            numbers += input_size(k);
+        }
+        return sizeof(float) * static_cast<std::size_t>(numbers);
+    }
+
+private:
+    std::ptrdiff_t size_of(extent e) const { return e == extent::matrix ? size() : lanes(); }
+};
+
+} // namespace bench

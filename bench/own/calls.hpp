@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Problems as calls of the library. Everything here belongs to the file that includes it: the two that do are compiled
+// in different modes of the library.
+#pragma once
+
+#include <own/own.hpp>
+
+#include <tarn/log_softmax.hpp>
+#include <tarn/softmax.hpp>
+#include <tarn/version.hpp>
+
+#include <functional>
+#include <stdexcept>
+
+namespace bench { namespace {
+
+template <class Options> Options with_stores(const problem& of, way how) {
+    Options options;
+    options.axis = of.axis;
+    if (how == way::cached || how == way::streaming) {
+        options.stores = how == way::cached ? tarn::stores::cached : tarn::stores::streaming;
+    }
+    return options;
+}
+
+inline tarn::softmax_options softmax_options(const problem& of, way how) {
+    tarn::softmax_options options = with_stores<tarn::softmax_options>(of, how);
+    if (how == way::three_pass_recompute) {
+        options.algorithm = tarn::softmax_algorithm::three_pass_recompute;
+    } else if (how == way::three_pass_reload) {
+        options.algorithm = tarn::softmax_algorithm::three_pass_reload;
+    }
+    return options;
+}
+
+inline auto input(const problem& of, const operands& a) { return tarn::make_view(a.in[0], of.rows, of.columns); }
+inline auto matrix_output(const problem& of, const operands& a) { return tarn::make_view(a.out, of.rows, of.columns); }
+
+// `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
+template <class... Where> std::function<void(const operands&)> call_of(const problem& of, way how, Where... where) {
+    switch (of.what) {
+    case op::softmax:
+        return [of, where..., options = softmax_options(of, how)](const operands& a) {
+            tarn::softmax(where..., input(of, a), matrix_output(of, a), options);
+        };
+    case op::log_softmax:
+        return [of, where..., options = with_stores<tarn::log_softmax_options>(of, how)](const operands& a) {
+            tarn::log_softmax(where..., input(of, a), matrix_output(of, a), options);
+        };
+    case op::logsumexp:
+        return [of, where...](const operands& a) {
+            tarn::logsumexp(where..., input(of, a), tarn::make_view(a.out, of.lanes()), {of.axis});
+        };
+    }
+    throw std::invalid_argument(std::string("no call is known for ") + of.operation().name);
+}
+
+inline method own_method(const char* name, const std::string& tier) {
+    method result;
+    result.name = name;
+    result.kind = role::own;
+    result.tier = tier;
+    result.version = dotted(TARN_VERSION_MAJOR, TARN_VERSION_MINOR, TARN_VERSION_PATCH);
+    return result;
+}
+
+}} // namespace bench

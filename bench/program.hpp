@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the bench programs have in common: all but the family.
+#pragma once
+
+#include <harness/method.hpp>
+
+#include <vector>
+
+namespace bench {
+
+// An operator, the problems that the targets are about, and whom it is measured against. The problems name no operator.
+struct family {
+    op what;
+    std::vector<problem> hot, cold; // in these conditions against everybody
+    std::vector<problem> hard;      // masks, wide ranges and NaN against ordinary input
+    std::vector<method_list (*)(const problem&)> peers;
+    bool beside_softmax; // "tarn softmax" of the same problem is a yardstick
+};
+
+// Reads the command line, measures, prints; returns the status of the program.
+int run_program(const family& bench, int argc, char** argv);
+
+} // namespace bench

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One line about every shape of a bench, for a reader who knows no benchmark."""
+import re
+
+REDUCTIONS = {"logsumexp"}  # write so little that reading is the limit
+
+
+def last_level_cache(facts):
+    """In bytes; the machine's description ends its list of caches with the last level."""
+    size = re.fullmatch(r".* (\d+)K", facts.get("caches", ""))
+    return int(size.group(1)) * 1024 if size else 32 << 20
+
+
+def limit_of(family):
+    """What the sentence compares with: columns of the figures (the fastest counts), and their name in plain words."""
+    if family in REDUCTIONS:
+        return ("of read-only sum",), "reading the data"
+    return ("of memcpy", "of NT copy"), "copying the data"
+
+
+def sentence(family, shape, axis, rows, cache_bytes):
+    count, columns = map(int, shape.split("x"))
+    fits = (4 if family in REDUCTIONS else 8) * count * columns <= cache_bytes // 2
+    conditions = {row["condition"] for row in rows}
+    condition = "hot" if "hot" in conditions and (fits or "cold" not in conditions) else "cold"
+    missing = sorted({row["method"] for row in rows if row["role"] == "peer" and row["missing"]})
+    rows = [row for row in rows if row["condition"] == condition and not row["missing"]]
+    own = [row for row in rows if row["method"] == "tarn" or (row["method"] == "tarn streaming" and condition == "cold")]
+    peers = [row for row in rows if row["role"] == "peer"]
+    if not own:
+        return None
+
+    limits, limit_name = limit_of(family)
+
+    def of_limit(row):
+        return max(float(row[column]) for column in limits)
+
+    best = min(own, key=of_limit)
+    where = "data in cache" if condition == "hot" else "data in memory"
+    if best["method"] == "tarn streaming":
+        where += ", results written past the caches"
+    text = f"{family} {shape}{', axis 0' if axis == '0' else ''}: {of_limit(best):.3g} of the time of {limit_name}"
+    if best["of tarn softmax"]:
+        text += f", {float(best['of tarn softmax']):.3g} of softmax"
+    if peers:
+        peer = min(peers, key=of_limit)
+        year = f" of {peer['year']}" if peer["year"] != "0" else ""
+        text += f"; best peer, {peer['method']} {peer['version']}{year}: {of_limit(peer):.3g}"
+    if missing:
+        text += f"; not there to compare with: {', '.join(missing)}"
+    return f"{text} ({where})"
+
+
+def print_sentences(rows, facts):
+    shapes = {}
+    for row in rows:
+        shapes.setdefault((row["family"], row["shape"], row["axis"]), []).append(row)
+    lines = [sentence(*shape, of_shape, last_level_cache(facts)) for shape, of_shape in shapes.items()
+             if any(row["role"] == "peer" for row in of_shape)]
+    if lines:
+        print("\n" + "\n".join(line for line in lines if line))
