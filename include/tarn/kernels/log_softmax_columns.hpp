@@ -16,7 +16,7 @@ template <class A> struct log_softmax_columns {
         static constexpr int width = W * lanes;
         alignas(64) double total[width];
         alignas(64) float greatest[width];
-        alignas(64) double value[width];
+        alignas(64) double excess[width]; // sum / weight of the greatest - 1
         bool infinite[width];
     };
 
@@ -41,14 +41,29 @@ template <class A> struct log_softmax_columns {
         for (int w = 0; w < W; ++w) {
             const pack<A> g = simd::load<A>(s.greatest + w * lanes) ^ signs;
             simd::store<A>(s.greatest + w * lanes, g);
-            write_values(s, w, weight(g));
+            write_excess(s, w, weight(g));
         }
     }
     template <int W>
-    TARN_INLINE static void write_values(block_sums<W>& s, int w, const pack<A>& weight_of_greatest) noexcept {
+    TARN_INLINE static void write_excess(block_sums<W>& s, int w, const pack<A>& weight_of_greatest) noexcept {
         const auto own = simd::double_pack<A>::of(weight_of_greatest);
-        simd::log_of_one_plus<A>((simd::double_pack<A>::load(s.total + w * lanes) - own) / own)
-            .store(s.value + w * lanes);
+        ((simd::double_pack<A>::load(s.total + w * lanes) - own) / own).store(s.excess + w * lanes);
+    }
+
+    // Sixteen columns of a block, the last of them cut off as in the block, and a reference for each.
+    struct sixteen {
+        column_block<A, 1> columns;
+        pack<A> greatest;
+        pack_references<A> refs;
+    };
+    template <int W>
+    TARN_INLINE static sixteen sixteen_of(const softmax_rows_state<A>& state, const column_block<A, W>& block, int w,
+                                          const block_sums<W>& s) noexcept {
+        const int last = w + 1 < W ? lanes : block.last;
+        const pack<A> g = simd::first_or<A>(simd::load<A>(s.greatest + w * lanes), last, 0.0f);
+        return {{block.x + w * lanes, nullptr, block.x_stride, 0, block.rows, last, nullptr, 0},
+                g,
+                pack_references<A>::of_greatest(g, state.base, state.carried_bias)};
     }
 
     // Sixteen columns of a block again, each with a reference of its own; those without an acceptable sum have no
@@ -56,17 +71,14 @@ template <class A> struct log_softmax_columns {
     template <int W>
     TARN_NOINLINE static void note_again(softmax_rows_state<A>& state, const column_block<A, W>& block, int w,
                                          block_sums<W>& s) noexcept {
-        const int last = w + 1 < W ? lanes : block.last;
-        const column_block<A, 1> columns{block.x + w * lanes, nullptr, block.x_stride, 0, block.rows, last, nullptr, 0};
-        const pack<A> g = simd::first_or<A>(simd::load<A>(s.greatest + w * lanes), last, 0.0f);
-        const auto refs = pack_references<A>::of_greatest(g, state.base, state.carried_bias);
-        const exp_weight_by_lane<A> weight(state.base, refs);
+        const sixteen part = sixteen_of(state, block, w, s);
+        const exp_weight_by_lane<A> weight(state.base, part.refs);
         sum_columns<A, 1, packs_added::singly>(
             block.rows, s.total + w * lanes,
-            [&](std::ptrdiff_t i, int) TARN_LAMBDA { return weight(columns.load_ahead(i, 0)); },
+            [&](std::ptrdiff_t i, int) TARN_LAMBDA { return weight(part.columns.load_ahead(i, 0)); },
             [](std::ptrdiff_t) TARN_LAMBDA {});
-        write_values(s, w, weight(g));
-        for (int c = w * lanes; c < w * lanes + last; ++c) {
+        write_excess(s, w, weight(part.greatest));
+        for (int c = w * lanes; c < w * lanes + part.columns.last; ++c) {
             if (acceptable(s.total[c]))
                 continue;
             const log_sum row = log_sum_of_no_row(s.total[c], s.greatest[c], state.base, [&]() TARN_LAMBDA {
@@ -77,14 +89,38 @@ template <class A> struct log_softmax_columns {
                 }
                 return false;
             });
-            s.value[c] = row.value;
+            s.excess[c] = row.value; // NaN, or the 0 that is its own logarithm
             s.infinite[c] = row.infinite;
         }
         alignas(64) float exponents[lanes];
         alignas(64) float centres[lanes];
-        simd::store<A>(exponents, refs.exponent);
-        simd::store<A>(centres, refs.centre);
+        simd::store<A>(exponents, part.refs.exponent);
+        simd::store<A>(centres, part.refs.centre);
         state.carry({exponents[0], centres[0]});
+    }
+    // Whether a column has an acceptable sum and an element beside which the others vanish.
+    template <int W> TARN_INLINE static bool dominated(const block_sums<W>& s, int c, std::ptrdiff_t rows) noexcept {
+        return acceptable(s.total[c]) && s.excess[c] < least_excess(rows);
+    }
+    // The others of such columns among sixteen.
+    template <int W>
+    TARN_NOINLINE static void note_others(const softmax_rows_state<A>& state, const column_block<A, W>& block, int w,
+                                          block_sums<W>& s) noexcept {
+        const sixteen part = sixteen_of(state, block, w, s);
+        const exp_weight_by_lane<A> weight(state.base, part.refs);
+        const pack<A> own = weight(part.greatest);
+        alignas(64) double others[lanes];
+        alignas(64) float own_of[lanes];
+        sum_columns<A, 1, packs_added::singly>(
+            block.rows, others,
+            [&](std::ptrdiff_t i, int)
+                TARN_LAMBDA { return weight_of_other<A>(weight(part.columns.load_ahead(i, 0)), own); },
+            [](std::ptrdiff_t) TARN_LAMBDA {});
+        simd::store<A>(own_of, own);
+        for (int c = 0; c < part.columns.last; ++c) {
+            if (dominated(s, w * lanes + c, block.rows))
+                s.excess[w * lanes + c] = excess_of_others(others[c], own_of[c]);
+        }
     }
     template <int W>
     TARN_INLINE static void finish(const dispatch::log_softmax_call& a, const column_block<A, W>& block,
@@ -92,8 +128,11 @@ template <class A> struct log_softmax_columns {
         constexpr int width = W * lanes;
         alignas(64) float greatest[width];
         alignas(64) float less[width];
+        alignas(64) double value[width];
+        for (int w = 0; w < W; ++w)
+            simd::log_of_one_plus<A>(simd::double_pack<A>::load(s.excess + w * lanes)).store(value + w * lanes);
         for (int c = 0; c < block.columns(); ++c) {
-            const log_sum row{s.greatest[c], s.value[c], s.infinite[c]};
+            const log_sum row{s.greatest[c], value[c], s.infinite[c]};
             if (a.lse)
                 a.lse[(col + c) * a.lse_stride] = row.log_of_sum(a.scale, a.lse_offset);
             const log_sum::map map = row.map_of(a.scale, a.empty_rows_lowest);
@@ -143,13 +182,20 @@ template <class A> struct log_softmax_columns {
             });
             bool right = true;
             for (int w = 0; w < W; ++w) {
+                const int begin = w * lanes;
+                const int end = begin + (w + 1 < W ? lanes : last);
                 bool pack_right = true;
-                for (int c = w * lanes; c < w * lanes + (w + 1 < W ? lanes : last); ++c) {
+                for (int c = begin; c < end; ++c) {
                     s.infinite[c] = false;
                     pack_right = acceptable(s.total[c]) && pack_right;
                 }
                 if (!pack_right)
                     note_again(state, block, w, s);
+                bool any_dominated = false;
+                for (int c = begin; c < end; ++c)
+                    any_dominated = dominated(s, c, block.rows) || any_dominated;
+                if (any_dominated)
+                    note_others(state, block, w, s);
                 right = pack_right && right;
             }
             if (right)
