@@ -5,7 +5,7 @@
 #if TARN_CASE == 1
 #include <Eigen/Core>
 #include <tarn/tensor_view.hpp>
-#elif TARN_CASE <= 19 || TARN_CASE >= 40
+#elif TARN_CASE <= 19 || (TARN_CASE >= 40 && TARN_CASE < 50)
 #include <tarn/eigen.hpp>
 #elif TARN_CASE <= 29
 #include <tarn/eigen_tensor.hpp>
@@ -15,6 +15,9 @@
 #include <complex>
 #include <list>
 
+#if TARN_CASE >= 50
+#include <tarn/log_softmax.hpp>
+#endif
 #if TARN_THROUGH_SOFTMAX
 #include <tarn/softmax.hpp>
 template <class X, class Y> void call(const X& x, Y&& y) { tarn::softmax(x, static_cast<Y&&>(y)); }
@@ -25,7 +28,7 @@ template <class X, class Y> void call(const X& x, Y&& y) {
 }
 #endif
 
-#if TARN_CASE <= 19 || TARN_CASE >= 40
+#if TARN_CASE <= 19 || (TARN_CASE >= 40 && TARN_CASE < 50)
 using matrix = Eigen::MatrixXf;
 
 void test(matrix& x, matrix& y, const matrix& fixed) {
@@ -106,6 +109,40 @@ void test(tensor& x, tensor& y) {
     (void)y;
 #elif TARN_CASE == 26
     call(x, Eigen::TensorMap<const tensor>(y.data(), 2, 3, 4));
+#else
+#error "no such case"
+#endif
+}
+
+#elif TARN_CASE >= 50
+void test(const std::vector<float>& x, std::vector<float>& y, std::vector<double>& d) {
+    (void)x, (void)y, (void)d;
+    const auto block = tarn::make_view(x.data(), 2, 3, 4);
+    (void)block;
+#if TARN_CASE == 50
+    tarn::log_softmax(d, d);
+#elif TARN_CASE == 51
+    tarn::log_softmax(x, d);
+#elif TARN_CASE == 52
+    tarn::log_softmax(block, y);
+#elif TARN_CASE == 53
+    tarn::log_softmax(1.0f, y[0]);
+#elif TARN_CASE == 54
+    tarn::log_softmax(x, std::vector<float>(3));
+#elif TARN_CASE == 55
+    tarn::logsumexp(d, y[0]);
+#elif TARN_CASE == 56
+    tarn::logmeanexp(x, d[0]);
+#elif TARN_CASE == 57
+    tarn::logsumexp(block, y);
+#elif TARN_CASE == 58
+    tarn::logsumexp(x, tarn::make_view(y.data(), 3, 1));
+#elif TARN_CASE == 59
+    tarn::logmeanexp(1.0f, y[0]);
+#elif TARN_CASE == 60
+    tarn::logsumexp(x, 2.0f);
+#elif TARN_CASE == 61
+    tarn::logmeanexp(x, x[0]);
 #else
 #error "no such case"
 #endif

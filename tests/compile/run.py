@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 INCLUDE = HERE.parent.parent / "include"
 SOURCE = HERE / "must_not_compile.cpp"
 CONTROL = 0
+FIRST_OF_LOGARITHMS = 50  # from here on, cases call their functions themselves: one way is enough
 
 
 def read_cases():
@@ -76,7 +77,7 @@ def main(arguments):
     ways = {"views": []}
     if (INCLUDE / "tarn" / "softmax.hpp").exists():
         ways["softmax"] = ["-DTARN_THROUGH_SOFTMAX=1"]
-    work = [(way, case) for way in ways for case in [CONTROL, *cases]]
+    work = [(way, case) for way in ways for case in [CONTROL, *cases] if way == "views" or case < FIRST_OF_LOGARITHMS]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda w: breach(compiler, flags + ways[w[0]], w[1], cases.get(w[1])), work))
     for (way, case), wrong in zip(work, results):
