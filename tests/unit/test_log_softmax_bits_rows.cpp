@@ -89,12 +89,12 @@ TEST_P(log_softmax_batch, of_drifting_rows) {
 // Rows that one element dominates, each a little more than the last: at some distance kernels begin to add the others
 // without it, and that must follow from the row alone.
 TEST_P(log_softmax_batch, of_dominated_rows) {
-    for (const std::ptrdiff_t n : {1, 2, 16, 40, 260, 1000}) {
+    for (const std::ptrdiff_t n : {1, 2, 16, 40, 260}) {
         for (const float scale : {1.0f, -1.0f}) {
-            const std::ptrdiff_t rows = 400;
+            const std::ptrdiff_t rows = sanitized ? 50 : 200;
             std::vector<float> x = normal_logits(rows * n, 1, 0, static_cast<std::uint64_t>(n));
             for (std::ptrdiff_t r = 0; r < rows; ++r)
-                x[static_cast<std::size_t>(r * n + r % n)] = scale * static_cast<float>(6 + r * 7 % rows) * 0.25f;
+                x[static_cast<std::size_t>(r * n + r % n)] = scale * static_cast<float>(12 + r * 7 % rows) * 0.5f;
             check(x, rows, n, scale);
         }
     }
