@@ -2,14 +2,16 @@
 //
 // Uses of operands that must not compile, one per value of TARN_CASE; cases.txt has the message each must give, run.py
 // checks them. Case 0 must compile. TARN_THROUGH_SOFTMAX = 1: by a call of tarn::softmax instead of the view functions.
-// Cases from 50 on are mistakes in a call of tarn::softmax with good operands.
+// Cases from 50 on are mistakes in a call of an operator with good operands: of tarn::softmax, from 60 on of the others.
 #if TARN_CASE == 1
 #include <Eigen/Core>
 #include <tarn/tensor_view.hpp>
-#elif TARN_CASE <= 19 || TARN_CASE >= 40
+#elif TARN_CASE <= 19 || (TARN_CASE >= 40 && TARN_CASE < 60)
 #include <tarn/eigen.hpp>
 #elif TARN_CASE <= 29
 #include <tarn/eigen_tensor.hpp>
+#elif TARN_CASE >= 60
+#include <tarn/log_softmax.hpp>
 #endif
 #include <tarn/range.hpp>
 
@@ -26,7 +28,7 @@ template <class X, class Y> void call(const X& x, Y&& y) {
 }
 #endif
 
-#if TARN_CASE <= 19 || TARN_CASE >= 40
+#if TARN_CASE <= 19 || (TARN_CASE >= 40 && TARN_CASE < 60)
 using matrix = Eigen::MatrixXf;
 
 #if TARN_CASE >= 50
@@ -132,6 +134,40 @@ void test(tensor& x, tensor& y) {
     (void)y;
 #elif TARN_CASE == 26
     call(x, Eigen::TensorMap<const tensor>(y.data(), 2, 3, 4));
+#else
+#error "no such case"
+#endif
+}
+
+#elif TARN_CASE >= 60
+void test(const std::vector<float>& x, std::vector<float>& y, std::vector<double>& d) {
+    (void)x, (void)y, (void)d;
+    const auto block = tarn::make_view(x.data(), 2, 3, 4);
+    (void)block;
+#if TARN_CASE == 60
+    tarn::log_softmax(d, d);
+#elif TARN_CASE == 61
+    tarn::log_softmax(x, d);
+#elif TARN_CASE == 62
+    tarn::log_softmax(block, y);
+#elif TARN_CASE == 63
+    tarn::log_softmax(1.0f, y[0]);
+#elif TARN_CASE == 64
+    tarn::log_softmax(x, std::vector<float>(3));
+#elif TARN_CASE == 65
+    tarn::logsumexp(d, y[0]);
+#elif TARN_CASE == 66
+    tarn::logmeanexp(x, d[0]);
+#elif TARN_CASE == 67
+    tarn::logsumexp(block, y);
+#elif TARN_CASE == 68
+    tarn::logsumexp(x, tarn::make_view(y.data(), 3, 1));
+#elif TARN_CASE == 69
+    tarn::logmeanexp(1.0f, y[0]);
+#elif TARN_CASE == 70
+    tarn::logsumexp(x, 2.0f);
+#elif TARN_CASE == 71
+    tarn::logmeanexp(x, x[0]);
 #else
 #error "no such case"
 #endif

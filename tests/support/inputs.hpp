@@ -46,4 +46,17 @@ inline std::vector<float> normal_logits(std::ptrdiff_t count, double sd, double 
     return x;
 }
 
+// Row lengths on both sides of the edges of packs, tiles, and short and long rows, and some longer ones.
+inline std::vector<std::ptrdiff_t> edge_lengths(const std::vector<std::ptrdiff_t>& longer) {
+    std::vector<std::ptrdiff_t> r;
+    for (std::ptrdiff_t n = 1; n <= 67; ++n)
+        r.push_back(n);
+    for (std::ptrdiff_t n = 100; n <= 131; ++n)
+        r.push_back(n);
+    for (std::ptrdiff_t n = 250; n <= 262; ++n)
+        r.push_back(n);
+    r.insert(r.end(), longer.begin(), longer.end());
+    return r;
+}
+
 } // namespace support

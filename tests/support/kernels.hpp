@@ -129,43 +129,49 @@ private:
     std::size_t shift_;
 };
 
+// f(index in dense rows, index in memory) for every element.
+template <class F> void each_placed(const placement& place, std::ptrdiff_t rows, std::ptrdiff_t n, F f) {
+    for (std::ptrdiff_t r = 0; r < rows; ++r) {
+        for (std::ptrdiff_t i = 0; i < n; ++i)
+            f(static_cast<std::size_t>(r * n + i), place.at(r, i));
+    }
+}
+
 // The softmax of dense rows by one kernel, whatever layout it needs: dense rows out.
 inline std::vector<float> softmax_by(tarn::tier t, const way& w, const kernel_call& call, const std::vector<float>& x) {
     const placement place = place_rows(w, call.rows, call.columns);
     const std::ptrdiff_t size = place.size(call.rows, call.columns);
     aligned_floats in(size), out(size), scratch(scratch_size(w, call.columns));
     std::vector<float> y(x.size());
-    const auto each = [&](auto f) {
-        for (std::ptrdiff_t r = 0; r < call.rows; ++r) {
-            for (std::ptrdiff_t i = 0; i < call.columns; ++i)
-                f(static_cast<std::size_t>(r * call.columns + i), place.at(r, i));
-        }
-    };
-    each([&](std::size_t dense, std::ptrdiff_t placed) { in.data()[placed] = x[dense]; });
+    each_placed(place, call.rows, call.columns,
+                [&](std::size_t dense, std::ptrdiff_t placed) { in.data()[placed] = x[dense]; });
     float* to = w.in_place ? in.data() : out.data();
     run_kernel(t, w, call, in.data(), place, to, place, w.scratch ? scratch.data() : nullptr,
                scratch_size(w, call.columns));
-    each([&](std::size_t dense, std::ptrdiff_t placed) { y[dense] = to[placed]; });
+    each_placed(place, call.rows, call.columns,
+                [&](std::size_t dense, std::ptrdiff_t placed) { y[dense] = to[placed]; });
     return y;
 }
 
-// Tests that run for every kernel on every tier.
-class kernel_test : public testing::TestWithParam<std::tuple<tarn::tier, way>> {
+// Tests that run for every way on every tier.
+template <class Way> class way_test : public testing::TestWithParam<std::tuple<tarn::tier, Way>> {
 protected:
-    tarn::tier on() const { return std::get<0>(GetParam()); }
-    const way& by() const { return std::get<1>(GetParam()); }
+    tarn::tier on() const { return std::get<0>(this->GetParam()); }
+    const Way& by() const { return std::get<1>(this->GetParam()); }
     void SetUp() override {
         if (!tarn::available(on())) {
             GTEST_SKIP() << why_skipped(on());
         }
     }
 };
+using kernel_test = way_test<way>;
 
 } // namespace support
 
-#define TARN_TEST_ALL_KERNELS(suite)                                                                                   \
+#define TARN_TEST_ALL_WAYS(suite, ways)                                                                                \
     INSTANTIATE_TEST_SUITE_P(                                                                                          \
-        on, suite, testing::Combine(testing::ValuesIn(support::all_tiers), testing::ValuesIn(support::all_ways)),      \
+        on, suite, testing::Combine(testing::ValuesIn(support::all_tiers), testing::ValuesIn(ways)),                   \
         [](const auto& instance) {                                                                                     \
             return support::name_of(std::get<0>(instance.param)) + "_" + std::get<1>(instance.param).name;             \
         })
+#define TARN_TEST_ALL_KERNELS(suite) TARN_TEST_ALL_WAYS(suite, support::all_ways)

@@ -36,16 +36,27 @@ inline std::vector<long double> exact_softmax(const float* x, std::ptrdiff_t n, 
     return y;
 }
 
+// What scaled logits hold that decides about the whole row.
+struct row_content {
+    bool nan = false;      // a NaN
+    bool infinite = false; // +inf
+    bool empty = true;     // -inf and nothing else
+
+    row_content(const float* x, std::ptrdiff_t n, float scale) {
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            const long double v = static_cast<long double>(scale) * static_cast<long double>(x[i]);
+            nan = nan || std::isnan(v);
+            infinite = infinite || v == std::numeric_limits<long double>::infinity();
+            empty = empty && v == -std::numeric_limits<long double>::infinity();
+        }
+    }
+};
+
 // The same for any logits: NaN or +inf after scaling makes the row NaN, a row of -inf becomes `empty`.
 inline std::vector<long double> specified_softmax(const float* x, std::ptrdiff_t n, float scale, long double empty) {
-    bool nan = false;
-    bool all_empty = true;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        const long double v = static_cast<long double>(scale) * static_cast<long double>(x[i]);
-        nan = nan || std::isnan(v) || v == std::numeric_limits<long double>::infinity();
-        all_empty = all_empty && v == -std::numeric_limits<long double>::infinity();
-    }
-    if (nan || all_empty)
+    const row_content has(x, n, scale);
+    const bool nan = has.nan || has.infinite;
+    if (nan || has.empty)
         return std::vector<long double>(static_cast<std::size_t>(n),
                                         nan ? std::numeric_limits<long double>::quiet_NaN() : empty);
     return exact_softmax(x, n, scale);

@@ -12,19 +12,8 @@ namespace {
 using namespace support;
 
 const std::vector<std::ptrdiff_t>& lengths() {
-    static const std::vector<std::ptrdiff_t> all = [] {
-        std::vector<std::ptrdiff_t> r;
-        for (std::ptrdiff_t n = 1; n <= 67; ++n)
-            r.push_back(n);
-        for (std::ptrdiff_t n = 100; n <= 131; ++n)
-            r.push_back(n);
-        for (std::ptrdiff_t n = 250; n <= 262; ++n)
-            r.push_back(n);
-        for (const std::ptrdiff_t n :
-             {1000, 1023, 1024, 1025, 4096, 8191, 8192, 8193, 65535, 65536, 65537, 65551, 131073})
-            r.push_back(n);
-        return r;
-    }();
+    static const std::vector<std::ptrdiff_t> all =
+        edge_lengths({1000, 1023, 1024, 1025, 4096, 8191, 8192, 8193, 65535, 65536, 65537, 65551, 131073});
     return all;
 }
 

@@ -1,43 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What a call refuses, with which words, and that it has written nothing by then.
-#include "support/rows.hpp"
+#include "support/refusals.hpp"
+#include "support/tiers.hpp"
 
 #include <limits>
 
 namespace {
 
+using support::untouched;
 using tarn::extents;
 using tarn::make_view;
 using tarn::softmax_options;
 using tarn::strides;
-using tarn::tensor_view;
 
 constexpr float inf = std::numeric_limits<float>::infinity();
-constexpr float untouched = -77.0f;
 
-class softmax_errors : public testing::Test {
+class softmax_errors : public support::refusal_test {
 protected:
-    std::vector<float> x = support::normal_logits(1000, 1, 0, 1);
-    std::vector<float> y = std::vector<float>(1000, untouched);
-    const std::vector<float> x_before = x;
-
-    // The message of the exception that f throws, after a look at the memory.
-    template <class F> std::string message_of(F f) {
-        std::string message = "no exception";
-        try {
-            f();
-        } catch (const std::invalid_argument& e) {
-            message = e.what();
-        }
-        EXPECT_EQ(x, x_before) << "input changed";
-        EXPECT_EQ(y, std::vector<float>(y.size(), untouched)) << "output changed";
-        return message;
-    }
-    template <int Rank> tensor_view<const float, Rank> in(extents<Rank> e) {
-        return make_view<const float>(x.data(), e);
-    }
-    template <int Rank> tensor_view<float, Rank> out(extents<Rank> e) { return make_view(y.data(), e); }
     std::string message_with(const softmax_options& options) {
         return message_of([&] { tarn::softmax(in(extents{4, 5}), out(extents{4, 5}), options); });
     }

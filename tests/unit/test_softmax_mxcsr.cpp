@@ -4,59 +4,17 @@
 // control bits of the caller are neither changed nor relied on.
 #include "support/kernels.hpp"
 #include "support/mxcsr.hpp"
+#include "support/near_denormal.hpp"
 #include "support/rows.hpp"
 
-#include <cfloat>
 #include <cmath>
 
 namespace {
 
 using namespace support;
 
-constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr std::ptrdiff_t lengths[] = {2, 7, 16, 17, 33, 64, 100, 256, 257, 300, 1000, 5000};
 constexpr std::ptrdiff_t rows = sanitized ? 17 : 35;
-
-// Logits with weights and results near and below the least normal float. No logit is denormal itself.
-std::vector<std::vector<float>> families(std::ptrdiff_t n) {
-    const auto size = static_cast<std::size_t>(rows * n);
-    std::vector<std::vector<float>> r;
-    r.push_back(normal_logits(rows * n, 50, 0, 1));
-    r.push_back(normal_logits(rows * n, 50, 1e6, 2));
-    r.push_back(normal_logits(rows * n, 1, 0, 3));
-    for (const float mask : {-inf, -1e9f, -FLT_MAX, -1e4f, -88.0f, -104.0f}) {
-        r.push_back(normal_logits(rows * n, 1, 0, 4));
-        for (std::size_t i = 0; i < size; i += 2)
-            r.back()[i] = mask;
-    }
-    // Results around 2^-126 in fine steps, at several heights.
-    for (const float top : {0.0f, 3.3f, -700.0f, 1e5f}) {
-        r.emplace_back();
-        random_bits random(5);
-        for (std::size_t i = 0; i < size; ++i)
-            r.back().push_back(i % static_cast<std::size_t>(n) == 0
-                                   ? top
-                                   : top - 87.34f + 1e-3f * static_cast<float>(random.below(2000) - 1000));
-    }
-    // Descending from 0 to below where weights vanish.
-    r.emplace_back();
-    for (std::size_t i = 0; i < size; ++i)
-        r.back().push_back(-0.37f * static_cast<float>(i % static_cast<std::size_t>(n)));
-    // Tiny logits, whose products with the base are still normal.
-    for (const float size_of_all : {1e-30f, -3e-36f}) {
-        r.push_back(normal_logits(rows * n, 1, 0, 6));
-        for (float& v : r.back())
-            v = size_of_all * (2.0f + std::fabs(v));
-    }
-    return r;
-}
-
-// Leaves denormal numbers where the stack of the next call will be: buffers there are not initialised.
-__attribute__((noinline)) void fill_stack() {
-    volatile float rubbish[20000];
-    for (volatile float& v : rubbish)
-        v = 1e-40f;
-}
 
 class softmax_mxcsr : public kernel_test {
 protected:
@@ -71,7 +29,7 @@ TEST_P(softmax_mxcsr, no_denormal_is_met_or_made) {
         if (!takes(n))
             continue;
         int number = 0;
-        for (const std::vector<float>& x : families(n)) {
+        for (const std::vector<float>& x : near_denormal(rows, n)) {
             for (const float scale : {1.0f, -0.37f}) {
                 unsigned after = 0;
                 {
@@ -93,7 +51,7 @@ TEST_P(softmax_mxcsr, flush_modes_change_nothing_and_stay) {
     for (const std::ptrdiff_t n : lengths) {
         if (!takes(n))
             continue;
-        for (const std::vector<float>& x : families(n)) {
+        for (const std::vector<float>& x : near_denormal(rows, n)) {
             const auto expected = softmax_by(on(), by(), {rows, n}, x);
             for (const unsigned mode : {flush_to_zero, denormals_are_zero, flush_to_zero | denormals_are_zero}) {
                 const mxcsr_scope set(mode);

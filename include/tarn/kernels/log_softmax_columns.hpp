@@ -18,7 +18,7 @@ template <class A, int W> struct column_log_sums {
     std::ptrdiff_t rows;
     alignas(64) double total[width];
     alignas(64) float greatest[width];
-    alignas(64) double value[width];
+    alignas(64) double excess[width]; // sum / weight of the greatest - 1
     bool infinite[width];
 
     TARN_INLINE int lanes_of(int w) const noexcept { return w + 1 < W ? lanes : x.last; }
@@ -40,7 +40,7 @@ template <class A, int W> struct column_log_sums {
         for (int w = 0; w < W; ++w) {
             const pack<A> g = simd::load<A>(greatest + w * lanes) ^ signs;
             simd::store<A>(greatest + w * lanes, g);
-            write_values(w, weight(g));
+            write_excess(w, weight(g));
         }
         for (bool& b : infinite)
             b = false;
@@ -54,15 +54,11 @@ template <class A, int W> struct column_log_sums {
 
     // Sixteen columns again, each with a reference of its own; those without an acceptable sum have no ordinary result.
     TARN_NOINLINE void note_again(softmax_rows_state<A>& state, int w) noexcept {
-        const column_source<A, 1> from{x.p + w * lanes, x.stride, lanes_of(w)};
-        const pack<A> g = simd::first_or<A>(simd::load<A>(greatest + w * lanes), from.last, 0.0f);
-        const auto refs = pack_references<A>::of_greatest(g, state.base, state.carried_bias);
-        const exp_weight_by_lane<A> weight(state.base, refs);
-        const auto weigh = [&](std::ptrdiff_t i, int) TARN_LAMBDA { return weight(from.at_ahead(i, 0)); };
-        sum_columns<A, 1>(rows, total + w * lanes, adding_weights<A, packs_added::singly>(weigh),
-                          [](std::ptrdiff_t) TARN_LAMBDA {});
-        write_values(w, weight(g));
-        for (int c = w * lanes; c < w * lanes + from.last; ++c) {
+        const sixteen part = sixteen_at(state, w);
+        const exp_weight_by_lane<A> weight(state.base, part.refs);
+        sum_sixteen(part, total + w * lanes, weight);
+        write_excess(w, weight(part.greatest));
+        for (int c = w * lanes; c < w * lanes + part.x.last; ++c) {
             if (acceptable(total[c]))
                 continue;
             const log_sum row = log_sum_of_no_row(total[c], greatest[c], state.base, [&]() TARN_LAMBDA {
@@ -73,21 +69,60 @@ template <class A, int W> struct column_log_sums {
                 }
                 return false;
             });
-            value[c] = row.value;
+            excess[c] = row.value; // NaN, or the 0 that is its own logarithm
             infinite[c] = row.infinite;
         }
         alignas(64) float exponents[lanes];
         alignas(64) float centres[lanes];
-        simd::store<A>(exponents, refs.exponent);
-        simd::store<A>(centres, refs.centre);
+        simd::store<A>(exponents, part.refs.exponent);
+        simd::store<A>(centres, part.refs.centre);
         state.carry({exponents[0], centres[0]});
     }
 
+    // Whether a column of sixteen has an acceptable sum and an element beside which the others vanish.
+    TARN_INLINE bool any_dominated(int w) const noexcept {
+        bool any = false;
+        for (int c = w * lanes; c < w * lanes + lanes_of(w); ++c)
+            any = dominated(c) || any;
+        return any;
+    }
+    // The others of such columns among sixteen.
+    TARN_NOINLINE void note_others(const softmax_rows_state<A>& state, int w) noexcept {
+        const sixteen part = sixteen_at(state, w);
+        const exp_weight_by_lane<A> weight(state.base, part.refs);
+        const pack<A> own = weight(part.greatest);
+        alignas(64) double others[lanes];
+        alignas(64) float own_of[lanes];
+        sum_sixteen(part, others, [&](const pack<A>& v) TARN_LAMBDA { return weight_of_other<A>(weight(v), own); });
+        simd::store<A>(own_of, own);
+        for (int c = 0; c < part.x.last; ++c) {
+            if (dominated(w * lanes + c))
+                excess[w * lanes + c] = excess_of_others(others[c], own_of[c]);
+        }
+    }
+
 private:
-    TARN_INLINE void write_values(int w, const pack<A>& weight_of_greatest) noexcept {
+    // Sixteen of the columns, and a reference for each.
+    struct sixteen {
+        column_source<A, 1> x;
+        pack<A> greatest;
+        pack_references<A> refs;
+    };
+    TARN_INLINE sixteen sixteen_at(const softmax_rows_state<A>& state, int w) const noexcept {
+        const pack<A> g = simd::first_or<A>(simd::load<A>(greatest + w * lanes), lanes_of(w), 0.0f);
+        return {{x.p + w * lanes, x.stride, lanes_of(w)},
+                g,
+                pack_references<A>::of_greatest(g, state.base, state.carried_bias)};
+    }
+    template <class Weight>
+    TARN_INLINE void sum_sixteen(const sixteen& part, double* sums, const Weight& weight) const noexcept {
+        const auto weigh = [&](std::ptrdiff_t i, int) TARN_LAMBDA { return weight(part.x.at_ahead(i, 0)); };
+        sum_columns<A, 1>(rows, sums, adding_weights<A, packs_added::singly>(weigh), [](std::ptrdiff_t) TARN_LAMBDA {});
+    }
+    TARN_INLINE bool dominated(int c) const noexcept { return acceptable(total[c]) && excess[c] < least_excess(rows); }
+    TARN_INLINE void write_excess(int w, const pack<A>& weight_of_greatest) noexcept {
         const auto own = simd::double_pack<A>::of(weight_of_greatest);
-        const auto sums = simd::double_pack<A>::load(total + w * lanes);
-        simd::log_of_one_plus<A>((sums - own) / own).store(value + w * lanes);
+        ((simd::double_pack<A>::load(total + w * lanes) - own) / own).store(excess + w * lanes);
     }
 };
 
@@ -104,10 +139,12 @@ template <class A> struct log_softmax_columns {
         });
         bool right = true;
         for (int w = 0; w < W; ++w) {
-            if (s.acceptable_pack(w))
-                continue;
-            s.note_again(state, w);
-            right = false;
+            if (!s.acceptable_pack(w)) {
+                s.note_again(state, w);
+                right = false;
+            }
+            if (s.any_dominated(w))
+                s.note_others(state, w);
         }
         if (right)
             state.guessed_right(s.total[0]);
@@ -120,8 +157,11 @@ template <class A> struct log_softmax_columns {
         constexpr int width = W * lanes;
         alignas(64) float greatest[width] = {};
         alignas(64) float less[width] = {};
+        alignas(64) double value[width];
+        for (int w = 0; w < W; ++w)
+            simd::log_of_one_plus<A>(simd::double_pack<A>::load(s.excess + w * lanes)).store(value + w * lanes);
         for (int c = 0; c < (W - 1) * lanes + s.x.last; ++c) {
-            const log_sum row{s.greatest[c], s.value[c], s.infinite[c]};
+            const log_sum row{s.greatest[c], value[c], s.infinite[c]};
             if (a.lse)
                 a.lse[(col + c) * a.lse_stride] = row.log_of_sum(a.scale, a.lse_offset);
             const log_sum::map map = row.map_of(a.scale, a.empty_rows_lowest);

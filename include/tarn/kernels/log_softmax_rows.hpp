@@ -18,8 +18,9 @@ template <class A> struct log_sum_tile {
     alignas(64) float noted[tile_rows * lanes];
     alignas(64) float greatest[tile_rows];
     alignas(64) double excess[tile_rows];
+    alignas(64) double value[tile_rows]; // its logarithm
 
-    // Rows from x on. Returns whether every sum is acceptable.
+    // Rows from x on. Returns whether every sum is acceptable, and every excess large enough.
     template <int Packs, class Weight>
     TARN_INLINE bool note(const Weight& weight, const float* x, std::ptrdiff_t row_stride, std::ptrdiff_t n,
                           float sign) noexcept {
@@ -34,8 +35,12 @@ template <class A> struct log_sum_tile {
         const pack<A> g = simd::greatests<A>(noted) ^ signs;
         simd::store<A>(greatest, g);
         const auto own = simd::double_pack<A>::of(weight(g));
-        simd::log_of_one_plus<A>((simd::double_pack<A>::load(weights.sums) - own) / own).store(excess);
-        return acceptable_sums;
+        const auto e = (simd::double_pack<A>::load(weights.sums) - own) / own;
+        e.store(excess);
+        simd::log_of_one_plus<A>(e).store(value);
+        // Rounded to float, an excess may reach the bound from just below it.
+        const float least = static_cast<float>(least_excess(n)) * (1 + 0x1p-22f);
+        return simd::all_within<A>(e.to_floats(), least, infinity) && acceptable_sums;
     }
 };
 
@@ -78,7 +83,7 @@ template <class A> struct log_softmax_rows {
             if (ordinary) {
                 state.guessed_right(tile.weights.sums[0]);
                 for (int i = 0; i < tile_rows; ++i)
-                    finish(a, r + i, {tile.greatest[i], tile.excess[i], false});
+                    finish(a, r + i, {tile.greatest[i], tile.value[i], false});
             } else {
                 finish_each(a, state, r, tile);
             }
@@ -118,15 +123,15 @@ private:
             map_row<A>(unit_source<A>{a.x + r * a.x_stride}, unit_sink<A>{a.y + r * a.y_stride}, 0, a.length,
                        s.map_of(a.scale, a.empty_rows_lowest).template on<A>());
     }
-    // A tile with rows that defied the guess: only those are summed again.
+    // A tile with rows that defied the guess, or with an element that dominates: only those are summed again.
     TARN_NOINLINE static void finish_each(const dispatch::log_softmax_call& a, softmax_rows_state<A>& state,
                                           std::ptrdiff_t r, const log_sum_tile<A>& tile) noexcept {
         for (int i = 0; i < tile_rows; ++i) {
-            if (acceptable(tile.weights.sums[i]))
-                finish(a, r + i, {tile.greatest[i], tile.excess[i], false});
-            else
-                finish(a, r + i,
-                       log_sum_again<A>(state, unit_source<A>{a.x + (r + i) * a.x_stride}, a.length, tile.greatest[i]));
+            const unit_source<A> x{a.x + (r + i) * a.x_stride};
+            finish(a, r + i,
+                   acceptable(tile.weights.sums[i])
+                       ? log_sum_of_ordinary_row<A>(state, x, a.length, tile.greatest[i], tile.excess[i])
+                       : log_sum_again<A>(state, x, a.length, tile.greatest[i]));
         }
     }
 };

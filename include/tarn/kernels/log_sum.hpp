@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The logarithm of a row's sum of exponentials, from one read of the row: the greatest logit is noted beside weights of
-// a guessed reference. Only a wrong guess reads the row again.
+// a guessed reference. Only a wrong guess, or an element beside which the others vanish, reads the row again.
 //
 // With the weight w of the greatest logit g, log sum_j exp(s x_j) = s g + log(sum / w), and sum / w = 1 + r with r >=
 // 0. So a row that one element dominates keeps all digits: its log-probability is -log(1 + r), never positive, and
@@ -52,6 +52,8 @@ struct log_sum {
     TARN_INLINE map map_of(float scale, bool empty_rows_lowest) const noexcept {
         if (empty_rows_lowest && value == value && empty())
             return {scale, 0.0f, infinity};
+        if (scale == 0.0f)
+            return {scale, 0.0f, static_cast<float>(value)}; // differences may be infinite
         return {scale, greatest, static_cast<float>(value)};
     }
     TARN_INLINE float log_of_sum(float scale, double offset) const noexcept {
@@ -104,6 +106,40 @@ TARN_NOINLINE noted_sum note_row(const Weight& given, Source x, std::ptrdiff_t n
     return {sum, excess_of<A>(weight, sum, g), g};
 }
 
+// Where one element dominates, every addition to its lane of the accumulators may cost 2^-53 of the sum, and what is
+// left beside that element is a difference. Below this excess that may be more than half a unit of the result in float:
+// the others are then added without the element. A single element has no others.
+TARN_INLINE double least_excess(std::ptrdiff_t n) noexcept {
+    const std::ptrdiff_t in_a_lane = (n < chunk_size ? n : chunk_size) / lanes + 5;
+    return n == 1 ? 0.0 : static_cast<double>(in_a_lane + n / chunk_size) * 0x1p-28;
+}
+// What `own`, the weight of the greatest, leaves of a weight. No other is as large, or the excess would be.
+template <class A> TARN_INLINE pack<A> weight_of_other(const pack<A>& v, const pack<A>& own) noexcept {
+    return v - simd::keep_where_ge<A>(v, own);
+}
+TARN_INLINE double excess_of_others(double others, float own) noexcept {
+    const double excess = others / static_cast<double>(own);
+    return excess < static_cast<double>(least_result) ? 0.0 : excess;
+}
+// The reference follows from the row alone, and with it which weights are dropped.
+template <class A, class Source>
+TARN_NOINLINE double add_others(const softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
+                                float greatest) noexcept {
+    const exp_weight<A, false> weight(state.base, reference::of_greatest(greatest, state.base, state.carried_bias));
+    const pack<A> own = weight(simd::broadcast<A>(greatest));
+    const auto other = [weight, own](const pack<A>& v) TARN_LAMBDA { return weight_of_other<A>(weight(v), own); };
+    return excess_of_others(weigh_row<A, packs_added::singly>(other, x, no_sink{}, n), simd::greatest<A>(own));
+}
+
+// A row with an acceptable sum.
+template <class A, class Source>
+TARN_INLINE log_sum log_sum_of_ordinary_row(const softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
+                                            float greatest, double excess) noexcept {
+    if (excess < least_excess(n))
+        excess = add_others<A>(state, x, n, greatest);
+    return {greatest, simd::log_of_one_plus<A>(excess), false};
+}
+
 // A row whose guess was wrong, its greatest logit known.
 template <class A, class Source>
 TARN_NOINLINE log_sum log_sum_again(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n, float greatest) noexcept {
@@ -113,7 +149,7 @@ TARN_NOINLINE log_sum log_sum_again(softmax_rows_state<A>& state, Source x, std:
     if (!acceptable(sum))
         return log_sum_of_no_row(sum, greatest, state.base, [&]() TARN_LAMBDA { return has_nan<A>(x, n); });
     state.carry(ref);
-    return {greatest, simd::log_of_one_plus<A>(excess_of<A>(weight, sum, greatest)), false};
+    return log_sum_of_ordinary_row<A>(state, x, n, greatest, excess_of<A>(weight, sum, greatest));
 }
 
 template <class A, class Source, class Beside>
@@ -124,7 +160,7 @@ TARN_INLINE log_sum log_sum_of_row(softmax_rows_state<A>& state, Source x, std::
     if (!acceptable(noted.sum))
         return log_sum_again<A>(state, x, n, noted.greatest);
     state.guessed_right(noted.sum);
-    return {noted.greatest, simd::log_of_one_plus<A>(noted.excess), false};
+    return log_sum_of_ordinary_row<A>(state, x, n, noted.greatest, noted.excess);
 }
 
 }}}} // namespace tarn::kernels

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Both kernels of the log-softmax table behind one call, in every way to use them. They are called as the library calls
+// them, without its checks and choices.
+#pragma once
+
+#include "support/kernels.hpp"
+
+#include <tarn/dispatch/log_softmax_table.hpp>
+#include <tarn/log_softmax.hpp>
+
+namespace support {
+
+struct log_way {
+    const char* name;
+    bool columns, stream, in_place;
+    bool results, sums; // what is asked for: y, logarithms of sums
+};
+
+constexpr log_way all_log_ways[] = {
+    {"rows", false, false, false, true, false},           {"rows_streaming", false, true, false, true, false},
+    {"rows_in_place", false, false, true, true, true},    {"rows_streaming_in_place", false, true, true, true, true},
+    {"rows_and_sums", false, false, false, true, true},   {"sums_of_rows", false, false, false, false, true},
+    {"columns", true, false, false, true, false},         {"columns_streaming", true, true, false, true, true},
+    {"columns_in_place", true, false, true, true, true},  {"columns_streaming_in_place", true, true, true, true, false},
+    {"sums_of_columns", true, false, false, false, true},
+};
+
+inline void PrintTo(const log_way& w, std::ostream* os) { *os << w.name; }
+
+// The closest placement that the kernel takes, with `padding` unused elements between rows (columns: between steps).
+constexpr placement place_rows(const log_way& w, std::ptrdiff_t rows, std::ptrdiff_t n, std::ptrdiff_t padding = 0) {
+    return w.columns ? placement{1, rows + padding} : placement{n + padding, 1};
+}
+
+struct log_call {
+    std::ptrdiff_t rows, columns;
+    float scale = 1.0f;
+    bool empty_rows_lowest = false;
+    double offset = 0;
+};
+
+inline void run_log_kernel(tarn::tier t, const log_way& w, const log_call& call, const float* x, placement x_place,
+                           float* y, placement y_place, float* sums, std::ptrdiff_t sums_stride = 1) {
+    const tarn::dispatch::log_softmax_table& table = tarn::dispatch::log_softmax_table_of(t);
+    (w.columns ? table.columns
+               : table.rows)({x, w.results ? y : nullptr, w.sums ? sums : nullptr, call.rows, call.columns,
+                              w.columns ? x_place.element : x_place.row, w.columns ? y_place.element : y_place.row,
+                              sums_stride, call.scale, call.offset, call.empty_rows_lowest, w.stream});
+}
+
+// What a kernel makes of dense rows, whatever layout it needs: dense rows out, and one number for each row. What is not
+// asked for stays empty.
+struct log_results {
+    std::vector<float> y, sums;
+};
+inline log_results logs_by(tarn::tier t, const log_way& w, const log_call& call, const std::vector<float>& x) {
+    const placement place = place_rows(w, call.rows, call.columns);
+    const std::ptrdiff_t size = place.size(call.rows, call.columns);
+    aligned_floats in(size), out(size);
+    log_results r;
+    r.y.resize(w.results ? x.size() : 0);
+    r.sums.resize(w.sums ? static_cast<std::size_t>(call.rows) : 0);
+    each_placed(place, call.rows, call.columns,
+                [&](std::size_t dense, std::ptrdiff_t placed) { in.data()[placed] = x[dense]; });
+    float* to = w.in_place ? in.data() : out.data();
+    run_log_kernel(t, w, call, in.data(), place, to, place, r.sums.data());
+    if (w.results)
+        each_placed(place, call.rows, call.columns,
+                    [&](std::size_t dense, std::ptrdiff_t placed) { r.y[dense] = to[placed]; });
+    return r;
+}
+
+using log_kernel_test = way_test<log_way>;
+
+} // namespace support
+
+#define TARN_TEST_ALL_LOG_KERNELS(suite) TARN_TEST_ALL_WAYS(suite, support::all_log_ways)
