@@ -4,6 +4,7 @@
 #include "support/refusals.hpp"
 #include "support/tiers.hpp"
 
+#include <cmath>
 #include <limits>
 
 namespace {
