@@ -69,6 +69,23 @@ TEST_P(gradient_rules, rows_without_weight) {
         EXPECT_EQ(v, 0.0f);
 }
 
+// A lse of 3e38 may be less than the logit it came from by 1e31: the share of that logit is still 1, and no more.
+TEST_P(gradient_rules, far_rows_stay_finite) {
+    if (of() != gradient::logsumexp)
+        GTEST_SKIP() << "takes no logits";
+    for (const float far : {1e8f, 3e38f, -3e38f, 1e20f}) {
+        for (const float scale : {0.75f, -0.37f, 1.0f, 0.1f}) {
+            std::vector<float> x(40, -3.4e38f * (scale < 0 ? -1.0f : 1.0f));
+            x[7] = x[31] = far;
+            auto p = gradient_problem::of(of(), on(), x, 20, scale, 10);
+            const auto dx = gradient_of(of(), tarn::on(on()), p);
+            for (std::size_t i = 0; i < dx.size(); ++i) {
+                ASSERT_LE(std::fabs(dx[i]), std::fabs(p.dy[i / 20] * scale) * 1.000001f) << far << ", scale " << scale;
+            }
+        }
+    }
+}
+
 TEST_P(gradient_rules, nothing_outside_the_operands) {
     const std::ptrdiff_t most = 40 * 300;
     guarded_floats y(most), dy(most), dx(most);

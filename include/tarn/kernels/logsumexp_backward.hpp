@@ -20,19 +20,30 @@ template <class A> struct logsumexp_backward {
         static constexpr float bias = 60;
 
         reference ref;
+        float limit; // logits beyond it count as it
         float factor, threshold;
 
         TARN_INLINE static row_numbers of(float lse, float dlse, float scale) noexcept {
             const double log2_lse = static_cast<double>(lse) * 1.4426950408889634074;
             const bool near = log2_lse < reference::far && log2_lse > -reference::far;
             const double m = near ? reference::nearest_integer(log2_lse, 1.5 * 0x1p52) : 0.0;
-            // Far from 0 the float lse no longer knows its fraction: the logits are centred there.
+            // Far from 0 the float lse no longer knows its fraction, and may lie below the greatest logit by more than
+            // exponentials reach: the logits are centred at it, and none counts as greater.
             const reference ref = near ? reference{static_cast<float>(m) - bias, 0.0f} : reference{-bias, lse / scale};
             const double fraction = near ? simd::exp_of_small<A>((m - log2_lse) * 0.693147180559945309417) : 1.0;
             const double factor =
                 fraction * (static_cast<double>(dlse) * static_cast<double>(scale)) * (0x1p-60 / common_factor);
             const float f = static_cast<float>(factor);
-            return {ref, f, least_result / (f < 0 ? -f : f)};
+            return {ref, near ? (scale < 0 ? -infinity : infinity) : ref.centre, f, least_result / (f < 0 ? -f : f)};
+        }
+    };
+    // x, or the limit where it is beyond that in the direction of the scale. NaN passes.
+    struct limiter {
+        pack<A> signs; // 0 or -0 in every lane
+
+        TARN_INLINE explicit limiter(float scale) noexcept : signs(simd::broadcast<A>(scale < 0 ? -0.0f : 0.0f)) {}
+        TARN_INLINE pack<A> operator()(const pack<A>& x, const pack<A>& limit) const noexcept {
+            return simd::min_of<A>(limit ^ signs, x ^ signs) ^ signs;
         }
     };
     TARN_INLINE static pack<A> finish(const pack<A>& weight, const pack<A>& factor, const pack<A>& threshold) noexcept {
@@ -40,25 +51,29 @@ template <class A> struct logsumexp_backward {
     }
 
     template <bool Stream, class Weight>
-    TARN_NOINLINE static void map_row(const Weight& given, const row_numbers& numbers, const float* x, float* dx,
-                                      std::ptrdiff_t n) noexcept {
+    TARN_NOINLINE static void map_row(const Weight& given, const row_numbers& numbers, const limiter& given_limited,
+                                      const float* x, float* dx, std::ptrdiff_t n) noexcept {
         const Weight weight = given;
+        const limiter limited = given_limited;
+        const pack<A> limit = simd::broadcast<A>(numbers.limit);
         const pack<A> factor = simd::broadcast<A>(numbers.factor);
         const pack<A> threshold = simd::broadcast<A>(numbers.threshold);
-        map_row_to_lines<A, Stream>(unit_source<A>{x}, dx, n,
-                                    [&](const pack<A>& v) TARN_LAMBDA { return finish(weight(v), factor, threshold); });
+        map_row_to_lines<A, Stream>(unit_source<A>{x}, dx, n, [&](const pack<A>& v) TARN_LAMBDA {
+            return finish(weight(limited(v, limit)), factor, threshold);
+        });
     }
     static void run_rows(const dispatch::softmax_backward_call& a) noexcept {
         const exp_base base = exp_base::of(a.scale);
+        const limiter limited(a.scale);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const row_numbers numbers = row_numbers::of(a.lse[r * a.lse_stride], a.dlse[r * a.dlse_stride], a.scale);
             const exp_weight<A, false> weight(base, numbers.ref);
             const float* x = a.y + r * a.y_stride;
             float* dx = a.dx + r * a.dx_stride;
             if (a.stream)
-                map_row<true>(weight, numbers, x, dx, a.length);
+                map_row<true>(weight, numbers, limited, x, dx, a.length);
             else
-                map_row<false>(weight, numbers, x, dx, a.length);
+                map_row<false>(weight, numbers, limited, x, dx, a.length);
         }
         if (a.stream)
             simd::stream_fence<A>();
@@ -68,6 +83,7 @@ template <class A> struct logsumexp_backward {
                                         int last) noexcept {
         alignas(64) float exponent[lanes] = {};
         alignas(64) float centre[lanes] = {};
+        alignas(64) float limit[lanes] = {};
         alignas(64) float factor[lanes] = {};
         alignas(64) float threshold[lanes] = {};
         for (int c = 0; c < last; ++c) {
@@ -75,14 +91,17 @@ template <class A> struct logsumexp_backward {
                 row_numbers::of(a.lse[(col + c) * a.lse_stride], a.dlse[(col + c) * a.dlse_stride], a.scale);
             exponent[c] = numbers.ref.exponent;
             centre[c] = numbers.ref.centre;
+            limit[c] = numbers.limit;
             factor[c] = numbers.factor;
             threshold[c] = numbers.threshold;
         }
         const exp_weight_by_lane<A> weight(exp_base::of(a.scale), {simd::load<A>(exponent), simd::load<A>(centre)});
+        const limiter limited(a.scale);
         const column_source<A, 1> x{a.y + col, a.y_stride, last};
         map_columns<A, 1>(column_sink<A, 1>::of(a.dx + col, a.dx_stride, last, a.stream), a.length,
                           [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
-                              return finish(weight(x.at_ahead(i, w)), simd::load<A>(factor), simd::load<A>(threshold));
+                              return finish(weight(limited(x.at_ahead(i, w), simd::load<A>(limit))),
+                                            simd::load<A>(factor), simd::load<A>(threshold));
                           });
     }
     static void run_columns(const dispatch::softmax_backward_call& a) noexcept {

@@ -99,6 +99,9 @@ template <class A> TARN_INLINE pack<A> operator*(const pack<A>& a, const pack<A>
 template <class A> TARN_INLINE pack<A> operator/(const pack<A>& a, const pack<A>& b) {
     return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return p / q; }, a, b);
 }
+template <class A> TARN_INLINE pack<A> min_of(const pack<A>& x, const pack<A>& otherwise) {
+    return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return simd::min_of<A>(p, q); }, x, otherwise);
+}
 template <class A> TARN_INLINE pack<A> max_of(const pack<A>& x, const pack<A>& otherwise) {
     return each<A>([](floats<A> p, floats<A> q) TARN_LAMBDA { return simd::max_of<A>(p, q); }, x, otherwise);
 }
