@@ -58,7 +58,7 @@ void run_log_softmax(const place<Executor>& where, const dispatch::log_softmax_t
     call.x_stride = step.stride[0];
     call.y_stride = step.stride[1];
     call.lse_stride = loops.inner().stride[1];
-    where.executor->parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    where.parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         loops.run(begin, end, [&](const std::ptrdiff_t* offset, std::ptrdiff_t rows) {
             dispatch::log_softmax_call part = call;
             part.rows = rows;

@@ -74,7 +74,7 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     const bool zero_empty_rows = options.empty_row == empty_row::zero;
     const softmax_plan plan(
         x, y, axis, {options.scale, zero_empty_rows, options.algorithm, options.stores, streaming_bytes}, in_place);
-    where.executor->parallel_for(plan.items(), plan.cost(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    where.parallel_for(plan.items(), plan.cost(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         plan.run(kernels, begin, end, buffer_for(where, plan.scratch_floats()));
     });
 }

@@ -45,7 +45,7 @@ void run_backward(const place<Executor>& where, const dispatch::softmax_backward
                   dispatch::softmax_gradient of, const row_loops& loops, item_cost cost,
                   const dispatch::softmax_backward_call& call, const Place& place) {
     const auto kernel = (loops.by_columns() ? kernels.columns : kernels.rows)[static_cast<int>(of)];
-    where.executor->parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    where.parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         loops.run(begin, end, [&](const std::ptrdiff_t* offset, std::ptrdiff_t rows) {
             dispatch::softmax_backward_call part = call;
             part.rows = rows;

@@ -27,6 +27,14 @@ struct serial_executor {
 };
 inline constexpr serial_executor serial{};
 
+// How an executor of another spelling runs a loop: specialise this for it (eigen_thread_pool.hpp does).
+template <class Executor> struct executor_traits {
+    template <class E, class F>
+    TARN_INLINE static void parallel_for(E& executor, std::ptrdiff_t n, const item_cost& cost, F&& f) {
+        executor.parallel_for(n, cost, static_cast<F&&>(f));
+    }
+};
+
 // Memory lent to a call. Where the serial executor runs, kernels use it instead of the thread's own buffer; too small
 // or empty, it makes them do without. Other executors never share it between threads: for them it only forbids
 // allocation.
@@ -43,6 +51,10 @@ template <class Executor> struct place {
     int tier_index = best; // a tarn::tier, or the best available
     bool lends_scratch = false;
     scratch memory = {};
+
+    template <class F> TARN_INLINE void parallel_for(std::ptrdiff_t n, const item_cost& cost, F&& f) const {
+        executor_traits<std::remove_const_t<Executor>>::parallel_for(*executor, n, cost, static_cast<F&&>(f));
+    }
 };
 
 // on(tier): kernels of that tier, which must be available(). on(executor): split over its threads; results do not
