@@ -24,9 +24,19 @@ struct log_softmax_call {
     bool stream;            // y by non-temporal stores
 };
 
+// log(e^a + e^b) of rows of `length` elements that lie side by side.
+struct logaddexp_call {
+    const float* a;
+    const float* b;
+    float* y;
+    std::ptrdiff_t rows, length;
+    std::ptrdiff_t a_stride, b_stride, y_stride; // from row to row
+};
+
 struct log_softmax_table {
     void (*rows)(const log_softmax_call&) noexcept;
     void (*columns)(const log_softmax_call&) noexcept;
+    void (*logaddexp)(const logaddexp_call&) noexcept;
 };
 
 }}} // namespace tarn::dispatch

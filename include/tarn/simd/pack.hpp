@@ -142,6 +142,13 @@ template <class A> TARN_INLINE pack<A> select_equal(const pack<A>& v, float valu
                    v, a, b);
 }
 
+template <class A>
+TARN_INLINE pack<A> select_equal(const pack<A>& v, const pack<A>& w, const pack<A>& a, const pack<A>& b) {
+    return each<A>([](floats<A> p, floats<A> q, floats<A> r, floats<A> s)
+                       TARN_LAMBDA { return xsimd::select(p == q, r, s); },
+                   v, w, a, b);
+}
+
 // Whether every lane lies in low..high; false if any is NaN.
 template <class A> TARN_INLINE bool all_within(const pack<A>& v, float low, float high) {
     bool r = true;
