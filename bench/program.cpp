@@ -16,7 +16,9 @@
 namespace bench {
 namespace {
 
-std::string bench_name(const family& bench) { return signatures[static_cast<std::size_t>(bench.what)].name; }
+std::string bench_name(const family& bench) {
+    return signatures[static_cast<std::size_t>(bench.operators.front())].name;
+}
 
 struct settings {
     std::vector<std::string> shapes; // empty: the default set
@@ -26,18 +28,21 @@ struct settings {
     run_settings run;
 };
 
-void add_rows(std::vector<row>& rows, const std::vector<problem>& problems, condition state, bool hard, op what) {
+void add_rows(std::vector<row>& rows, const family& bench, const std::vector<problem>& problems, condition state,
+              bool hard) {
     for (const problem& of : problems) {
-        rows.push_back({of, state, hard, {}});
-        rows.back().of.what = what;
+        for (const op what : bench.operators) {
+            rows.push_back({of, state, hard, {}});
+            rows.back().of.what = what;
+        }
     }
 }
 
 std::vector<row> default_rows(const family& bench) {
     std::vector<row> rows;
-    add_rows(rows, bench.hot, condition::hot, false, bench.what);
-    add_rows(rows, bench.cold, condition::cold, false, bench.what);
-    add_rows(rows, bench.hard, condition::hot, true, bench.what);
+    add_rows(rows, bench, bench.hot, condition::hot, false);
+    add_rows(rows, bench, bench.cold, condition::cold, false);
+    add_rows(rows, bench, bench.hard, condition::hot, true);
     return rows;
 }
 
@@ -51,19 +56,20 @@ problem parse_shape(const std::string& text, int axis) {
     return of;
 }
 
-std::vector<row> rows_of_shapes(const settings& chosen, op what) {
+std::vector<row> rows_of_shapes(const family& bench, const settings& chosen) {
     std::vector<row> rows;
     for (const std::string& text : chosen.shapes) {
-        problem of = parse_shape(text, chosen.axis);
-        of.what = what;
-        // Arrays that the caches cannot hold are cold however often they are used.
-        if (chosen.hard || of.bytes() <= 2 * last_level_cache_bytes()) {
-            add_rows(rows, {of}, condition::hot, chosen.hard, what);
-        }
+        const problem of = parse_shape(text, chosen.axis);
+        add_rows(rows, bench, {of}, condition::hot, chosen.hard);
         if (!chosen.hard) {
-            add_rows(rows, {of}, condition::cold, false, what);
+            add_rows(rows, bench, {of}, condition::cold, false);
         }
     }
+    // Arrays that the caches cannot hold are cold however often they are used.
+    const auto too_large = [&](const row& r) {
+        return r.state == condition::hot && !r.hard && r.of.bytes() > 2 * last_level_cache_bytes();
+    };
+    rows.erase(std::remove_if(rows.begin(), rows.end(), too_large), rows.end());
     return rows;
 }
 
@@ -106,7 +112,7 @@ void run(const family& bench, settings chosen) {
     chosen.run.machine = describe_machine();
     chosen.run.machine.emplace_back("tiers", joined(available_tiers()));
     run_rows(
-        chosen.shapes.empty() ? default_rows(bench) : rows_of_shapes(chosen, bench.what),
+        chosen.shapes.empty() ? default_rows(bench) : rows_of_shapes(bench, chosen),
         [&](const row& r) { return methods_for(bench, r, chosen.tiers); }, chosen.run);
 }
 

@@ -9,9 +9,10 @@
 
 namespace bench {
 
-// An operator, the problems that the targets are about, and whom it is measured against. The problems name no operator.
+// Operators, the problems that the targets are about, and whom they are measured against. The problems name no
+// operator: each is measured with all of them.
 struct family {
-    op what;
+    std::vector<op> operators;      // the first gives the family its name
     std::vector<problem> hot, cold; // in these conditions against everybody
     std::vector<problem> hard;      // masks, wide ranges and NaN against ordinary input
     std::vector<method_list (*)(const problem&)> peers;

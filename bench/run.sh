@@ -3,9 +3,9 @@
 #
 # usage: bench/run.sh [family] [options]
 #
-#   bench/run.sh                                   all families, the shapes that the targets are about (about 5 minutes)
+#   bench/run.sh                                   all families, the shapes that the targets are about (about 7 minutes)
 #   bench/run.sh --list                            the families
-#   bench/run.sh log_softmax                       one family
+#   bench/run.sh log_softmax                       one family; softmax_backward is the gradients of all
 #   bench/run.sh softmax --shape 4096x1000         one shape; ends with one line in plain words
 #   bench/run.sh logsumexp --shape 1000x4096 --axis 0
 #   bench/run.sh softmax --shape 64x1000 --hard    masks, wide ranges and NaN against ordinary input
@@ -34,7 +34,7 @@ all_families() {
 list_families() {
     local family
     for family in $(all_families); do
-        printf '%-12s %s\n' "$family" "$(sed -n '3s|^// ||p' "$root/bench/bench_$family.cpp")"
+        printf '%-16s %s\n' "$family" "$(sed -n '3s|^// ||p' "$root/bench/bench_$family.cpp")"
     done
 }
 

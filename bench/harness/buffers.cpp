@@ -4,6 +4,7 @@
 #include <harness/inputs.hpp>
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <sys/mman.h>
 
@@ -54,11 +55,12 @@ buffers::buffers(const problem& of, condition state, const std::vector<std::stri
         return array;
     };
     for (std::size_t i = 0; i < sets_.size(); ++i) {
+        std::array<float*, most_inputs> in = {};
         for (std::size_t k = 0; k < of.operation().inputs; ++k) {
-            float* x = take(of.input_size(k));
-            fill(inputs[state == condition::hot ? i : 0], of, k, i, x);
-            sets_[i].in[k] = x;
+            in[k] = take(of.input_size(k));
+            sets_[i].in[k] = in[k];
         }
+        fill(inputs[state == condition::hot ? i : 0], of, i, in);
         sets_[i].out = take(of.size());
         std::fill_n(sets_[i].out, of.size(), 0.0F);
     }

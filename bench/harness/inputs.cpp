@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <harness/inputs.hpp>
 
+#include <harness/exact.hpp>
+
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -56,6 +58,26 @@ private:
     std::vector<float> values_;
 };
 
+const input_kind& find_kind(const std::string& input) {
+    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const input_kind& k) { return input == k.name; });
+    if (kind == kinds.end()) {
+        throw std::invalid_argument("no input is called " + input);
+    }
+    return *kind;
+}
+
+// Replaces y by what `before` returns for the logits x; they may be the same.
+void apply(op before, problem of, const float* x, float* y) {
+    of.what = before;
+    for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
+        const operands lane = of.lane({{x}, y}, i);
+        const exact_lane exact(of, lane);
+        for (std::ptrdiff_t k = 0; k < of.output_lane_length(); ++k) {
+            lane.out[k * of.element_stride()] = static_cast<float>(exact.at(k).value);
+        }
+    }
+}
+
 } // namespace
 
 const char* const ordinary_input = kinds.front().name;
@@ -66,26 +88,37 @@ std::vector<std::string> input_names() {
     return names;
 }
 
-void fill(const std::string& input, const problem& of, std::size_t which, std::size_t seed, float* x) {
+void fill(const std::string& input, const problem& of, std::size_t seed, const std::array<float*, most_inputs>& in) {
     static const normal_pool pool;
-    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const input_kind& k) { return input == k.name; });
-    if (kind == kinds.end()) {
-        throw std::invalid_argument("no input is called " + input);
-    }
-    const std::size_t shift = seed * 7919 + which * 104729;
-    if (which > 0) {
-        for (std::ptrdiff_t i = 0; i < of.input_size(which); ++i) {
-            x[i] = pool.at(static_cast<std::size_t>(i) + shift);
-        }
-        return;
-    }
+    const input_kind& kind = find_kind(input);
+    const std::size_t shift = seed * 7919;
     for (std::ptrdiff_t row = 0; row < of.rows; ++row) {
         for (std::ptrdiff_t column = 0; column < of.columns; ++column) {
             const std::ptrdiff_t i = row * of.columns + column;
             const std::size_t draw = static_cast<std::size_t>(i) + shift;
             const std::ptrdiff_t place = of.axis == 0 ? row : column;
-            x[i] = kind->value({pool.at(draw), pool.at(draw + 500009), place, of.lane_length()});
+            in[0][i] = kind.value({pool.at(draw), pool.at(draw + 500009), place, of.lane_length()});
         }
+    }
+    for (std::size_t k = 1; k < of.operation().inputs; ++k) {
+        for (std::ptrdiff_t i = 0; i < of.input_size(k); ++i) {
+            in[k][i] = pool.at(static_cast<std::size_t>(i) + shift + k * 104729);
+        }
+    }
+    switch (of.what) {
+    case op::softmax:
+    case op::log_softmax:
+    case op::logsumexp:
+        break;
+    case op::softmax_backward:
+        apply(op::softmax, of, in[0], in[0]);
+        break;
+    case op::log_softmax_backward:
+        apply(op::log_softmax, of, in[0], in[0]);
+        break;
+    case op::logsumexp_backward:
+        apply(op::logsumexp, of, in[0], in[1]);
+        break;
     }
 }
 

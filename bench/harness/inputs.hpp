@@ -5,6 +5,7 @@
 
 #include <harness/method.hpp>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@ extern const char* const ordinary_input; // "normal": N(0,1)
 // The names of all inputs; the ordinary one comes first.
 std::vector<std::string> input_names();
 
-// Fills operand `which` of the problem: the first with logits, others with N(0,1). `seed` tells apart several arrays of
-// the same kind.
-void fill(const std::string& input, const problem& of, std::size_t which, std::size_t seed, float* x);
+// Fills the inputs of the problem: logits, what an operator returns for them where a gradient takes that, and N(0,1)
+// for its own gradient. `seed` tells apart several sets of the same kind.
+void fill(const std::string& input, const problem& of, std::size_t seed, const std::array<float*, most_inputs>& in);
 
 } // namespace bench

@@ -9,7 +9,7 @@
 
 namespace bench {
 
-enum class op { softmax, log_softmax, logsumexp };
+enum class op { softmax, log_softmax, logsumexp, softmax_backward, log_softmax_backward, logsumexp_backward };
 
 // How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis.
 enum class extent { matrix, lanes };
@@ -17,17 +17,21 @@ enum class extent { matrix, lanes };
 constexpr std::size_t most_inputs = 3;
 
 struct signature {
-    const char* name; // of the operator and of its family of benches
+    const char* name;
     std::size_t inputs;
     std::array<extent, most_inputs> in;
     extent out;
 };
 
-// In the order of `op`.
-constexpr std::array<signature, 3> signatures{{
+// In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
+// the gradient of that.
+constexpr std::array<signature, 6> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
+    {"softmax_backward", 2, {extent::matrix, extent::matrix}, extent::matrix},
+    {"log_softmax_backward", 2, {extent::matrix, extent::matrix}, extent::matrix},
+    {"logsumexp_backward", 3, {extent::matrix, extent::lanes, extent::lanes}, extent::matrix},
 }};
 
 struct operands {
@@ -52,7 +56,25 @@ struct problem {
     std::ptrdiff_t element_stride() const { return axis == 0 ? columns : 1; }
 
     bool reduces() const { return operation().out == extent::lanes; }
-    std::ptrdiff_t output_lane_stride() const { return reduces() ? 1 : lane_stride(); }
+    std::ptrdiff_t output_lane_stride() const { return lane_stride_of(operation().out); }
+    std::array<std::ptrdiff_t, most_inputs> input_lane_strides() const { // 0 for inputs that the operator has not
+        std::array<std::ptrdiff_t, most_inputs> strides = {};
+        for (std::size_t k = 0; k < operation().inputs; ++k) {
+            strides[k] = lane_stride_of(operation().in[k]);
+        }
+        return strides;
+    }
+    std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : lane_length(); }
+
+    // The operands where lane i begins.
+    operands lane(operands a, std::ptrdiff_t i) const {
+        const std::array<std::ptrdiff_t, most_inputs> strides = input_lane_strides();
+        for (std::size_t k = 0; k < most_inputs; ++k) {
+            a.in[k] += i * strides[k];
+        }
+        a.out += i * output_lane_stride();
+        return a;
+    }
 
     std::ptrdiff_t input_size(std::size_t k) const { return size_of(operation().in[k]); }
     std::ptrdiff_t output_size() const { return size_of(operation().out); }
@@ -68,6 +90,7 @@ struct problem {
 
 private:
     std::ptrdiff_t size_of(extent e) const { return e == extent::matrix ? size() : lanes(); }
+    std::ptrdiff_t lane_stride_of(extent e) const { return e == extent::matrix ? lane_stride() : 1; }
 };
 
 } // namespace bench

@@ -15,9 +15,8 @@ public:
     // Long shapes are sampled: whole lanes spread over the matrix, or elements spread over long lanes, ends included.
     reference(const problem& of, const operands& arrays);
 
-    // The largest error in units of the last place: of the exact result, and for logsumexp, whose parts may cancel, of
-    // the largest part. Softmaxes that are no normal floats may be 0 or denormal, logarithms of softmaxes need no more
-    // than an error of 2^-52. Infinite if a result is NaN or infinite where it must not be, or not where it must be.
+    // The largest error in units of the last place: of the exact result, or, where parts may cancel, of the parts (see
+    // exact.cpp). Infinite if a result is NaN or infinite where it must not be, or not where it must be.
     double max_ulp(const float* y) const;
 
 private:
@@ -27,7 +26,7 @@ private:
         long double unit;      // of the error
         long double tolerance; // errors up to here are none
     };
-    void add_lane(const problem& of, const float* x, std::ptrdiff_t lane);
+    void add_lane(const problem& of, const operands& arrays, std::ptrdiff_t lane);
 
     std::vector<sample> samples_;
 };

@@ -8,6 +8,7 @@
 
 #include <tarn/log_softmax.hpp>
 #include <tarn/softmax.hpp>
+#include <tarn/softmax_backward.hpp>
 #include <tarn/version.hpp>
 
 #include <functional>
@@ -34,7 +35,12 @@ inline tarn::softmax_options softmax_options(const problem& of, way how) {
     return options;
 }
 
-inline auto input(const problem& of, const operands& a) { return tarn::make_view(a.in[0], of.rows, of.columns); }
+inline auto input(const problem& of, const operands& a, std::size_t k = 0) {
+    return tarn::make_view(a.in[k], of.rows, of.columns);
+}
+inline auto lane_input(const problem& of, const operands& a, std::size_t k) {
+    return tarn::make_view(a.in[k], of.lanes());
+}
 inline auto matrix_output(const problem& of, const operands& a) { return tarn::make_view(a.out, of.rows, of.columns); }
 
 // `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
@@ -51,6 +57,19 @@ template <class... Where> std::function<void(const operands&)> call_of(const pro
     case op::logsumexp:
         return [of, where...](const operands& a) {
             tarn::logsumexp(where..., input(of, a), tarn::make_view(a.out, of.lanes()), {of.axis});
+        };
+    case op::softmax_backward:
+        return [of, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+            tarn::softmax_backward(where..., input(of, a), input(of, a, 1), matrix_output(of, a), options);
+        };
+    case op::log_softmax_backward:
+        return [of, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+            tarn::log_softmax_backward(where..., input(of, a), input(of, a, 1), matrix_output(of, a), options);
+        };
+    case op::logsumexp_backward:
+        return [of, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+            tarn::logsumexp_backward(where..., input(of, a), lane_input(of, a, 1), lane_input(of, a, 2),
+                                     matrix_output(of, a), options);
         };
     }
     throw std::invalid_argument(std::string("no call is known for ") + of.operation().name);

@@ -57,6 +57,9 @@ std::vector<way> ways_of(op what) {
     case op::softmax:
         return {way::automatic, way::cached, way::streaming, way::three_pass_recompute, way::three_pass_reload};
     case op::log_softmax:
+    case op::softmax_backward:
+    case op::log_softmax_backward:
+    case op::logsumexp_backward:
         return {way::automatic, way::cached, way::streaming};
     case op::logsumexp:
         return {way::automatic};

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The operators as users of Eigen write them: on the whole matrix, and lane by lane.
+#include <peers/eigen.hpp>
 #include <peers/peers.hpp>
-
-#include <Eigen/Core>
 
 namespace bench::peers {
 namespace {
-
-using matrix = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 // Each operator three times: of all rows, of all columns, of one lane.
 struct softmax {
@@ -56,28 +53,6 @@ struct logsumexp {
     }
 };
 
-constexpr int release_year() {
-#if EIGEN_WORLD_VERSION == 3 && EIGEN_MAJOR_VERSION == 4
-    return 2021;
-#elif EIGEN_WORLD_VERSION == 5
-    return 2025;
-#else
-    return 0;
-#endif
-}
-
-method peer(const char* name, std::function<void(const operands&)> run) {
-    method result;
-    result.name = name;
-    result.kind = role::peer;
-    result.version = dotted(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION);
-    result.year = release_year();
-    result.run = std::move(run);
-    return result;
-}
-
-Eigen::Map<const matrix> input(const problem& of, const operands& a) { return {a.in[0], of.rows, of.columns}; }
-
 // An axis that is reduced is left with extent 1.
 Eigen::Map<matrix> output(const problem& of, const operands& a) {
     return {a.out, of.reduces() && of.axis == 0 ? 1 : of.rows, of.reduces() && of.axis != 0 ? 1 : of.columns};
@@ -96,7 +71,7 @@ template <class Operator> method_list written_with(const problem& of) {
             of.axis == 0 ? Operator::lane(x.col(i), y.col(i)) : Operator::lane(x.row(i), y.row(i));
         }
     };
-    return {peer("Eigen expression", at_once), peer("Eigen lane by lane", lane_by_lane)};
+    return eigen_peers(at_once, lane_by_lane);
 }
 
 } // namespace
@@ -109,6 +84,10 @@ method_list eigen(const problem& of) {
         return written_with<log_softmax>(of);
     case op::logsumexp:
         return written_with<logsumexp>(of);
+    case op::softmax_backward:
+    case op::log_softmax_backward:
+    case op::logsumexp_backward:
+        return eigen_backward(of);
     }
     return {};
 }

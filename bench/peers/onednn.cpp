@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// oneDNN's primitives of softmax and its logarithm on one thread. Primitive and memory objects are made once; a call
-// sets two pointers, executes and waits. Compiled as a stub that says why when the build found no oneDNN
-// (TARN_BENCH_ONEDNN is 0).
+// oneDNN's primitives of softmax, its logarithm and their gradients on one thread. Primitive and memory objects are
+// made once; a call sets two or three pointers, executes and waits. Compiled as a stub that says why when the build
+// found no oneDNN (TARN_BENCH_ONEDNN is 0).
 #include <peers/peers.hpp>
 
 #if TARN_BENCH_ONEDNN
@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <omp.h>
+#include <vector>
 #endif
 
 namespace bench::peers {
@@ -18,22 +19,35 @@ namespace bench::peers {
 #if TARN_BENCH_ONEDNN
 namespace {
 
+bool is_gradient(op what) { return what == op::softmax_backward || what == op::log_softmax_backward; }
+
 #if DNNL_VERSION_MAJOR >= 3
 dnnl::primitive make_primitive(const dnnl::engine& engine, const dnnl::memory::desc& matrix, const problem& of) {
-    const auto algorithm =
-        of.what == op::log_softmax ? dnnl::algorithm::softmax_log : dnnl::algorithm::softmax_accurate;
-    return dnnl::softmax_forward(
-        {engine, dnnl::prop_kind::forward_inference, algorithm, matrix, matrix, of.axis == 0 ? 0 : 1});
+    const bool logarithm = of.what == op::log_softmax || of.what == op::log_softmax_backward;
+    const auto algorithm = logarithm ? dnnl::algorithm::softmax_log : dnnl::algorithm::softmax_accurate;
+    const int axis = of.axis == 0 ? 0 : 1;
+    const auto kind = is_gradient(of.what) ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+    const dnnl::softmax_forward::primitive_desc forward(engine, kind, algorithm, matrix, matrix, axis);
+    if (!is_gradient(of.what)) {
+        return dnnl::softmax_forward(forward);
+    }
+    return dnnl::softmax_backward({engine, algorithm, matrix, matrix, matrix, axis, forward});
 }
 #else
-template <class Primitive>
+template <class Forward, class Backward>
 dnnl::primitive make(const dnnl::engine& engine, const dnnl::memory::desc& matrix, const problem& of) {
-    return Primitive({{dnnl::prop_kind::forward_inference, matrix, of.axis == 0 ? 0 : 1}, engine});
+    const int axis = of.axis == 0 ? 0 : 1;
+    if (!is_gradient(of.what)) {
+        return Forward({{dnnl::prop_kind::forward_inference, matrix, axis}, engine});
+    }
+    const typename Forward::primitive_desc forward({dnnl::prop_kind::forward_training, matrix, axis}, engine);
+    return Backward({{matrix, matrix, axis}, engine, forward});
 }
 
 dnnl::primitive make_primitive(const dnnl::engine& engine, const dnnl::memory::desc& matrix, const problem& of) {
-    return of.what == op::log_softmax ? make<dnnl::logsoftmax_forward>(engine, matrix, of)
-                                      : make<dnnl::softmax_forward>(engine, matrix, of);
+    return of.what == op::log_softmax || of.what == op::log_softmax_backward
+               ? make<dnnl::logsoftmax_forward, dnnl::logsoftmax_backward>(engine, matrix, of)
+               : make<dnnl::softmax_forward, dnnl::softmax_backward>(engine, matrix, of);
 }
 #endif
 
@@ -42,25 +56,37 @@ public:
     explicit onednn_call(const problem& of)
         : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_),
           matrix_({of.rows, of.columns}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::ab),
-          primitive_(make_primitive(engine_, matrix_, of)), x_(matrix_, engine_, nullptr),
-          y_(matrix_, engine_, nullptr) {}
+          primitive_(make_primitive(engine_, matrix_, of)), in_(of.operation().inputs), out_(make_memory()) {
+        const bool gradient = is_gradient(of.what);
+        for (std::size_t k = 0; k < in_.size(); ++k) {
+            in_[k] = make_memory();
+            arguments_.push_back({gradient ? k == 0 ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, in_[k].get()});
+        }
+        arguments_.push_back({gradient ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, out_.get()});
+    }
 
     // The C call spares the vector that the C++ call builds from its map of arguments.
     void run(const operands& a) {
-        x_.set_data_handle(const_cast<float*>(a.in[0]));
-        y_.set_data_handle(a.out);
-        const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, x_.get()}, {DNNL_ARG_DST, y_.get()}};
-        dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream_.get(), 2, arguments),
+        for (std::size_t k = 0; k < in_.size(); ++k) {
+            in_[k].set_data_handle(const_cast<float*>(a.in[k]));
+        }
+        out_.set_data_handle(a.out);
+        dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream_.get(),
+                                                       static_cast<int>(arguments_.size()), arguments_.data()),
                                 "the primitive failed");
         stream_.wait();
     }
 
 private:
+    dnnl::memory make_memory() const { return {matrix_, engine_, nullptr}; }
+
     dnnl::engine engine_;
     dnnl::stream stream_;
     dnnl::memory::desc matrix_;
     dnnl::primitive primitive_;
-    dnnl::memory x_, y_;
+    std::vector<dnnl::memory> in_;
+    dnnl::memory out_;
+    std::vector<dnnl_exec_arg_t> arguments_; // what the operator takes, then what it fills
 };
 
 int release_year(int major, int minor) {
@@ -75,6 +101,9 @@ int release_year(int major, int minor) {
 #endif
 
 method_list onednn(const problem& of) {
+    if (of.what == op::logsumexp || of.what == op::logsumexp_backward) {
+        return {};
+    }
     method result;
     result.name = "oneDNN";
     result.kind = role::peer;
@@ -86,7 +115,6 @@ method_list onednn(const problem& of) {
     const auto prepared = std::make_shared<onednn_call>(of);
     result.run = [prepared](const operands& a) { prepared->run(a); };
 #else
-    static_cast<void>(of);
     result.missing = TARN_BENCH_ONEDNN_MISSING;
 #endif
     return {result};

@@ -7,6 +7,7 @@
 #include <harness/machine.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -30,7 +31,9 @@ template <class Stride> float log_of_sum(const float* x, std::ptrdiff_t n, Strid
     return std::log(sum);
 }
 
-constexpr auto softmax_lane = [](const float* x, float* y, std::ptrdiff_t n, auto stride) {
+constexpr auto softmax_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
+    const float* x = a.in[0];
+    float* y = a.out;
     const float greatest = greatest_of(x, n, stride);
     float sum = 0;
     for (std::ptrdiff_t i = 0; i < n; ++i) {
@@ -42,7 +45,9 @@ constexpr auto softmax_lane = [](const float* x, float* y, std::ptrdiff_t n, aut
     }
 };
 
-constexpr auto log_softmax_lane = [](const float* x, float* y, std::ptrdiff_t n, auto stride) {
+constexpr auto log_softmax_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
+    const float* x = a.in[0];
+    float* y = a.out;
     const float greatest = greatest_of(x, n, stride);
     const float logarithm = log_of_sum(x, n, stride, greatest);
     for (std::ptrdiff_t i = 0; i < n; ++i) {
@@ -50,20 +55,57 @@ constexpr auto log_softmax_lane = [](const float* x, float* y, std::ptrdiff_t n,
     }
 };
 
-constexpr auto logsumexp_lane = [](const float* x, float* y, std::ptrdiff_t n, auto stride) {
-    const float greatest = greatest_of(x, n, stride);
-    *y = greatest + log_of_sum(x, n, stride, greatest);
+constexpr auto logsumexp_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
+    const float greatest = greatest_of(a.in[0], n, stride);
+    *a.out = greatest + log_of_sum(a.in[0], n, stride, greatest);
+};
+
+constexpr auto softmax_backward_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
+    const float* y = a.in[0];
+    const float* dy = a.in[1];
+    float* dx = a.out;
+    float sum = 0;
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        sum += y[i * stride] * dy[i * stride];
+    }
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        dx[i * stride] = y[i * stride] * (dy[i * stride] - sum);
+    }
+};
+
+constexpr auto log_softmax_backward_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
+    const float* y = a.in[0];
+    const float* dy = a.in[1];
+    float* dx = a.out;
+    float sum = 0;
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        sum += dy[i * stride];
+    }
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        dx[i * stride] = dy[i * stride] - std::exp(y[i * stride]) * sum;
+    }
+};
+
+constexpr auto logsumexp_backward_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
+    const float* x = a.in[0];
+    const float lse = *a.in[1];
+    const float dlse = *a.in[2];
+    float* dx = a.out;
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        dx[i * stride] = dlse * std::exp(x[i * stride] - lse);
+    }
 };
 
 template <class Lane> std::function<void(const operands&)> every_lane(const problem& of, Lane lane) {
-    return [of, lane](const operands& a) {
+    return [of, lane](operands a) {
+        const std::array<std::ptrdiff_t, most_inputs> in = of.input_lane_strides();
         for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
-            const float* x = a.in[0] + i * of.lane_stride();
-            float* y = a.out + i * of.output_lane_stride();
+            const operands here{{a.in[0] + i * in[0], a.in[1] + i * in[1], a.in[2] + i * in[2]},
+                                a.out + i * of.output_lane_stride()};
             if (of.axis == 0) {
-                lane(x, y, of.lane_length(), of.element_stride());
+                lane(here, of.lane_length(), of.element_stride());
             } else {
-                lane(x, y, of.lane_length(), std::integral_constant<std::ptrdiff_t, 1>());
+                lane(here, of.lane_length(), std::integral_constant<std::ptrdiff_t, 1>());
             }
         }
     };
@@ -77,6 +119,12 @@ std::function<void(const operands&)> loops_for(const problem& of) {
         return every_lane(of, log_softmax_lane);
     case op::logsumexp:
         return every_lane(of, logsumexp_lane);
+    case op::softmax_backward:
+        return every_lane(of, softmax_backward_lane);
+    case op::log_softmax_backward:
+        return every_lane(of, log_softmax_backward_lane);
+    case op::logsumexp_backward:
+        return every_lane(of, logsumexp_backward_lane);
     }
     return nullptr;
 }

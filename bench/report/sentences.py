@@ -3,6 +3,7 @@
 import re
 
 REDUCTIONS = {"logsumexp"}  # write so little that reading is the limit
+OF_TWO = {"softmax_backward", "log_softmax_backward"}  # read two arrays and write a third
 
 
 def last_level_cache(facts):
@@ -15,12 +16,18 @@ def limit_of(family):
     """What the sentence compares with: columns of the figures (the fastest counts), and their name in plain words."""
     if family in REDUCTIONS:
         return ("of read-only sum",), "reading the data"
+    if family in OF_TWO:
+        return ("of triad", "of NT triad"), "moving the data"
     return ("of memcpy", "of NT copy"), "copying the data"
+
+
+def bytes_per_element(family):
+    return 4 if family in REDUCTIONS else 12 if family in OF_TWO else 8
 
 
 def sentence(family, shape, axis, rows, cache_bytes):
     count, columns = map(int, shape.split("x"))
-    fits = (4 if family in REDUCTIONS else 8) * count * columns <= cache_bytes // 2
+    fits = bytes_per_element(family) * count * columns <= cache_bytes // 2
     conditions = {row["condition"] for row in rows}
     condition = "hot" if "hot" in conditions and (fits or "cold" not in conditions) else "cold"
     missing = sorted({row["method"] for row in rows if row["role"] == "peer" and row["missing"]})

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Joins the figures of a bench with the targets: what is met, what is missed, and one sentence for every shape.
 
-A target names a figure by family, shape, axis, dtype, tier, condition, input and method, and what it is compared with by
-yardstick: a column "of <yardstick>" of the figures (a ratio of times), or the column "ns per call" itself. It is met if the
-figure is not above `bound`; `aim` is what the next version should reach. `reached` is a figure of `machine` alone: every
-machine has its own row of a target, and a row without a machine waits for the first. The figures say in comment lines
-which machine they are of, and which tiers it has.
+A target names a figure by family (the operator), shape, axis, dtype, tier, condition, input and method, and what it is
+compared with by yardstick: a column "of <yardstick>" of the figures (a ratio of times), or the column "ns per call" itself.
+It is met if the figure is not above `bound`; `aim` is what the next version should reach. `reached` is a figure of `machine`
+alone: every machine has its own row of a target, and a row without a machine waits for the first. The figures say in comment
+lines which machine they are of, and which tiers it has.
 """
 import argparse
 import csv
@@ -68,6 +68,7 @@ def print_targets(targets, figures, facts):
     print("bound: must; aim: should; before: as noted for this machine in targets.csv")
     print(line.format("shape", "", "tier", "method", "input", "relative to", "bound", "aim", "now", "before", "verdict"))
     counts = {}
+    family = None
     for target in targets:
         if target["tier"] in lacking:
             continue
@@ -75,6 +76,9 @@ def print_targets(targets, figures, facts):
         result = "not measured in this run" if value is None else verdict(value, target)
         counts[result] = counts.get(result, 0) + 1
         if value is not None:
+            if target["family"] != family:
+                family = target["family"]
+                print(f" {family}")
             shape = target["shape"] + (" axis 0" if target["axis"] == "0" else "")
             print(line.format(shape, target["condition"], target["tier"], target["method"], target["input"],
                               target["yardstick"], target["bound"], target["aim"], f"{value:.3g}",

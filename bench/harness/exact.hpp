@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the operators are, in long double.
+#pragma once
+
+#include <harness/problem.hpp>
+
+#include <limits>
+
+namespace bench {
+
+struct exact_result {
+    long double value;
+    long double magnitude; // an error is measured in units of the last place of this
+    long double small;     // a result below may be wrong by as much
+};
+
+// One lane of a problem. Reads it once when made, and element i again in at(i).
+class exact_lane {
+public:
+    // `lane` begins where the lane begins.
+    exact_lane(const problem& of, const operands& lane);
+
+    // Element i of the output.
+    exact_result at(std::ptrdiff_t i) const;
+
+private:
+    void sum_exponentials();
+    void sum_gradients();
+    bool has_softmax() const;
+    long double softmax(float x) const;
+    long double log_softmax(float x) const;
+    exact_result logsumexp() const;
+
+    const problem& of_;
+    operands lane_;
+
+    // Of logits.
+    bool has_nan_ = false;
+    float greatest_ = -std::numeric_limits<float>::infinity();
+    long double others_ = 0;     // sum of exp(x - greatest) over all elements but one that is the greatest
+    long double log_of_sum_ = 0; // log(1 + others)
+
+    // Of gradients.
+    long double sum_ = 0;
+    long double sum_of_magnitudes_ = 0;
+};
+
+} // namespace bench
