@@ -4,12 +4,11 @@
 // calls.
 #pragma once
 
+#include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/logsumexp_backward.hpp>
 #include <tarn/kernels/softmax_backward.hpp>
 
-namespace tarn { inline namespace v0 {
-
-inline namespace TARN_BACKEND { namespace kernels {
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct softmax_backward_kernels {
     static constexpr dispatch::softmax_backward_table table = {
@@ -19,22 +18,6 @@ template <class A> struct softmax_backward_kernels {
          &logsumexp_backward<A>::run_columns}};
 };
 
-}} // namespace TARN_BACKEND::kernels
+}}}} // namespace tarn::kernels
 
-#if defined(TARN_KERNEL_TIER_sse2)
-#define TARN_TABLE softmax_backward_table_sse2
-#elif defined(TARN_KERNEL_TIER_avx2)
-#define TARN_TABLE softmax_backward_table_avx2
-#elif defined(TARN_KERNEL_TIER_avx512)
-#define TARN_TABLE softmax_backward_table_avx512
-#endif
-
-#if defined(TARN_TABLE)
-namespace dispatch {
-extern const softmax_backward_table TARN_TABLE;
-const softmax_backward_table TARN_TABLE = kernels::softmax_backward_kernels<simd::tier_arch>::table;
-} // namespace dispatch
-#undef TARN_TABLE
-#endif
-
-}} // namespace tarn
+TARN_DEFINE_TABLE(softmax_backward)

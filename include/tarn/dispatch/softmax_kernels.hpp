@@ -4,14 +4,13 @@
 // calls.
 #pragma once
 
+#include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/softmax_columns.hpp>
 #include <tarn/kernels/softmax_rows.hpp>
 #include <tarn/kernels/softmax_short_rows.hpp>
 #include <tarn/kernels/softmax_streams.hpp>
 
-namespace tarn { inline namespace v0 {
-
-inline namespace TARN_BACKEND { namespace kernels {
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // A table's entries in the order of dispatch::row_kernel.
 template <class A> struct softmax_kernels {
@@ -22,22 +21,6 @@ template <class A> struct softmax_kernels {
     };
 };
 
-}} // namespace TARN_BACKEND::kernels
+}}}} // namespace tarn::kernels
 
-#if defined(TARN_KERNEL_TIER_sse2)
-#define TARN_TABLE softmax_table_sse2
-#elif defined(TARN_KERNEL_TIER_avx2)
-#define TARN_TABLE softmax_table_avx2
-#elif defined(TARN_KERNEL_TIER_avx512)
-#define TARN_TABLE softmax_table_avx512
-#endif
-
-#if defined(TARN_TABLE)
-namespace dispatch {
-extern const softmax_table TARN_TABLE;
-const softmax_table TARN_TABLE = kernels::softmax_kernels<simd::tier_arch>::table;
-} // namespace dispatch
-#undef TARN_TABLE
-#endif
-
-}} // namespace tarn
+TARN_DEFINE_TABLE(softmax)

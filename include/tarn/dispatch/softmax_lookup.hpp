@@ -3,24 +3,7 @@
 // The softmax tables of tarn::dispatch by tier. Included once, by a file compiled for plain x86-64.
 #pragma once
 
+#include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/softmax_table.hpp>
-#include <tarn/dispatch/tier.hpp>
 
-namespace tarn { inline namespace v0 { namespace dispatch {
-
-extern const softmax_table softmax_table_sse2;
-extern const softmax_table softmax_table_avx2;
-extern const softmax_table softmax_table_avx512;
-
-const softmax_table& softmax_table_of(tier t) noexcept {
-    switch (t) {
-    case tier::avx512:
-        return softmax_table_avx512;
-    case tier::avx2:
-        return softmax_table_avx2;
-    default:
-        return softmax_table_sse2;
-    }
-}
-
-}}} // namespace tarn::dispatch
+TARN_DEFINE_LOOKUP(softmax)
