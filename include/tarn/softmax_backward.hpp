@@ -69,7 +69,9 @@ void softmax_backward(const char* op, dispatch::softmax_gradient of, const place
     const auto& kernels = softmax_backward_kernels_of(check_tier(op, where.tier_index));
     if (size(y) == 0)
         return;
-    const bool in_place = check_overlap(op, y, dx) | check_overlap(op, dy, dx);
+    const bool over_input = check_overlap(op, y, dx);
+    const bool over_gradient = check_overlap(op, dy, dx);
+    const bool in_place = over_input || over_gradient;
     const row_loops loops(axis, 3, 2, 0, y, dy, dx);
     const loop& step = loops.by_columns() ? loops.axis() : loops.inner();
     dispatch::softmax_backward_call call = {};
