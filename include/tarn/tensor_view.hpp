@@ -310,8 +310,7 @@ template <class Y> TARN_INLINE constexpr auto output_view(Y&& y) {
 // An operand that may be absent: masks, biases, row ranges. A member of option structs.
 //
 // optional_view<T> v;    absent: !v, rank -1
-// optional_view<T> v(x)  a view of x, which is anything viewable of rank 0 to 5 and of elements T; x must outlive v,
-// and a
+// optional_view<T> v(x)  a view of x, which is anything viewable of rank 0 to 5 and of elements T; x must outlive v, and a
 //                        temporary that owns its elements is refused. T const: an input, else an output.
 // The first `rank` members of extent and stride hold, as in tensor_view. Shapes are checked by the operator.
 template <class T> class optional_view {
