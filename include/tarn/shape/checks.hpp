@@ -51,11 +51,12 @@ inline std::string list(const std::ptrdiff_t* values, int n) {
     return s + "}";
 }
 
+// Products of extents beside one of 0 may be of any size: they wrap.
 TARN_INLINE std::ptrdiff_t size(const operand& v) noexcept {
-    std::ptrdiff_t n = 1;
+    std::size_t n = 1;
     for (int i = 0; i < v.rank; ++i)
-        n *= v.extent[i];
-    return n;
+        n *= static_cast<std::size_t>(v.extent[i]);
+    return static_cast<std::ptrdiff_t>(n);
 }
 
 TARN_INLINE void check_operand(const char* op, const char* argument, const operand& v) {
