@@ -11,7 +11,7 @@
 // Expressions that compute their coefficients, IndexedView, sparse and triangular matrices are refused at compile time.
 #pragma once
 
-#include <tarn/tensor_view.hpp>
+#include <tarn/half.hpp>
 
 #include <Eigen/Core>
 
@@ -178,5 +178,7 @@ struct view_traits<T, std::enable_if_t<detail::is_eigen<T>::value>>
 
 template <> struct view_traits<Eigen::half> : scalar_view_traits<Eigen::half> {};
 template <> struct view_traits<Eigen::bfloat16> : scalar_view_traits<Eigen::bfloat16> {};
+template <> struct element_traits<Eigen::half> : element_traits<float16> {};
+template <> struct element_traits<Eigen::bfloat16> : element_traits<bfloat16> {};
 
 }} // namespace tarn::v0

@@ -3,7 +3,7 @@
 
 #include <tarn/dispatch/log_softmax_table.hpp>
 #include <tarn/shape/reduction.hpp>
-#include <tarn/shape/rows.hpp>
+#include <tarn/shape/run_parts.hpp>
 #include <tarn/shape/stores.hpp>
 #include <tarn/shape/tiers.hpp>
 
@@ -48,23 +48,32 @@ TARN_INLINE const dispatch::log_softmax_table& log_softmax_kernels_of([[maybe_un
 #endif
 }
 
-// One kernel call for every run of rows; place(call, offsets) fills in where its operands begin.
-template <class Executor, class Place>
-void run_log_softmax(const place<Executor>& where, const dispatch::log_softmax_table& kernels, const row_loops& loops,
-                     item_cost cost, dispatch::log_softmax_call call, const Place& place) {
+// What log_softmax and logsumexp ask of a row, and which operands they have beside x; -1: none.
+struct log_softmax_request {
+    float scale;
+    double lse_offset;
+    bool empty_rows_lowest;
+    bool stream;
+    int y, lse;
+};
+
+template <class Executor>
+void run_log_softmax(const place<Executor>& where, tier t, const row_loops& loops, const row_parts& parts,
+                     item_cost cost, const log_softmax_request& request) {
+    const dispatch::log_softmax_table& kernels = log_softmax_kernels_of(t);
     const auto kernel = loops.by_columns() ? kernels.columns : kernels.rows;
-    const loop& step = loops.by_columns() ? loops.axis() : loops.inner();
-    call.length = loops.axis().extent;
-    call.x_stride = step.stride[0];
-    call.y_stride = step.stride[1];
-    call.lse_stride = loops.inner().stride[1];
-    where.parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        loops.run(begin, end, [&](const std::ptrdiff_t* offset, std::ptrdiff_t rows) {
-            dispatch::log_softmax_call part = call;
-            part.rows = rows;
-            place(part, offset);
-            kernel(part);
-        });
+    run_parts(where, t, loops, parts, cost, [&](const row_part& part) {
+        const dispatch::stored_rows none = {};
+        const auto& step = loops.by_columns() ? part.along : part.across;
+        if (part.stored)
+            kernels.stored({part.rows_of(0), request.y < 0 ? none : part.rows_of(request.y),
+                            request.lse < 0 ? none : part.numbers_of(request.lse), part.rows, part.length,
+                            request.scale, request.lse_offset, request.empty_rows_lowest});
+        else
+            kernel({part.input(0), request.y < 0 ? nullptr : part.output(request.y),
+                    request.lse < 0 ? nullptr : part.output(request.lse), part.rows, part.length, step[0],
+                    request.y < 0 ? 0 : step[request.y], request.lse < 0 ? 0 : part.across[request.lse], request.scale,
+                    request.lse_offset, request.empty_rows_lowest, request.stream && !part.buffered});
     });
 }
 
@@ -77,21 +86,15 @@ void log_softmax(const place<Executor>& where, const operand& x, const operand& 
     check_same_extents(op, x, y);
     const int axis = check_axis(op, options.axis, x.rank);
     check_scale(op, options.scale);
-    const auto& kernels = log_softmax_kernels_of(check_tier(op, where.tier_index));
+    const tier t = check_tier(op, where.tier_index);
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap(op, x, y);
-    const row_loops loops(axis, 2, 1, 0, x, y);
-    dispatch::log_softmax_call call = {};
-    call.scale = options.scale;
-    call.empty_rows_lowest = options.empty_row == empty_row::zero;
-    call.stream =
-        streams(options.stores, in_place, 2.0 * static_cast<double>(size(x)) * sizeof(float), streaming_bytes);
-    run_log_softmax(where, kernels, loops, loops.cost(4, 4), call,
-                    [&](dispatch::log_softmax_call& part, const std::ptrdiff_t* offset) {
-                        part.x = static_cast<const float*>(x.data) + offset[0];
-                        part.y = static_cast<float*>(const_cast<void*>(y.data)) + offset[1];
-                    });
+    const row_loops loops(axis, 2, 1, x, y);
+    const row_parts parts(loops, 2, 1u << 1, block_rule::shared_results, x, y);
+    const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(y), streaming_bytes);
+    run_log_softmax(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)),
+                    {options.scale, 0.0, options.empty_row == empty_row::zero, stream, 1, -1});
 }
 
 // logsumexp, and logmeanexp if `mean`.
@@ -103,7 +106,7 @@ void logsumexp(const char* op, const place<Executor>& where, const operand& x, c
     check_operand(op, "output", y);
     const operand out = check_reduced(op, x, axis, y);
     check_scale(op, options.scale);
-    const auto& kernels = log_softmax_kernels_of(check_tier(op, where.tier_index));
+    const tier t = check_tier(op, where.tier_index);
     if (size(out) == 0)
         return;
     check_distinct(op, out);
@@ -112,15 +115,11 @@ void logsumexp(const char* op, const place<Executor>& where, const operand& x, c
         return;
     }
     check_apart(op, x, out);
-    const row_loops loops(axis, 1, 0, 0, x, out);
-    dispatch::log_softmax_call call = {};
-    call.scale = options.scale;
-    call.lse_offset = mean ? -__builtin_log(static_cast<double>(x.extent[axis])) : 0.0;
-    run_log_softmax(where, kernels, loops, loops.cost(4, 0), call,
-                    [&](dispatch::log_softmax_call& part, const std::ptrdiff_t* offset) {
-                        part.x = static_cast<const float*>(x.data) + offset[0];
-                        part.lse = static_cast<float*>(const_cast<void*>(out.data)) + offset[1];
-                    });
+    const row_loops loops(axis, 1, 0, x, out);
+    const row_parts parts(loops, 1, 1u << 1, block_rule::whole_rows, x, out);
+    const double offset = mean ? -__builtin_log(static_cast<double>(x.extent[axis])) : 0.0;
+    run_log_softmax(where, t, loops, parts, loops.cost(bytes_of_element(x), 0),
+                    {options.scale, offset, false, false, -1, 1});
 }
 
 // Every element by itself: whichever axis lies side by side is a row.
@@ -132,22 +131,20 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
     check_operand(op, "output", y);
     check_same_extents(op, a, b, "second input");
     check_same_extents(op, a, y);
-    const auto& kernels = log_softmax_kernels_of(check_tier(op, where.tier_index));
+    const tier t = check_tier(op, where.tier_index);
     if (size(a) == 0)
         return;
     check_overlap(op, a, y);
     check_overlap(op, b, y);
-    const row_loops loops(a.rank - 1, 3, 2, 0, a, b, y);
+    const row_loops loops(a.rank - 1, 3, 2, a, b, y);
+    const row_parts parts(loops, 3, 1u << 2, block_rule::elements, a, b, y);
     const bool columns = loops.by_columns();
-    const loop& step = columns ? loops.axis() : loops.inner();
-    where.parallel_for(loops.items(), loops.cost(8, 4), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        loops.run(begin, end, [&](const std::ptrdiff_t* offset, std::ptrdiff_t count) {
-            const std::ptrdiff_t length = loops.axis().extent;
-            kernels.logaddexp({static_cast<const float*>(a.data) + offset[0],
-                               static_cast<const float*>(b.data) + offset[1],
-                               static_cast<float*>(const_cast<void*>(y.data)) + offset[2], columns ? length : count,
-                               columns ? count : length, step.stride[0], step.stride[1], step.stride[2]});
-        });
+    const auto kernel = log_softmax_kernels_of(t).logaddexp;
+    const item_cost cost = loops.cost(bytes_of_element(a) + bytes_of_element(b), bytes_of_element(y));
+    run_parts(where, t, loops, parts, cost, [&](const row_part& part) {
+        const auto& step = columns ? part.along : part.across;
+        kernel({part.input(0), part.input(1), part.output(2), columns ? part.length : part.rows,
+                columns ? part.rows : part.length, step[0], step[1], step[2]});
     });
 }
 
@@ -158,8 +155,8 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
 // The logarithm of softmax without the softmax: results are exact far below where a softmax vanishes, and
 // log-probabilities next to 0 keep all their digits.
 //
-//   x        float, rank 1 to 5, any strides, broadcast (stride 0) included
-//   y        float, the extents of x, any strides but 0; x itself (in place) or memory apart from it
+//   x        float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
+//   y        the type of x, or float; the extents of x, any strides but 0; x itself (in place) or memory apart from it
 //   options  see log_softmax_options
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
@@ -167,7 +164,8 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
 //                  with empty_row::zero. A row of one element: 0. No result is above 0, and those above -2^-126 are 0.
 //                  An axis of extent 0: nothing is written. Finite logits more than 3.4e38 below the greatest give
 //                  -inf.
-// Accuracy         at most 4 ulp of the exact value, next to 0 as well (measured: 2.8, in rows sought for it).
+// Accuracy         at most 4 ulp of the exact value, next to 0 as well (measured: 2.8, in rows sought for it). 16-bit
+//                  results are the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           x is read once from memory and once from a cache, and once more where one element has all but 1e-5
 //                  (short rows: 1e-8) of the probability; y written once. No buffer.
@@ -179,8 +177,8 @@ TARN_INLINE void log_softmax(const place<Executor>& where, const X& x, Y&& y, co
     using input_value = typename decltype(input)::value_type;
     using output_value = typename decltype(output)::value_type;
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
-    static_assert(!viewable || (std::is_same<input_value, float>::value && std::is_same<output_value, float>::value),
-                  "tarn: log_softmax takes float operands");
+    static_assert(!viewable || detail::is_element_pair<input_value, output_value>::value,
+                  "tarn: log_softmax takes operands of float, float16 or bfloat16, of one type, or results in float");
     static_assert(!viewable || decltype(input)::rank == decltype(output)::rank,
                   "tarn: input and output of log_softmax have different ranks");
     static_assert(!viewable || decltype(input)::rank >= 1, "tarn: log_softmax needs an axis: operands of rank 1 to 5");
@@ -192,15 +190,16 @@ template <class X, class Y> TARN_INLINE void log_softmax(const X& x, Y&& y, cons
 
 // y = log sum_j exp(scale * x_j) along one axis.
 //
-//   x        float, rank 1 to 5, any strides, broadcast (stride 0) included
-//   y        float, the extents of x without the axis, or with extent 1 there; a float for x of rank 1; apart from x
+//   x        float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
+//   y        the type of x, or float; the extents of x without the axis, or with extent 1 there; a number for x of rank
+//            1; apart from x
 //   options  see logsumexp_options
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   NaN in a row: NaN. Otherwise +inf (after scaling) in a row: +inf. A row of -inf: -inf. A row of one
 //                  element: scale * x, rounded once. An axis of extent 0: -inf.
 // Accuracy         within 4 ulp of the largest of |y|, |scale * max x| and log of the number of terms that count;
-//                  measured 2.4, in rows sought for it.
+//                  measured 2.4, in rows sought for it. 16-bit results are the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           x is read once, and again where one element has all but 1e-5 (short rows: 1e-8) of the sum. No
 //                  buffer.
@@ -233,12 +232,13 @@ template <class X, class Y> TARN_INLINE void logmeanexp(const X& x, Y&& y, const
 
 // y = log(e^a + e^b) = max(a, b) + log(1 + e^-|a - b|), element by element: the sum of two numbers given by their logarithms.
 //
-//   a, b     float, rank 1 to 5, equal extents, any strides, broadcast (stride 0) included
-//   y        float, the same extents, any strides but 0; a or b itself, or memory apart from them
+//   a, b     float, float16 or bfloat16, rank 1 to 5, equal extents, any strides, broadcast (stride 0) included
+//   y        the type of a, or float; the same extents, any strides but 0; a or b itself, or memory apart from them
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   NaN in a or b: NaN. Otherwise +inf in one: +inf. -inf in one: the other. -inf in both: -inf.
-// Accuracy         within 4 ulp of the largest of |y|, |max(a, b)| and log(1 + e^-|a - b|); measured 1.6.
+// Accuracy         within 4 ulp of the largest of |y|, |max(a, b)| and log(1 + e^-|a - b|); measured 1.6. 16-bit
+//                  results are the float results rounded once.
 // Determinism      the bits of a result depend on its a and b only.
 // Memory           a and b are read once, y written once. No buffer.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
@@ -249,10 +249,10 @@ TARN_INLINE void logaddexp(const place<Executor>& where, const X& a, const Z& b,
     const auto output = detail::output_view(static_cast<Y&&>(y));
     constexpr bool viewable =
         detail::accepts_input<X>::value && detail::accepts_input<Z>::value && detail::accepts_output<Y>::value;
-    static_assert(!viewable || (std::is_same<typename decltype(first)::value_type, float>::value &&
-                                std::is_same<typename decltype(second)::value_type, float>::value &&
-                                std::is_same<typename decltype(output)::value_type, float>::value),
-                  "tarn: logaddexp takes float operands");
+    using first_value = typename decltype(first)::value_type;
+    static_assert(!viewable || (std::is_same<first_value, typename decltype(second)::value_type>::value &&
+                                detail::is_element_pair<first_value, typename decltype(output)::value_type>::value),
+                  "tarn: logaddexp takes operands of float, float16 or bfloat16, of one type, or results in float");
     static_assert(!viewable || (decltype(first)::rank == decltype(second)::rank &&
                                 decltype(first)::rank == decltype(output)::rank && decltype(first)::rank >= 1),
                   "tarn: operands of logaddexp have one rank, 1 to 5");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <tarn/dispatch/conversions.hpp>
 #include <tarn/shape/dense_rows.hpp>
 #include <tarn/shape/softmax_plan.hpp>
 #include <tarn/shape/tiers.hpp>
@@ -54,7 +55,7 @@ TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const float, R
         return false;
     softmax_kernels_of(best_tier())
         .rows[static_cast<int>(dispatch::row_kernel::short_rows)](
-            {x.data, y.data, block.rows, block.columns, block.columns, block.columns, 1, 1, options.scale,
+            {x.data, y.data, block.rows, block.columns, block.columns, block.columns, options.scale,
              options.empty_row == empty_row::zero, false, nullptr, 0});
     return true;
 }
@@ -67,7 +68,9 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     check_same_extents("softmax", x, y);
     const int axis = check_axis("softmax", options.axis, x.rank);
     check_scale("softmax", options.scale);
-    const dispatch::softmax_table& kernels = softmax_kernels_of(check_tier("softmax", where.tier_index));
+    const tier t = check_tier("softmax", where.tier_index);
+    const dispatch::softmax_table& kernels = softmax_kernels_of(t);
+    const dispatch::convert_table& convert = convert_kernels_of(t);
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap("softmax", x, y);
@@ -75,7 +78,7 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     const softmax_plan plan(
         x, y, axis, {options.scale, zero_empty_rows, options.algorithm, options.stores, streaming_bytes}, in_place);
     where.parallel_for(plan.items(), plan.cost(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        plan.run(kernels, begin, end, buffer_for(where, plan.scratch_floats()));
+        plan.run(kernels, convert, begin, end, buffer_for(where, plan.scratch_floats()));
     });
 }
 
@@ -87,15 +90,16 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
 // describe the known schemes. By default tarn guesses the reference exponent that they search for, checks the guess by
 // the sum, and repeats what fails: one read and one write of memory for rows that fit a cache.
 //
-//   x        float, rank 1 to 5, any strides, broadcast (stride 0) included
-//   y        float, the extents of x, any strides but 0; x itself (in place) or memory apart from it
+//   x        float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
+//   y        the type of x, or float; the extents of x, any strides but 0; x itself (in place) or memory apart from it
 //   options  see softmax_options
 //   where    tarn::on(tier, executor, scratch) as first argument; default: the best tier, in this thread
 //
 // Special values   NaN or +inf in a row (after scaling): the whole row is NaN. -inf: weight 0. A row of -inf: NaN, or 0
 //                  with empty_row::zero. An axis of extent 0: nothing is written. Results below 2^-126 are 0.
 // Accuracy         at most 4 ulp of the exact softmax of the given floats, whatever their size or offset; measured 2.8
-//                  over rows of 1 to 64e6 logits of standard deviation 1 to 50 and offsets to 1e6.
+//                  over rows of 1 to 64e6 logits of standard deviation 1 to 50 and offsets to 1e6. 16-bit results are
+//                  the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position,
 //                  strides, alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512.
 //                  SSE2 has no fused multiply-add and may differ by a few units in the last place.
@@ -113,12 +117,13 @@ TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, const 
     using output_value = typename decltype(output)::value_type;
     // One mistake, one message: a refused operand has been reported above.
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
-    static_assert(!viewable || (std::is_same<input_value, float>::value && std::is_same<output_value, float>::value),
-                  "tarn: softmax takes float operands");
+    static_assert(!viewable || detail::is_element_pair<input_value, output_value>::value,
+                  "tarn: softmax takes operands of float, float16 or bfloat16, of one type, or results in float");
     static_assert(!viewable || decltype(input)::rank == decltype(output)::rank,
                   "tarn: input and output of softmax have different ranks");
     static_assert(!viewable || decltype(input)::rank >= 1, "tarn: softmax needs an axis: operands of rank 1 to 5");
-    if constexpr (viewable && std::is_same<Executor, const serial_executor>::value) {
+    if constexpr (viewable && std::is_same<Executor, const serial_executor>::value &&
+                  std::is_same<input_value, float>::value) {
         if (shape::softmax_of_few(where.tier_index, input, output, options))
             return;
     }

@@ -3,7 +3,7 @@
 
 #include <tarn/dispatch/softmax_backward_table.hpp>
 #include <tarn/shape/reduction.hpp>
-#include <tarn/shape/rows.hpp>
+#include <tarn/shape/run_parts.hpp>
 #include <tarn/shape/stores.hpp>
 #include <tarn/shape/tiers.hpp>
 
@@ -39,22 +39,6 @@ TARN_INLINE const dispatch::softmax_backward_table& softmax_backward_kernels_of(
 #endif
 }
 
-// One kernel call for every run of rows; place(call, offsets) fills in where its operands begin.
-template <class Executor, class Place>
-void run_backward(const place<Executor>& where, const dispatch::softmax_backward_table& kernels,
-                  dispatch::softmax_gradient of, const row_loops& loops, item_cost cost,
-                  const dispatch::softmax_backward_call& call, const Place& place) {
-    const auto kernel = (loops.by_columns() ? kernels.columns : kernels.rows)[static_cast<int>(of)];
-    where.parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        loops.run(begin, end, [&](const std::ptrdiff_t* offset, std::ptrdiff_t rows) {
-            dispatch::softmax_backward_call part = call;
-            part.rows = rows;
-            place(part, offset);
-            kernel(part);
-        });
-    });
-}
-
 template <class Executor>
 void softmax_backward(const char* op, dispatch::softmax_gradient of, const place<Executor>& where, const operand& y,
                       const operand& dy, const operand& dx, const softmax_backward_options& options,
@@ -66,28 +50,28 @@ void softmax_backward(const char* op, dispatch::softmax_gradient of, const place
     check_same_extents(op, y, dx);
     const int axis = check_axis(op, options.axis, y.rank);
     check_scale(op, options.scale);
-    const auto& kernels = softmax_backward_kernels_of(check_tier(op, where.tier_index));
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::softmax_backward_table& kernels = softmax_backward_kernels_of(t);
     if (size(y) == 0)
         return;
     const bool over_input = check_overlap(op, y, dx);
     const bool over_gradient = check_overlap(op, dy, dx);
-    const bool in_place = over_input || over_gradient;
-    const row_loops loops(axis, 3, 2, 0, y, dy, dx);
-    const loop& step = loops.by_columns() ? loops.axis() : loops.inner();
-    dispatch::softmax_backward_call call = {};
-    call.length = loops.axis().extent;
-    call.y_stride = step.stride[0];
-    call.dy_stride = step.stride[1];
-    call.dx_stride = step.stride[2];
-    call.scale = options.scale;
-    call.stream =
-        streams(options.stores, in_place, 3.0 * static_cast<double>(size(y)) * sizeof(float), streaming_bytes);
-    run_backward(where, kernels, of, loops, loops.cost(8, 4), call,
-                 [&](dispatch::softmax_backward_call& part, const std::ptrdiff_t* offset) {
-                     part.y = static_cast<const float*>(y.data) + offset[0];
-                     part.dy = static_cast<const float*>(dy.data) + offset[1];
-                     part.dx = static_cast<float*>(const_cast<void*>(dx.data)) + offset[2];
-                 });
+    const bool stream = streams(options.stores, over_input || over_gradient, bytes_of(y) + bytes_of(dy) + bytes_of(dx),
+                                streaming_bytes);
+    const row_loops loops(axis, 3, 2, y, dy, dx);
+    const row_parts parts(loops, 3, 1u << 2, block_rule::shared_results, y, dy, dx);
+    const int g = static_cast<int>(of);
+    const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
+    const item_cost cost = loops.cost(bytes_of_element(y) + bytes_of_element(dy), bytes_of_element(dx));
+    run_parts(where, t, loops, parts, cost, [&](const row_part& part) {
+        const auto& step = loops.by_columns() ? part.along : part.across;
+        if (part.stored)
+            kernels.stored[g](
+                {part.rows_of(0), part.rows_of(1), part.rows_of(2), part.rows, part.length, options.scale});
+        else
+            kernel({part.input(0), part.input(1), nullptr, nullptr, part.output(2), part.rows, part.length, step[0],
+                    step[1], step[2], 0, 0, options.scale, stream && !part.buffered});
+    });
 }
 
 template <class Executor>
@@ -104,38 +88,34 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
     const operand dlse = check_reduced(op, x, axis, given_dlse, "gradient");
     check_same_extents(op, x, dx);
     check_scale(op, options.scale);
-    const auto& kernels = softmax_backward_kernels_of(check_tier(op, where.tier_index));
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::softmax_backward_table& kernels = softmax_backward_kernels_of(t);
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap(op, x, dx);
     check_apart(op, dx, lse, "logsumexp", "output");
     check_apart(op, dx, dlse, "gradient", "output");
-    const row_loops loops(axis, 2, 1, 0, x, dx, lse, dlse);
-    const loop& step = loops.by_columns() ? loops.axis() : loops.inner();
-    dispatch::softmax_backward_call call = {};
-    call.length = loops.axis().extent;
-    call.y_stride = step.stride[0];
-    call.dx_stride = step.stride[1];
-    call.lse_stride = loops.inner().stride[2];
-    call.dlse_stride = loops.inner().stride[3];
-    call.scale = options.scale;
-    call.stream =
-        streams(options.stores, in_place, 2.0 * static_cast<double>(size(x)) * sizeof(float), streaming_bytes);
-    run_backward(where, kernels, dispatch::softmax_gradient::logsumexp, loops, loops.cost(4, 4), call,
-                 [&](dispatch::softmax_backward_call& part, const std::ptrdiff_t* offset) {
-                     part.y = static_cast<const float*>(x.data) + offset[0];
-                     part.dx = static_cast<float*>(const_cast<void*>(dx.data)) + offset[1];
-                     part.lse = static_cast<const float*>(lse.data) + offset[2];
-                     part.dlse = static_cast<const float*>(dlse.data) + offset[3];
-                 });
+    const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(dx), streaming_bytes);
+    const row_loops loops(axis, 2, 1, x, dx, lse, dlse);
+    const row_parts parts(loops, 2, 1u << 1, block_rule::elements, x, dx, lse, dlse);
+    const int g = static_cast<int>(dispatch::softmax_gradient::logsumexp);
+    const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
+    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(dx)), [&](const row_part& part) {
+        const auto& step = loops.by_columns() ? part.along : part.across;
+        kernel({part.input(0), nullptr, part.input(2), part.input(3), part.output(1), part.rows, part.length, step[0], 0,
+                step[1], part.across[2], part.across[3], options.scale, stream && !part.buffered});
+    });
 }
 
-template <class Input, class Gradient, class Output, bool Viewable>
+// AnyGradient: the gradient has one number for a row, which may be float for input of 16 bits.
+template <class Input, class Gradient, class Output, bool Viewable, bool AnyGradient = false>
 TARN_INLINE constexpr void assert_gradient() noexcept {
-    static_assert(!Viewable || (std::is_same<typename Input::value_type, float>::value &&
-                                std::is_same<typename Gradient::value_type, float>::value &&
-                                std::is_same<typename Output::value_type, float>::value),
-                  "tarn: gradients of the softmax family take float operands");
+    using value = typename Input::value_type;
+    static_assert(!Viewable || ((std::is_same<value, typename Gradient::value_type>::value ||
+                                 (AnyGradient && detail::is_element_pair<value, typename Gradient::value_type>::value)) &&
+                                detail::is_element_pair<value, typename Output::value_type>::value),
+                  "tarn: gradients of the softmax family take operands of float, float16 or bfloat16, of one type, or "
+                  "results in float");
     static_assert(!Viewable || Input::rank == Output::rank,
                   "tarn: input and output of a gradient have different ranks");
     static_assert(!Viewable || Input::rank >= 1, "tarn: a gradient needs an axis: operands of rank 1 to 5");
@@ -146,9 +126,10 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 // The gradient of softmax: dx_i = scale * y_i * (dy_i - sum_j y_j dy_j) along one axis, from the result y = softmax(x)
 // and the gradient dy of what y went into. The Jacobian is symmetric: with a tangent for dy, dx is the tangent of y.
 //
-//   y        float, rank 1 to 5, any strides, broadcast (stride 0) included: what softmax returned, in 0..1
-//   dy       float, the extents of y, any strides
-//   dx       float, the extents of y, any strides but 0; y or dy itself, or memory apart from them
+//   y        float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included: what softmax returned,
+//            in 0..1
+//   dy       the type and extents of y, any strides
+//   dx       the type of y, or float; the extents of y, any strides but 0; y or dy itself, or memory apart from them
 //   options  see softmax_backward_options; scale is the one of the forward call
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
@@ -208,9 +189,9 @@ TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const s
 // The gradient of logsumexp (and of logmeanexp, with its own lse + log n): dx_i = dlse * scale * exp(scale * x_i -
 // lse), the softmax of the row times dlse, with lse = logsumexp(x) along the axis.
 //
-//   x         float, rank 1 to 5, any strides, broadcast (stride 0) included
-//   lse, dlse float, the extents of x without the axis, or with extent 1 there; apart from dx
-//   dx        float, the extents of x, any strides but 0; x itself, or memory apart from it
+//   x         float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
+//   lse, dlse the type of x, or float; the extents of x without the axis, or with extent 1 there; apart from dx
+//   dx        the type of x, or float; the extents of x, any strides but 0; x itself, or memory apart from it
 //   options   see softmax_backward_options; scale is the one of the forward call
 //   where     tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
@@ -230,9 +211,10 @@ TARN_INLINE void logsumexp_backward(const place<Executor>& where, const X& x, co
     const auto output = detail::output_view(static_cast<DX&&>(dx));
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_input<L>::value &&
                               detail::accepts_input<DL>::value && detail::accepts_output<DX>::value;
-    shape::assert_gradient<decltype(input), decltype(gradient), decltype(output), viewable>();
-    static_assert(!viewable || std::is_same<typename decltype(sums)::value_type, float>::value,
-                  "tarn: logsumexp_backward takes float operands");
+    shape::assert_gradient<decltype(input), decltype(gradient), decltype(output), viewable, true>();
+    static_assert(!viewable || detail::is_element_pair<typename decltype(input)::value_type,
+                                                       typename decltype(sums)::value_type>::value,
+                  "tarn: logsumexp_backward takes lse in the type of the input, or in float");
     static_assert(!viewable || ((decltype(sums)::rank == decltype(input)::rank ||
                                  decltype(sums)::rank == decltype(input)::rank - 1) &&
                                 (decltype(gradient)::rank == decltype(input)::rank ||

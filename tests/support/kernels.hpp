@@ -17,10 +17,11 @@
 namespace support {
 
 constexpr int columns_kernel = -1;
+constexpr int stored_kernel = -2;
 
 struct way {
     const char* name;
-    int kernel;            // a row_kernel, or columns_kernel
+    int kernel;            // a row_kernel, columns_kernel or stored_kernel
     std::ptrdiff_t spread; // stride along a row, for kernels of rows
     bool stream, in_place, scratch;
 };
@@ -47,9 +48,9 @@ constexpr way all_ways[] = {
     {"recompute_in_place", index_of(row_kernel::recompute), 1, false, true, false},
     {"reload", index_of(row_kernel::reload), 1, false, false, false},
     {"reload_in_place", index_of(row_kernel::reload), 1, false, true, false},
-    {"gathered", index_of(row_kernel::gathered), 1, false, false, false},
-    {"gathered_apart", index_of(row_kernel::gathered), 3, false, false, false},
-    {"gathered_in_place", index_of(row_kernel::gathered), 2, false, true, false},
+    {"stored", stored_kernel, 1, false, false, false},
+    {"stored_apart", stored_kernel, 3, false, false, false},
+    {"stored_in_place", stored_kernel, 2, false, true, false},
     {"columns", columns_kernel, 1, false, false, false},
     {"columns_in_place", columns_kernel, 1, false, true, false},
     {"columns_scratch_in_place", columns_kernel, 1, false, true, true},
@@ -58,7 +59,7 @@ constexpr way all_ways[] = {
     {"columns_streaming", columns_kernel, 1, true, false, true},
     {"columns_streaming_in_place", columns_kernel, 1, true, true, true},
 };
-static_assert(tarn::dispatch::row_kernels == 7, "a kernel without a way");
+static_assert(tarn::dispatch::row_kernels == 6, "a kernel without a way");
 
 inline void PrintTo(const way& w, std::ostream* os) { *os << w.name; }
 
@@ -66,8 +67,6 @@ inline void PrintTo(const way& w, std::ostream* os) { *os << w.name; }
 constexpr std::ptrdiff_t longest_row(const way& w) {
     if (w.kernel == index_of(row_kernel::short_rows))
         return tarn::dispatch::short_row_columns;
-    if (w.kernel == index_of(row_kernel::gathered))
-        return tarn::dispatch::gathered_row_columns;
     return w.kernel == index_of(row_kernel::buffered) && !w.scratch ? tarn::dispatch::stack_buffered_columns
                                                                     : PTRDIFF_MAX;
 }
@@ -109,9 +108,13 @@ inline void run_kernel(tarn::tier t, const way& w, const kernel_call& call, cons
     if (w.kernel == columns_kernel)
         table.columns({x, y, call.columns, call.rows, x_place.element, y_place.element, call.scale,
                        call.zero_empty_rows, w.stream, scratch, scratch_floats});
+    else if (w.kernel == stored_kernel)
+        table.stored({{const_cast<float*>(x), tarn::element::float32, x_place.element, x_place.row},
+                      {y, tarn::element::float32, y_place.element, y_place.row},
+                      call.rows, call.columns, call.scale, call.zero_empty_rows});
     else
-        table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, x_place.element, y_place.element,
-                              call.scale, call.zero_empty_rows, w.stream, scratch, scratch_floats});
+        table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, call.scale,
+                              call.zero_empty_rows, w.stream, scratch, scratch_floats});
 }
 
 // Memory at a 64-byte boundary.

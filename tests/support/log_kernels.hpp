@@ -14,7 +14,8 @@ namespace support {
 struct log_way {
     const char* name;
     bool columns, stream, in_place;
-    bool results, sums; // what is asked for: y, logarithms of sums
+    bool results, sums;        // what is asked for: y, logarithms of sums
+    std::ptrdiff_t spread = 0; // stride along a row, for the kernel of stored rows; 0: the others
 };
 
 constexpr log_way all_log_ways[] = {
@@ -23,14 +24,17 @@ constexpr log_way all_log_ways[] = {
     {"rows_and_sums", false, false, false, true, true},   {"sums_of_rows", false, false, false, false, true},
     {"columns", true, false, false, true, false},         {"columns_streaming", true, true, false, true, true},
     {"columns_in_place", true, false, true, true, true},  {"columns_streaming_in_place", true, true, true, true, false},
-    {"sums_of_columns", true, false, false, false, true},
+    {"sums_of_columns", true, false, false, false, true}, {"stored", false, false, false, true, true, 1},
+    {"stored_apart", false, false, false, true, false, 3}, {"stored_in_place", false, false, true, true, true, 2},
+    {"sums_of_stored", false, false, false, false, true, 2},
 };
 
 inline void PrintTo(const log_way& w, std::ostream* os) { *os << w.name; }
 
 // The closest placement that the kernel takes, with `padding` unused elements between rows (columns: between steps).
 constexpr placement place_rows(const log_way& w, std::ptrdiff_t rows, std::ptrdiff_t n, std::ptrdiff_t padding = 0) {
-    return w.columns ? placement{1, rows + padding} : placement{n + padding, 1};
+    const std::ptrdiff_t spread = w.spread ? w.spread : 1;
+    return w.columns ? placement{1, rows + padding} : placement{n * spread + padding, spread};
 }
 
 struct log_call {
@@ -43,6 +47,14 @@ struct log_call {
 inline void run_log_kernel(tarn::tier t, const log_way& w, const log_call& call, const float* x, placement x_place,
                            float* y, placement y_place, float* sums, std::ptrdiff_t sums_stride = 1) {
     const tarn::dispatch::log_softmax_table& table = tarn::dispatch::log_softmax_table_of(t);
+    if (w.spread) {
+        using tarn::element;
+        table.stored({{const_cast<float*>(x), element::float32, x_place.element, x_place.row},
+                      {w.results ? y : nullptr, element::float32, y_place.element, y_place.row},
+                      {w.sums ? sums : nullptr, element::float32, sums_stride, 0},
+                      call.rows, call.columns, call.scale, call.offset, call.empty_rows_lowest});
+        return;
+    }
     (w.columns ? table.columns
                : table.rows)({x, w.results ? y : nullptr, w.sums ? sums : nullptr, call.rows, call.columns,
                               w.columns ? x_place.element : x_place.row, w.columns ? y_place.element : y_place.row,

@@ -51,7 +51,7 @@ protected:
     }
 
 private:
-    static constexpr std::ptrdiff_t most = 4096 * 18;
+    static constexpr std::ptrdiff_t most = 3 * 4096 * 18;
     guarded_floats x_{most}, y_{most}, sums_{150};
 };
 TARN_TEST_ALL_LOG_KERNELS(log_softmax_guard);

@@ -7,12 +7,14 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/log_softmax_columns.hpp>
 #include <tarn/kernels/log_softmax_rows.hpp>
+#include <tarn/kernels/log_softmax_stored_rows.hpp>
 #include <tarn/kernels/logaddexp.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct log_softmax_kernels {
     static constexpr dispatch::log_softmax_table table = {&log_softmax_rows<A>::run, &log_softmax_columns<A>::run,
+                                                          &log_softmax_stored_rows<A>::run,
                                                           &logaddexp<A>::run};
 };
 

@@ -3,9 +3,7 @@
 // The boundary between calls and kernels of log-softmax and log-sum-exp.
 #pragma once
 
-#include <tarn/config.hpp>
-
-#include <cstddef>
+#include <tarn/dispatch/convert_table.hpp>
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
@@ -24,6 +22,17 @@ struct log_softmax_call {
     bool stream;            // y by non-temporal stores
 };
 
+// The same for rows of any type and stride, read where they are.
+struct log_softmax_stored {
+    stored_rows x;
+    stored_rows y;   // data null: only the logarithms of the sums are wanted
+    stored_rows lse; // data null: only y is wanted; a row of numbers
+    std::ptrdiff_t rows, length;
+    float scale;
+    double lse_offset;
+    bool empty_rows_lowest;
+};
+
 // log(e^a + e^b) of rows of `length` elements that lie side by side.
 struct logaddexp_call {
     const float* a;
@@ -36,6 +45,7 @@ struct logaddexp_call {
 struct log_softmax_table {
     void (*rows)(const log_softmax_call&) noexcept;
     void (*columns)(const log_softmax_call&) noexcept;
+    void (*stored)(const log_softmax_stored&) noexcept;
     void (*logaddexp)(const logaddexp_call&) noexcept;
 };
 

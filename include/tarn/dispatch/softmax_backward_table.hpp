@@ -3,9 +3,7 @@
 // The boundary between calls and kernels of the gradients of softmax, log-softmax and log-sum-exp.
 #pragma once
 
-#include <tarn/config.hpp>
-
-#include <cstddef>
+#include <tarn/dispatch/convert_table.hpp>
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
@@ -27,9 +25,18 @@ struct softmax_backward_call {
     bool stream; // dx by non-temporal stores
 };
 
+// Rows of any type and stride, read where they are, for softmax and log_softmax.
+struct softmax_backward_stored {
+    stored_rows y, dy, dx;
+    std::ptrdiff_t rows, length;
+    float scale;
+};
+
 struct softmax_backward_table {
     void (*rows[softmax_gradients])(const softmax_backward_call&) noexcept;
     void (*columns[softmax_gradients])(const softmax_backward_call&) noexcept;
+    // logsumexp has none: every element is by itself.
+    void (*stored[softmax_gradients])(const softmax_backward_stored&) noexcept;
 };
 
 }}} // namespace tarn::dispatch

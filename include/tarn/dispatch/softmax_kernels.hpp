@@ -8,6 +8,7 @@
 #include <tarn/kernels/softmax_columns.hpp>
 #include <tarn/kernels/softmax_rows.hpp>
 #include <tarn/kernels/softmax_short_rows.hpp>
+#include <tarn/kernels/softmax_stored_rows.hpp>
 #include <tarn/kernels/softmax_streams.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -16,8 +17,9 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A> struct softmax_kernels {
     static constexpr dispatch::softmax_table table = {
         {&short_rows<A>::run, &cached_rows<A>::run, &buffered_rows<A>::run, &two_read_rows<A>::run,
-         &three_pass_rows<A, false>::run, &three_pass_rows<A, true>::run, &gathered_rows<A>::run},
+         &three_pass_rows<A, false>::run, &three_pass_rows<A, true>::run},
         &softmax_columns<A>::run,
+        &softmax_stored_rows<A>::run,
     };
 };
 

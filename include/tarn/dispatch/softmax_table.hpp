@@ -3,13 +3,11 @@
 // The boundary between calls and kernels of the softmax family: plain structs, no instruction set, no symbols.
 #pragma once
 
-#include <tarn/config.hpp>
-
-#include <cstddef>
+#include <tarn/dispatch/convert_table.hpp>
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
-// Kernels for rows. All but `gathered` need stride 1 along the row.
+// Kernels for rows of floats side by side.
 enum class row_kernel {
     short_rows, // sixteen rows at a time; up to short_row_columns
     cached,     // weights into y, scaled in place from the end
@@ -17,13 +15,11 @@ enum class row_kernel {
     two_read,   // weights are computed twice, nothing is written in between
     recompute,  // three passes: greatest, sum, weights again
     reload,     // three passes: greatest, weights and sum, scale in place
-    gathered,   // any stride; up to gathered_row_columns
     count_
 };
 constexpr int row_kernels = static_cast<int>(row_kernel::count_);
 
 constexpr std::ptrdiff_t short_row_columns = 256;
-constexpr std::ptrdiff_t gathered_row_columns = 8192;
 
 // Floats of scratch that `buffered` uses for rows of n columns: two rows with a line of padding on either side, a
 // quarter of a page apart modulo pages, and a page to choose where they start. Loads that follow a store to the same
@@ -39,7 +35,6 @@ struct softmax_rows {
     float* y;
     std::ptrdiff_t rows, columns;
     std::ptrdiff_t x_row_stride, y_row_stride; // from row to row
-    std::ptrdiff_t x_stride, y_stride;         // along a row
     float scale;
     bool zero_empty_rows;        // rows of -inf become 0 instead of NaN
     bool stream;                 // results by non-temporal stores
@@ -60,9 +55,18 @@ struct softmax_columns {
     std::ptrdiff_t scratch_size;
 };
 
+// Rows of any type and stride, read twice where they are.
+struct softmax_stored {
+    stored_rows x, y;
+    std::ptrdiff_t rows, length;
+    float scale;
+    bool zero_empty_rows;
+};
+
 struct softmax_table {
     void (*rows[row_kernels])(const softmax_rows&) noexcept;
     void (*columns)(const softmax_columns&) noexcept;
+    void (*stored)(const softmax_stored&) noexcept;
 };
 
 }}} // namespace tarn::dispatch

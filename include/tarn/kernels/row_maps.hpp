@@ -62,10 +62,10 @@ TARN_INLINE void map_row_to_lines(Source e, float* y, std::ptrdiff_t n, F f) noe
 template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, float value) noexcept {
     const pack<A> v = simd::broadcast<A>(value);
     std::ptrdiff_t i = 0;
-    for (; i + lanes <= n; i += lanes)
-        y.put(i, v);
-    if (i < n)
-        y.put_first(i, v, static_cast<int>(n - i));
+    for (; i + 4 * lanes <= n; i += 4 * lanes)
+        simd::unroll<4>([&](auto k) TARN_LAMBDA { y.put(i + decltype(k)::value * lanes, v); });
+    for (; i < n; i += lanes)
+        y.put_first(i, v, n - i < lanes ? static_cast<int>(n - i) : lanes);
 }
 
 }}}} // namespace tarn::kernels

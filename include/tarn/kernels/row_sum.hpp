@@ -132,6 +132,7 @@ template <class A, class Source> TARN_NOINLINE float greatest_of_row(Source x, s
     simd::unroll<4>([&](auto k) TARN_LAMBDA { m[decltype(k)::value] = simd::broadcast<A>(-__builtin_huge_valf()); });
     std::ptrdiff_t i = 0;
     for (; i + 4 * lanes <= n; i += 4 * lanes) {
+        x.prefetch(i);
         simd::unroll<4>([&](auto k) TARN_LAMBDA {
             constexpr int K = decltype(k)::value;
             m[K] = simd::max_of<A>(x.at(i + K * lanes) * flip, m[K]);

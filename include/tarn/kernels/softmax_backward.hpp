@@ -59,51 +59,72 @@ template <class A> struct log_softmax_gradient {
     }
 };
 
+// Adds a row's products to its sum. Source: where packs of y and dy come from.
+template <class A, class Gradient, class Source> struct gradient_adder {
+    const Gradient& gradient;
+    Source y, dy;
+
+    TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
+        y.prefetch(i);
+        dy.prefetch(i);
+    }
+    TARN_INLINE void four(simd::double_pack<A>& sums, std::ptrdiff_t i) const noexcept {
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            const std::ptrdiff_t at = i + decltype(k)::value * lanes;
+            gradient.add(sums, y.at(at), dy.at(at));
+        });
+    }
+    TARN_INLINE void rest(simd::double_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
+        gradient.add(sums, y.first(i, n), dy.first(i, n));
+        if (m > 0)
+            gradient.add(sums, y.first(i + lanes, m), dy.first(i + lanes, m));
+    }
+};
+
+// A row's results.
+template <class A, class Gradient, class Source> struct gradient_results {
+    const Gradient* gradient;
+    Source y, dy;
+    gradient_numbers numbers;
+
+    TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
+        y.prefetch(i);
+        dy.prefetch(i);
+    }
+    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return map(y.at(i), dy.at(i)); }
+    TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept { return map(y.first(i, n), dy.first(i, n)); }
+
+private:
+    TARN_INLINE pack<A> map(const pack<A>& v, const pack<A>& dv) const noexcept {
+        return gradient->map(v, dv, simd::broadcast<A>(numbers.first), simd::broadcast<A>(numbers.second));
+    }
+};
+
+template <class A, class Gradient, class Source, class Beside>
+TARN_INLINE double sum_products(const Gradient& gradient, Source y, Source dy, std::ptrdiff_t n,
+                                const Beside& beside) noexcept {
+    return sum_chunks<A>(gradient_adder<A, Gradient, Source>{gradient, y, dy}, n, beside);
+}
+
+// One row after the other: its sum, then its results.
+template <class A, class Gradient, class Source, class Sink>
+TARN_NOINLINE void backward_row(const Gradient& given, Source y, Source dy, Sink dx, std::ptrdiff_t n) noexcept {
+    const Gradient gradient = given;
+    const double sum = sum_products<A>(gradient, y, dy, n, nothing_beside{});
+    map_row<A>(gradient_results<A, Gradient, Source>{&gradient, y, dy, Gradient::numbers_of(sum)}, dx, 0, n,
+               [](const pack<A>& v) TARN_LAMBDA { return v; });
+}
+
 template <class A, class Gradient> struct backward_rows {
-    struct adder {
-        const Gradient& gradient;
-        const float* y;
-        const float* dy;
-
-        TARN_INLINE void prefetch(std::ptrdiff_t) const noexcept {}
-        TARN_INLINE void four(simd::double_pack<A>& sums, std::ptrdiff_t i) const noexcept {
-            simd::unroll<4>([&](auto k) TARN_LAMBDA {
-                const std::ptrdiff_t at = i + decltype(k)::value * lanes;
-                gradient.add(sums, simd::load<A>(y + at), simd::load<A>(dy + at));
-            });
-        }
-        TARN_INLINE void rest(simd::double_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
-            gradient.add(sums, simd::load_first<A>(y + i, n), simd::load_first<A>(dy + i, n));
-            if (m > 0)
-                gradient.add(sums, simd::load_first<A>(y + i + lanes, m), simd::load_first<A>(dy + i + lanes, m));
-        }
-    };
-    struct results {
-        const Gradient* gradient;
-        const float* y;
-        const float* dy;
-        gradient_numbers numbers;
-
-        TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept {
-            return map(simd::load<A>(y + i), simd::load<A>(dy + i));
-        }
-        TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
-            return map(simd::load_first<A>(y + i, n), simd::load_first<A>(dy + i, n));
-        }
-        TARN_INLINE void prefetch(std::ptrdiff_t) const noexcept {}
-
-    private:
-        TARN_INLINE pack<A> map(const pack<A>& v, const pack<A>& dv) const noexcept {
-            return gradient->map(v, dv, simd::broadcast<A>(numbers.first), simd::broadcast<A>(numbers.second));
-        }
-    };
+    using source = unit_source<A>;
+    using results = gradient_results<A, Gradient, source>;
 
     template <class Beside>
-    TARN_NOINLINE static double sum_row(const Gradient& given, const float* y, const float* dy, std::ptrdiff_t n,
+    TARN_NOINLINE static double sum_row(const Gradient& given, source y, source dy, std::ptrdiff_t n,
                                         const Beside& given_beside) noexcept {
         const Gradient gradient = given;
         const Beside beside = given_beside;
-        return sum_chunks<A>(adder{gradient, y, dy}, n, beside);
+        return sum_products<A>(gradient, y, dy, n, beside);
     }
 
     template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_backward_call& a) noexcept {
@@ -111,8 +132,8 @@ template <class A, class Gradient> struct backward_rows {
         const std::ptrdiff_t n = a.length;
         departing_row<A, Stream, results> before(a.y_stride == n && a.dy_stride == n && a.dx_stride == n);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
-            const float* y = a.y + r * a.y_stride;
-            const float* dy = a.dy + r * a.dy_stride;
+            const source y{a.y + r * a.y_stride};
+            const source dy{a.dy + r * a.dy_stride};
             const double sum = sum_row(gradient, y, dy, n, before.beside());
             before.complete(true);
             before.start({&gradient, y, dy, Gradient::numbers_of(sum)}, a.dx + r * a.dx_stride, n);
@@ -125,13 +146,9 @@ template <class A, class Gradient> struct backward_rows {
     // Rows too short to run beside each other.
     TARN_NOINLINE static void run_short(const dispatch::softmax_backward_call& a) noexcept {
         const Gradient gradient(a.scale);
-        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
-            const float* y = a.y + r * a.y_stride;
-            const float* dy = a.dy + r * a.dy_stride;
-            const double sum = sum_chunks<A>(adder{gradient, y, dy}, a.length, nothing_beside{});
-            map_row<A>(results{&gradient, y, dy, Gradient::numbers_of(sum)}, unit_sink<A>{a.dx + r * a.dx_stride}, 0,
-                       a.length, [](const pack<A>& v) TARN_LAMBDA { return v; });
-        }
+        for (std::ptrdiff_t r = 0; r < a.rows; ++r)
+            backward_row<A>(gradient, source{a.y + r * a.y_stride}, source{a.dy + r * a.dy_stride},
+                            unit_sink<A>{a.dx + r * a.dx_stride}, a.length);
     }
     static void run(const dispatch::softmax_backward_call& a) noexcept {
         if (a.length <= short_row)

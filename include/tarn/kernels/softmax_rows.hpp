@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rows that fit a cache, of any length: weights into y, scaled in place. And the published three-pass algorithms, and
-// rows whose elements do not lie side by side.
+// Rows that fit a cache, of any length: weights into y, scaled in place. And the published three-pass algorithms.
 #pragma once
 
 #include <tarn/kernels/softmax_row.hpp>
@@ -40,23 +39,6 @@ template <class A, bool Reload> struct three_pass_rows {
     static void run(const dispatch::softmax_rows& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         for_each_row<A>(a, [&](auto x, auto y) TARN_LAMBDA { careful_row<A, Reload>(state, x, y, a.columns); });
-    }
-};
-
-// Rows of any stride, up to gathered_row_columns: gathered into a buffer on the stack, worked on there, scattered.
-template <class A> struct gathered_rows {
-    static void run(const dispatch::softmax_rows& a) noexcept {
-        softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
-        alignas(64) float row[dispatch::gathered_row_columns];
-        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
-            const float* x = a.x + r * a.x_row_stride;
-            float* y = a.y + r * a.y_row_stride;
-            for (std::ptrdiff_t i = 0; i < a.columns; ++i)
-                row[i] = x[i * a.x_stride];
-            careful_row<A, true>(state, unit_source<A>{row}, unit_sink<A>{row}, a.columns);
-            for (std::ptrdiff_t i = 0; i < a.columns; ++i)
-                y[i * a.y_stride] = row[i];
-        }
     }
 };
 

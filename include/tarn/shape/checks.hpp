@@ -3,7 +3,7 @@
 // Operands without their types, the checks at the boundary of every operator, and the errors they raise.
 #pragma once
 
-#include <tarn/tensor_view.hpp>
+#include <tarn/half.hpp>
 
 #include <cstdint>
 #include <cstdio>
@@ -16,20 +16,25 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 // A view with its element type erased.
 struct operand {
     const void* data;
-    std::ptrdiff_t element_size;
+    element type;
     int rank;
     std::ptrdiff_t extent[max_rank];
     std::ptrdiff_t stride[max_rank];
 };
 
 template <class T, int Rank> TARN_INLINE operand erase(const tensor_view<T, Rank>& v) noexcept {
-    operand r{v.data, static_cast<std::ptrdiff_t>(sizeof(T)), Rank, {}, {}};
+    // Others have been refused by an assertion.
+    operand r{v.data, element::float32, Rank, {}, {}};
+    if constexpr (element_traits<std::remove_const_t<T>>::known)
+        r.type = element_traits<std::remove_const_t<T>>::value;
     for (int i = 0; i < Rank; ++i) {
         r.extent[i] = v.extent[i];
         r.stride[i] = v.stride[i];
     }
     return r;
 }
+
+TARN_INLINE std::ptrdiff_t element_size(const operand& v) noexcept { return detail::size_of(v.type); }
 
 // Throws std::invalid_argument, or prints and aborts where exceptions are off: "tarn::softmax: output extents {2,3},
 // expected {2,4}".
@@ -62,7 +67,7 @@ TARN_INLINE std::ptrdiff_t size(const operand& v) noexcept {
 TARN_INLINE void check_operand(const char* op, const char* argument, const operand& v) {
     bool empty = false;
     bool countable = true;
-    std::ptrdiff_t bytes = v.element_size;
+    std::ptrdiff_t bytes = element_size(v);
     for (int i = 0; i < v.rank; ++i) {
         if (v.extent[i] < 0)
             fail(op, argument, "extents " + list(v.extent, v.rank), "extents of at least 0");
@@ -107,8 +112,8 @@ struct byte_range {
             distinct *= v.stride[i] == 0 ? 1 : v.extent[i];
         }
         const auto base = reinterpret_cast<std::uintptr_t>(v.data);
-        return {base + static_cast<std::uintptr_t>(low * v.element_size),
-                base + static_cast<std::uintptr_t>((high + 1) * v.element_size), high - low + 1 == distinct};
+        return {base + static_cast<std::uintptr_t>(low * element_size(v)),
+                base + static_cast<std::uintptr_t>((high + 1) * element_size(v)), high - low + 1 == distinct};
     }
 };
 
@@ -159,7 +164,7 @@ TARN_INLINE void check_distinct(const char* op, const operand& y) {
 // whether the call is in place.
 TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& y) {
     check_distinct(op, y);
-    bool equal_strides = x.element_size == y.element_size;
+    bool equal_strides = x.type == y.type;
     for (int i = 0; i < x.rank; ++i)
         equal_strides = equal_strides && (x.stride[i] == y.stride[i] || x.extent[i] == 1);
     if (x.data == y.data && equal_strides)
@@ -172,7 +177,7 @@ TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& 
     if (!overlap && equal_strides) {
         const auto bytes = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(x.data) -
                                                        reinterpret_cast<std::uintptr_t>(y.data));
-        overlap = bytes % x.element_size == 0 && reaches(bytes / x.element_size, x, (1u << x.rank) - 1u);
+        overlap = bytes % element_size(x) == 0 && reaches(bytes / element_size(x), x, (1u << x.rank) - 1u);
     }
     if (overlap)
         fail(op, "output", "overlaps the input in part", "memory apart from the input, or the input itself");

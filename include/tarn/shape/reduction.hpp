@@ -11,9 +11,9 @@ template <class X, class Y, class Input, class Output>
 TARN_INLINE constexpr void assert_reduction(const Input&, const Output&) noexcept {
     // One mistake, one message: a refused operand has been reported before.
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
-    static_assert(!viewable || (std::is_same<typename Input::value_type, float>::value &&
-                                std::is_same<typename Output::value_type, float>::value),
-                  "tarn: logsumexp and logmeanexp take float operands");
+    static_assert(!viewable || detail::is_element_pair<typename Input::value_type, typename Output::value_type>::value,
+                  "tarn: logsumexp and logmeanexp take operands of float, float16 or bfloat16, of one type, or results in "
+                  "float");
     static_assert(!viewable || Input::rank >= 1, "tarn: a reduction needs an axis: an input of rank 1 to 5");
     static_assert(!viewable || Output::rank == Input::rank || Output::rank == Input::rank - 1,
                   "tarn: the output of a reduction has the rank of the input, or one less");
@@ -57,6 +57,15 @@ inline void check_apart(const char* op, const operand& x, const operand& y, cons
         fail(op, argument, std::string("overlaps the ") + other, std::string("memory apart from the ") + other);
 }
 
+TARN_INLINE void store_element(const operand& y, std::ptrdiff_t offset, float value) noexcept {
+    void* const p = const_cast<void*>(y.data);
+    if (y.type == element::float32)
+        static_cast<float*>(p)[offset] = value;
+    else
+        static_cast<std::uint16_t*>(p)[offset] =
+            y.type == element::float16 ? detail::narrow_float16(value) : detail::narrow_bfloat16(value);
+}
+
 // Writes a number to every element.
 inline void fill(const operand& y, float value) noexcept {
     const std::ptrdiff_t n = size(y);
@@ -67,7 +76,7 @@ inline void fill(const operand& y, float value) noexcept {
             offset += rest % y.extent[k] * y.stride[k];
             rest /= y.extent[k];
         }
-        static_cast<float*>(const_cast<void*>(y.data))[offset] = value;
+        store_element(y, offset, value);
     }
 }
 

@@ -20,11 +20,9 @@ struct loop {
 // scales) come last, with extent 1 along the axis.
 class row_loops {
 public:
-    // The first `whole` of the operands have whole rows; `key` is the one whose order in memory the loops follow. Rows
-    // that lie neither side by side nor with their elements side by side are for a kernel that gathers them, up to
-    // `gathered` elements.
+    // The first `whole` of the operands have whole rows; `key` is the one whose order in memory the loops follow.
     template <class... Operands>
-    row_loops(int axis, int whole, int key, std::ptrdiff_t gathered, const Operands&... operands) noexcept
+    row_loops(int axis, int whole, int key, const Operands&... operands) noexcept
         : count_(static_cast<int>(sizeof...(Operands))), key_(key) {
         const operand* const all[] = {&operands...};
         const operand& x = *all[0];
@@ -37,16 +35,11 @@ public:
                 insert(loop_of(all, i));
         }
         merge();
-        unit_axis_ = is_unit(axis_, whole);
-        if (!unit_axis_ || axis_.extent == 1)
+        if (!is_unit(axis_, whole) || axis_.extent == 1)
             inner_ = take_unit_loop(whole);
         by_columns_ = inner_.extent > 0;
-        if (!by_columns_ && !unit_axis_ && axis_.extent > gathered) {
-            by_columns_ = true;
-            inner_.extent = 1;
-        } else if (!by_columns_) {
+        if (!by_columns_)
             inner_ = take_inner_loop();
-        }
         // Whole cache lines of columns are an item, so threads share none of them.
         step_ = by_columns_ ? columns_per_item : 1;
         items_ = (inner_.extent + step_ - 1) / step_;
@@ -58,8 +51,8 @@ public:
 
     const loop& axis() const noexcept { return axis_; }
     const loop& inner() const noexcept { return inner_; }
+    // Rows side by side in all operands. Otherwise their elements are, or neither.
     bool by_columns() const noexcept { return by_columns_; }
-    bool unit_axis() const noexcept { return unit_axis_; }
 
     // Independent pieces of work, and what one of them costs that moves so many bytes for an element.
     std::ptrdiff_t items() const noexcept { return items_; }
@@ -161,7 +154,6 @@ private:
     loop inner_;
     loop outer_[max_rank]; // the last is the innermost
     int outer_count_ = 0;
-    bool unit_axis_ = false;
     bool by_columns_ = false;
     std::ptrdiff_t step_ = 1;
     std::ptrdiff_t items_ = 1;

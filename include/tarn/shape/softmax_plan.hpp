@@ -5,8 +5,7 @@
 #pragma once
 
 #include <tarn/dispatch/softmax_table.hpp>
-#include <tarn/shape/rows.hpp>
-#include <tarn/shape/scratch_buffer.hpp>
+#include <tarn/shape/row_parts.hpp>
 #include <tarn/shape/stores.hpp>
 
 namespace tarn { inline namespace v0 {
@@ -37,29 +36,35 @@ class softmax_plan {
 public:
     // x and y are checked and have elements.
     softmax_plan(const operand& x, const operand& y, int axis, const softmax_request& request, bool in_place) noexcept
-        : x_(static_cast<const float*>(x.data)), y_(static_cast<float*>(const_cast<void*>(y.data))), request_(request),
-          loops_(axis, 2, 1, dispatch::gathered_row_columns, x, y) {
-        const double bytes = 2.0 * static_cast<double>(size(x)) * static_cast<double>(sizeof(float));
+        : request_(request), loops_(axis, 2, 1, x, y),
+          parts_(loops_, 2, 1u << 1,
+                 loops_.axis().extent <= dispatch::short_row_columns ? block_rule::shared_results
+                                                                     : block_rule::whole_rows,
+                 x, y),
+          read_(static_cast<double>(element_size(x))), written_(static_cast<double>(element_size(y))) {
+        const double bytes = static_cast<double>(size(x)) * (read_ + written_);
         stream_ = streams(request.how, in_place, bytes, request.streaming_bytes);
         const std::ptrdiff_t n = loops_.axis().extent;
         if (!loops_.by_columns())
             choose_row_kernel(n, in_place);
         else if (loops_.inner().extent > 1 && (stream_ || in_place || n > compact_columns))
             scratch_floats_ = n * row_loops::columns_per_item;
+        if (parts_.buffered())
+            scratch_floats_ = parts_.scratch_floats();
     }
+    softmax_plan(const softmax_plan&) = delete;
+    softmax_plan& operator=(const softmax_plan&) = delete;
 
     // Independent pieces of work, and what one of them costs.
     std::ptrdiff_t items() const noexcept { return loops_.items(); }
-    item_cost cost() const noexcept { return loops_.cost(4, 4); }
+    item_cost cost() const noexcept { return loops_.cost(read_, written_); }
     // The buffer that a range of items can use.
     std::ptrdiff_t scratch_floats() const noexcept { return scratch_floats_; }
 
     // Runs items begin..end-1.
-    void run(const dispatch::softmax_table& kernels, std::ptrdiff_t begin, std::ptrdiff_t end,
-             float_buffer scratch) const noexcept {
-        loops_.run(begin, end, [&](const std::ptrdiff_t* offset, std::ptrdiff_t count) {
-            run_inner(kernels, x_ + offset[0], y_ + offset[1], count, scratch);
-        });
+    void run(const dispatch::softmax_table& kernels, const dispatch::convert_table& convert, std::ptrdiff_t begin,
+             std::ptrdiff_t end, float_buffer scratch) const noexcept {
+        parts_.run(convert, begin, end, scratch, [&](const row_part& part) { run_part(kernels, part); });
     }
 
 private:
@@ -72,10 +77,9 @@ private:
         using dispatch::row_kernel;
         // Two rows in flight hide what one row waits for, until both no longer fit L1 beside their logits.
         const bool fits_stack = n <= dispatch::stack_buffered_columns;
-        const bool wants_buffer = stream_ || in_place || (fits_stack && loops_.inner().extent > 1);
-        if (!loops_.unit_axis())
-            kernel_ = row_kernel::gathered;
-        else if (request_.algorithm == softmax_algorithm::three_pass_recompute)
+        const bool wants_buffer =
+            !parts_.buffered() && (stream_ || in_place || (fits_stack && loops_.inner().extent > 1));
+        if (request_.algorithm == softmax_algorithm::three_pass_recompute)
             kernel_ = row_kernel::recompute;
         else if (request_.algorithm == softmax_algorithm::three_pass_reload)
             kernel_ = row_kernel::reload;
@@ -83,7 +87,7 @@ private:
             kernel_ = row_kernel::short_rows;
         else if (wants_buffer && n <= buffered_row_columns)
             kernel_ = row_kernel::buffered;
-        else if (stream_)
+        else if (stream_ && !parts_.buffered())
             kernel_ = row_kernel::two_read;
         else
             kernel_ = row_kernel::cached;
@@ -91,27 +95,29 @@ private:
             scratch_floats_ = dispatch::buffered_scratch(n);
     }
 
-    void run_inner(const dispatch::softmax_table& kernels, const float* x, float* y, std::ptrdiff_t count,
-                   float_buffer scratch) const noexcept {
-        const loop& axis = loops_.axis();
-        const loop& inner = loops_.inner();
-        if (loops_.by_columns()) {
-            kernels.columns({x, y, axis.extent, count, axis.stride[0], axis.stride[1], request_.scale,
-                             request_.zero_empty_rows, stream_, scratch.data, scratch.size});
-            return;
+    void run_part(const dispatch::softmax_table& kernels, const row_part& part) const noexcept {
+        const bool stream = stream_ && !part.buffered;
+        if (part.stored) {
+            kernels.stored({part.rows_of(0), part.rows_of(1), part.rows, part.length, request_.scale,
+                            request_.zero_empty_rows});
+        } else if (loops_.by_columns()) {
+            kernels.columns({part.input(0), part.output(1), part.length, part.rows, part.along[0], part.along[1],
+                             request_.scale, request_.zero_empty_rows, stream, part.scratch.data, part.scratch.size});
+        } else {
+            auto kernel = kernel_;
+            if (kernel == dispatch::row_kernel::buffered && !part.scratch.data &&
+                part.length > dispatch::stack_buffered_columns)
+                kernel = stream ? dispatch::row_kernel::two_read : dispatch::row_kernel::cached;
+            kernels.rows[static_cast<int>(kernel)](
+                {part.input(0), part.output(1), part.rows, part.length, part.across[0], part.across[1], request_.scale,
+                 request_.zero_empty_rows, stream, part.scratch.data, part.scratch.size});
         }
-        auto kernel = kernel_;
-        if (kernel == dispatch::row_kernel::buffered && !scratch.data && axis.extent > dispatch::stack_buffered_columns)
-            kernel = stream_ ? dispatch::row_kernel::two_read : dispatch::row_kernel::cached;
-        kernels.rows[static_cast<int>(kernel)]({x, y, count, axis.extent, inner.stride[0], inner.stride[1],
-                                                axis.stride[0], axis.stride[1], request_.scale,
-                                                request_.zero_empty_rows, stream_, scratch.data, scratch.size});
     }
 
-    const float* x_;
-    float* y_;
     softmax_request request_;
     row_loops loops_;
+    row_parts parts_;
+    double read_, written_; // bytes of an element
     std::ptrdiff_t scratch_floats_ = 0;
     bool stream_ = false;
     dispatch::row_kernel kernel_ = dispatch::row_kernel::cached;

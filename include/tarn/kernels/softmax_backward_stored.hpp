@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The gradients of softmax and log-softmax for rows of any type and stride that no buffer holds.
+#pragma once
+
+#include <tarn/kernels/convert.hpp>
+#include <tarn/kernels/softmax_backward.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+template <class A, class Gradient> struct backward_stored_rows {
+    static void run(const dispatch::softmax_backward_stored& a) noexcept {
+        const Gradient gradient(a.scale);
+        stored_buffer y, dy, dx;
+        for (std::ptrdiff_t r = 0; r < a.rows; ++r)
+            backward_row<A>(gradient, any_source<A>::of(a.y, r, y), any_source<A>::of(a.dy, r, dy),
+                            any_sink<A>::of(a.dx, r, dx), a.length);
+    }
+};
+
+}}}} // namespace tarn::kernels
