@@ -109,7 +109,7 @@ void logsumexp(const char* op, const place<Executor>& where, const operand& x, c
     const tier t = check_tier(op, where.tier_index);
     if (size(out) == 0)
         return;
-    check_distinct(op, out);
+    check_distinct(op, y);
     if (x.extent[axis] == 0) {
         fill(out, mean ? __builtin_nanf("") : -__builtin_huge_valf());
         return;

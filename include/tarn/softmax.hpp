@@ -3,6 +3,8 @@
 
 #include <tarn/dispatch/conversions.hpp>
 #include <tarn/shape/dense_rows.hpp>
+#include <tarn/shape/reduction.hpp>
+#include <tarn/shape/softmax_pieces.hpp>
 #include <tarn/shape/softmax_plan.hpp>
 #include <tarn/shape/tiers.hpp>
 #include <tarn/where.hpp>
@@ -24,6 +26,10 @@ struct softmax_options {
     softmax_algorithm algorithm = softmax_algorithm::automatic;
     v0::stores stores = v0::stores::automatic;
 };
+
+namespace detail {
+template <class T> using is_options = std::is_same<remove_cvref_t<T>, softmax_options>;
+}
 
 #if defined(TARN_DISPATCH)
 namespace dispatch {
@@ -60,26 +66,62 @@ TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const float, R
     return true;
 }
 
+// lse null: not wanted.
 template <class Executor>
-void softmax(const place<Executor>& where, const operand& x, const operand& y, const softmax_options& options,
-             double streaming_bytes) {
-    check_operand("softmax", "input", x);
-    check_operand("softmax", "output", y);
-    check_same_extents("softmax", x, y);
-    const int axis = check_axis("softmax", options.axis, x.rank);
-    check_scale("softmax", options.scale);
-    const tier t = check_tier("softmax", where.tier_index);
+void softmax(const place<Executor>& where, const operand& x, const operand& y, const operand* given_lse,
+             const softmax_options& options, double streaming_bytes) {
+    constexpr const char* op = "softmax";
+    check_operand(op, "input", x);
+    check_operand(op, "output", y);
+    check_same_extents(op, x, y);
+    const int axis = check_axis(op, options.axis, x.rank);
+    operand lse = {};
+    if (given_lse) {
+        check_operand(op, "logsumexp", *given_lse);
+        lse = check_reduced(op, x, axis, *given_lse, "logsumexp");
+    }
+    check_scale(op, options.scale);
+    const tier t = check_tier(op, where.tier_index);
     const dispatch::softmax_table& kernels = softmax_kernels_of(t);
     const dispatch::convert_table& convert = convert_kernels_of(t);
-    if (size(x) == 0)
+    if (given_lse && size(lse) > 0)
+        check_distinct(op, *given_lse, "logsumexp");
+    if (size(x) == 0) {
+        if (given_lse && x.extent[axis] == 0)
+            fill(lse, -__builtin_huge_valf());
         return;
-    const bool in_place = check_overlap("softmax", x, y);
+    }
+    const bool in_place = check_overlap(op, x, y);
+    if (given_lse) {
+        check_apart(op, lse, x, "logsumexp", "input");
+        check_apart(op, lse, y, "logsumexp", "output");
+    }
     const bool zero_empty_rows = options.empty_row == empty_row::zero;
-    const softmax_plan plan(
-        x, y, axis, {options.scale, zero_empty_rows, options.algorithm, options.stores, streaming_bytes}, in_place);
+    const softmax_plan plan(x, y, given_lse ? &lse : nullptr, axis,
+                            {options.scale, zero_empty_rows, options.algorithm, options.stores, streaming_bytes},
+                            in_place);
+    if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
+        if (plan.in_pieces()) {
+            plan.for_each_row([&](const dispatch::softmax_piece& row, float* row_lse) {
+                softmax_in_pieces(where, kernels.pieces, row, row_lse, zero_empty_rows);
+            });
+            return;
+        }
+    }
     where.parallel_for(plan.items(), plan.cost(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         plan.run(kernels, convert, begin, end, buffer_for(where, plan.scratch_floats()));
     });
+}
+
+// The views of x and y, with one message for one mistake: a refused operand has been reported before.
+template <class X, class Y, class Input, class Output>
+TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept {
+    constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
+    static_assert(!viewable || detail::is_element_pair<typename Input::value_type, typename Output::value_type>::value,
+                  "tarn: softmax takes operands of float, float16 or bfloat16, of one type, or results in float");
+    static_assert(!viewable || Input::rank == Output::rank,
+                  "tarn: input and output of softmax have different ranks");
+    static_assert(!viewable || Input::rank >= 1, "tarn: softmax needs an axis: operands of rank 1 to 5");
 }
 
 } // namespace shape
@@ -102,6 +144,7 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
 //                  the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position,
 //                  strides, alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512.
+//                  Threads share rows of 262144 elements and more if there are few of them.
 //                  SSE2 has no fused multiply-add and may differ by a few units in the last place.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 //                  or above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along
@@ -113,24 +156,42 @@ template <class Executor, class X, class Y>
 TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, const softmax_options& options = {}) {
     const auto input = detail::input_view(x);
     const auto output = detail::output_view(static_cast<Y&&>(y));
-    using input_value = typename decltype(input)::value_type;
-    using output_value = typename decltype(output)::value_type;
-    // One mistake, one message: a refused operand has been reported above.
-    constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
-    static_assert(!viewable || detail::is_element_pair<input_value, output_value>::value,
-                  "tarn: softmax takes operands of float, float16 or bfloat16, of one type, or results in float");
-    static_assert(!viewable || decltype(input)::rank == decltype(output)::rank,
-                  "tarn: input and output of softmax have different ranks");
-    static_assert(!viewable || decltype(input)::rank >= 1, "tarn: softmax needs an axis: operands of rank 1 to 5");
-    if constexpr (viewable && std::is_same<Executor, const serial_executor>::value &&
-                  std::is_same<input_value, float>::value) {
+    shape::assert_softmax<X, Y>(input, output);
+    if constexpr (detail::accepts_input<X>::value && detail::accepts_output<Y>::value &&
+                  std::is_same<Executor, const serial_executor>::value &&
+                  std::is_same<typename decltype(input)::value_type, float>::value) {
         if (shape::softmax_of_few(where.tier_index, input, output, options))
             return;
     }
-    shape::softmax(where, shape::erase(input), shape::erase(output), options, TARN_STREAMING_BYTES);
+    shape::softmax(where, shape::erase(input), shape::erase(output), nullptr, options, TARN_STREAMING_BYTES);
 }
 template <class X, class Y> TARN_INLINE void softmax(const X& x, Y&& y, const softmax_options& options = {}) {
     softmax(on(serial), x, static_cast<Y&&>(y), options);
+}
+
+// The same, and the log-sum-exp of every row, log sum_j exp(scale * x_j), from the sum that its softmax needs anyway: a
+// few nanoseconds for a row.
+//
+//   lse      the type of x, or float; the extents of x without the axis, or with extent 1 there; apart from x and y
+//
+// Special values   a row that softmax makes NaN: NaN, but -inf for a row of -inf. An axis of extent 0: -inf.
+// Accuracy         within 4 ulp of the largest of 1, |lse| and |scale * max x|: what exp(scale * x - lse) needs.
+//                  logsumexp is as exact next to 0 as well.
+template <class Executor, class X, class Y, class L, std::enable_if_t<!detail::is_options<L>::value, int> = 0>
+TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, L&& lse,
+                         const softmax_options& options = {}) {
+    const auto input = detail::input_view(x);
+    const auto output = detail::output_view(static_cast<Y&&>(y));
+    const auto sums = detail::output_view(static_cast<L&&>(lse));
+    shape::assert_softmax<X, Y>(input, output);
+    shape::assert_reduction<X, L>(input, sums);
+    const shape::operand logs = shape::erase(sums);
+    shape::softmax(where, shape::erase(input), shape::erase(output), &logs, options, TARN_STREAMING_BYTES);
+}
+template <class X, class Y, class L,
+          std::enable_if_t<!detail::is_place<X>::value && !detail::is_options<L>::value, int> = 0>
+TARN_INLINE void softmax(const X& x, Y&& y, L&& lse, const softmax_options& options = {}) {
+    softmax(on(serial), x, static_cast<Y&&>(y), static_cast<L&&>(lse), options);
 }
 
 } // namespace TARN_BACKEND

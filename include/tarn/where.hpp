@@ -57,6 +57,11 @@ template <class Executor> struct place {
     }
 };
 
+namespace detail {
+template <class T> struct is_place : std::false_type {};
+template <class Executor> struct is_place<place<Executor>> : std::true_type {};
+} // namespace detail
+
 // on(tier): kernels of that tier, which must be available(). on(executor): split over its threads; results do not
 // depend on how. on(executor, scratch), on(tier, executor, scratch): with memory lent, or `scratch{}` to allocate
 // nothing ever.

@@ -44,6 +44,12 @@ constexpr way all_ways[] = {
     {"two_read", index_of(row_kernel::two_read), 1, false, false, false},
     {"two_read_streaming", index_of(row_kernel::two_read), 1, true, false, false},
     {"two_read_in_place", index_of(row_kernel::two_read), 1, true, true, false},
+    {"two_pass", index_of(row_kernel::two_pass), 1, false, false, false},
+    {"two_pass_streaming", index_of(row_kernel::two_pass), 1, true, false, false},
+    {"two_pass_in_place", index_of(row_kernel::two_pass), 1, false, true, false},
+    {"online", index_of(row_kernel::online), 1, false, false, false},
+    {"online_streaming", index_of(row_kernel::online), 1, true, false, false},
+    {"online_in_place", index_of(row_kernel::online), 1, false, true, false},
     {"recompute", index_of(row_kernel::recompute), 1, false, false, false},
     {"recompute_in_place", index_of(row_kernel::recompute), 1, false, true, false},
     {"reload", index_of(row_kernel::reload), 1, false, false, false},
@@ -59,7 +65,7 @@ constexpr way all_ways[] = {
     {"columns_streaming", columns_kernel, 1, true, false, true},
     {"columns_streaming_in_place", columns_kernel, 1, true, true, true},
 };
-static_assert(tarn::dispatch::row_kernels == 6, "a kernel without a way");
+static_assert(tarn::dispatch::row_kernels == 8, "a kernel without a way");
 
 inline void PrintTo(const way& w, std::ostream* os) { *os << w.name; }
 
@@ -103,18 +109,20 @@ struct kernel_call {
 };
 
 inline void run_kernel(tarn::tier t, const way& w, const kernel_call& call, const float* x, placement x_place, float* y,
-                       placement y_place, float* scratch = nullptr, std::ptrdiff_t scratch_floats = 0) {
+                       placement y_place, float* scratch = nullptr, std::ptrdiff_t scratch_floats = 0,
+                       float* lse = nullptr, std::ptrdiff_t lse_stride = 0) {
     const tarn::dispatch::softmax_table& table = tarn::dispatch::softmax_table_of(t);
     if (w.kernel == columns_kernel)
         table.columns({x, y, call.columns, call.rows, x_place.element, y_place.element, call.scale,
-                       call.zero_empty_rows, w.stream, scratch, scratch_floats});
+                       call.zero_empty_rows, w.stream, scratch, scratch_floats, lse, lse_stride});
     else if (w.kernel == stored_kernel)
         table.stored({{const_cast<float*>(x), tarn::element::float32, x_place.element, x_place.row},
                       {y, tarn::element::float32, y_place.element, y_place.row},
-                      call.rows, call.columns, call.scale, call.zero_empty_rows});
+                      call.rows, call.columns, call.scale, call.zero_empty_rows,
+                      {lse, tarn::element::float32, lse_stride, 0}});
     else
         table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, call.scale,
-                              call.zero_empty_rows, w.stream, scratch, scratch_floats});
+                              call.zero_empty_rows, w.stream, scratch, scratch_floats, lse, lse_stride});
 }
 
 // Memory at a 64-byte boundary.

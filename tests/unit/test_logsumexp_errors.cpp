@@ -86,11 +86,11 @@ TEST_F(logsumexp_errors, tier) {
 
 TEST_F(logsumexp_errors, repeated_output) {
     EXPECT_EQ(refusal(in(extents{4, 5}), make_view(y.data(), extents{4}, strides{0})),
-              "output strides {0,0}, expected no stride of 0 along an extent above 1");
+              "output strides {0}, expected no stride of 0 along an extent above 1");
     EXPECT_EQ(refusal(in(extents{3, 5, 3}), make_view(y.data(), extents{3, 3}, strides{1, 1}), {1}),
-              "output strides {1,0,1} with extents {3,1,3}, expected every element at an address of its own");
+              "output strides {1,1} with extents {3,3}, expected every element at an address of its own");
     EXPECT_EQ(refusal(in(extents{4, 0}), make_view(y.data(), extents{4}, strides{0})),
-              "output strides {0,0}, expected no stride of 0 along an extent above 1");
+              "output strides {0}, expected no stride of 0 along an extent above 1");
     EXPECT_NO_THROW(tarn::logsumexp(in(extents{1, 5}), make_view(y.data(), extents{1}, strides{0})));
 }
 

@@ -6,20 +6,24 @@
 
 #include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/softmax_columns.hpp>
+#include <tarn/kernels/softmax_pieces.hpp>
 #include <tarn/kernels/softmax_rows.hpp>
 #include <tarn/kernels/softmax_short_rows.hpp>
 #include <tarn/kernels/softmax_stored_rows.hpp>
 #include <tarn/kernels/softmax_streams.hpp>
+#include <tarn/kernels/softmax_two_reads.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // A table's entries in the order of dispatch::row_kernel.
 template <class A> struct softmax_kernels {
     static constexpr dispatch::softmax_table table = {
-        {&short_rows<A>::run, &cached_rows<A>::run, &buffered_rows<A>::run, &two_read_rows<A>::run,
-         &three_pass_rows<A, false>::run, &three_pass_rows<A, true>::run},
+        {&short_rows<A>::run, &cached_rows<A>::run, &buffered_rows<A>::run, &two_read_rows<A, guessed_sum>::run,
+         &two_read_rows<A, extended_sum>::run, &two_read_rows<A, online_sum>::run, &three_pass_rows<A, false>::run,
+         &three_pass_rows<A, true>::run},
         &softmax_columns<A>::run,
         &softmax_stored_rows<A>::run,
+        softmax_row_pieces<A>::functions,
     };
 };
 

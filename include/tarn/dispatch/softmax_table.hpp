@@ -13,6 +13,8 @@ enum class row_kernel {
     cached,     // weights into y, scaled in place from the end
     buffered,   // weights of the next row into scratch while the last one is scaled; buffered_scratch() floats
     two_read,   // weights are computed twice, nothing is written in between
+    two_pass,   // the same; first sums with an exponent for every lane
+    online,     // the same; first sums with the greatest element so far
     recompute,  // three passes: greatest, sum, weights again
     reload,     // three passes: greatest, weights and sum, scale in place
     count_
@@ -40,6 +42,8 @@ struct softmax_rows {
     bool stream;                 // results by non-temporal stores
     float* scratch;              // aligned to 64 bytes; may be null where a kernel can do without
     std::ptrdiff_t scratch_size; // in floats
+    float* lse = nullptr;        // the log-sum-exp of each row, if wanted
+    std::ptrdiff_t lse_stride = 0;
 };
 
 // Softmax along a strided axis: `columns` independent rows side by side (stride 1), each of `rows` elements.
@@ -53,6 +57,8 @@ struct softmax_columns {
     bool stream;
     float* scratch;
     std::ptrdiff_t scratch_size;
+    float* lse = nullptr; // of each column
+    std::ptrdiff_t lse_stride = 0;
 };
 
 // Rows of any type and stride, read twice where they are.
@@ -61,12 +67,45 @@ struct softmax_stored {
     std::ptrdiff_t rows, length;
     float scale;
     bool zero_empty_rows;
+    stored_rows lse = {}; // a row of numbers, if wanted
+};
+
+// A piece of one long row, of at most chunk_size elements: the steps of a softmax whose pieces are worked on apart.
+struct softmax_piece {
+    const float* x;
+    float* y;
+    std::ptrdiff_t length;
+    float scale;
+    bool stream;
+};
+// What steps tell each other of the row.
+struct softmax_row_numbers {
+    float exponent, centre;           // the reference
+    float high, low, threshold;       // of the normaliser
+    double sum;
+    bool acceptable;
+};
+constexpr std::ptrdiff_t softmax_piece_size = 65536;
+struct softmax_pieces {
+    // A guess from the row's start; or from its greatest element.
+    softmax_row_numbers (*guess)(const softmax_piece&) noexcept;
+    softmax_row_numbers (*refer)(float greatest, float scale) noexcept;
+    // The greatest element in the direction of the scale; the sum of weights.
+    float (*greatest)(const softmax_piece&) noexcept;
+    double (*sum)(const softmax_piece&, const softmax_row_numbers&) noexcept;
+    // From the sum of all pieces in order: how to finish, and the log-sum-exp.
+    void (*normalise)(softmax_row_numbers&, double sum) noexcept;
+    float (*log)(const softmax_row_numbers&, float scale) noexcept;
+    // Results; of rows without an acceptable sum `value`.
+    void (*finish)(const softmax_piece&, const softmax_row_numbers&) noexcept;
+    void (*fill)(const softmax_piece&, float value) noexcept;
 };
 
 struct softmax_table {
     void (*rows[row_kernels])(const softmax_rows&) noexcept;
     void (*columns)(const softmax_columns&) noexcept;
     void (*stored)(const softmax_stored&) noexcept;
+    softmax_pieces pieces;
 };
 
 }}} // namespace tarn::dispatch

@@ -150,17 +150,28 @@ template <class A, bool Folded> struct exp_weight {
         const floats<A> position = simd::fmadd<A>(x, base_high, grid);
         const floats<A> n = position - grid;
         const floats<A> r = simd::exp2_remainder<A>(x, base_high, base_low, n);
-        const floats<A> t = simd::exp2_lookup<A>(table, position);
-        const floats<A> q = simd::fmadd<A>(simd::fmadd<A>(r, floats<A>(c3), floats<A>(c2)), r, floats<A>(c1));
-        // No product of t and r, nor of r and q, is ever formed by itself: r may be tiny, t as small as weights are,
-        // and the product denormal.
-        const floats<A> p = simd::fmadd<A>(t * q, r, t);
+        const floats<A> p = polynomial(simd::exp2_lookup<A>(table, position), r);
         if constexpr (traits::has_scalef)
             return simd::scale_where_gt<A>(p, Folded ? n : n - exponent, n, least);
         else if constexpr (Folded)
             return simd::exp2_apply<A>(p, position);
         else
             return simd::zero_where_le<A>(simd::exp2_apply<A>(p, position), n, least);
+    }
+
+    // The weight for the reference 0 as v * 2^n with v from 1 to 4 and n integral; for |x| within reference::far.
+    TARN_INLINE static void extended(const typename traits::table& table, floats<A> base_high, floats<A> base_low,
+                                     floats<A> x, floats<A>& v, floats<A>& n) noexcept {
+        const floats<A> grid(1.5f * 0x1p20f);
+        const floats<A> eighths = simd::fmadd<A>(x, base_high, grid) - grid;
+        n = reference::nearest_integer(eighths - floats<A>(0.4375f), floats<A>(1.5f * 0x1p23f));
+        const floats<A> position = eighths - n + grid;
+        const floats<A> r = simd::exp2_remainder<A>(x, base_high, base_low, eighths);
+        const floats<A> p = polynomial(simd::exp2_lookup<A>(table, position), r);
+        if constexpr (traits::has_scalef)
+            v = p;
+        else
+            v = simd::exp2_apply<A>(p, position);
     }
 
     TARN_INLINE pack<A> operator()(const pack<A>& x) const noexcept {
@@ -175,6 +186,13 @@ private:
     static constexpr float c2 = 2.4026407730e-1f;
     static constexpr float c3 = 5.5498901498e-2f;
 
+    // t * 2^r
+    TARN_INLINE static floats<A> polynomial(floats<A> t, floats<A> r) noexcept {
+        const floats<A> q = simd::fmadd<A>(simd::fmadd<A>(r, floats<A>(c3), floats<A>(c2)), r, floats<A>(c1));
+        // No product of t and r, nor of r and q, is ever formed by itself: r may be tiny, t as small as weights are,
+        // and the product denormal.
+        return simd::fmadd<A>(t * q, r, t);
+    }
     // Where a pack takes hundreds of instructions, one copy of them serves all kernels.
     TARN_NOINLINE static pack<A> out_of_line(const exp_weight& weight, const pack<A>& x) noexcept {
         return simd::each<A>([&](floats<A> part) TARN_LAMBDA { return weight(part); }, x);

@@ -125,6 +125,11 @@ template <class A, int W> struct columns_engine {
         weigh_columns<false>(block, exp_weight_by_lane<A>(state.base, refs), total, result);
         result.start(block, total, false);
         result.complete();
+        alignas(64) float exponents[lanes];
+        alignas(64) float centres[lanes];
+        simd::store<A>(exponents, refs.exponent);
+        simd::store<A>(centres, refs.centre);
+        note(col, total, last, [&](int c) TARN_LAMBDA { return reference{exponents[c], centres[c]}; });
         for (int c = 0; c < last; ++c) {
             if (acceptable(total[c]))
                 continue;
@@ -132,14 +137,21 @@ template <class A, int W> struct columns_engine {
             for (std::ptrdiff_t i = 0; i < a.rows; ++i)
                 block.y[i * a.y_stride + c] = value;
         }
-        alignas(64) float exponents[lanes];
-        alignas(64) float centres[lanes];
-        simd::store<A>(exponents, refs.exponent);
-        simd::store<A>(centres, refs.centre);
         state.carry({exponents[0], centres[0]});
     }
 
-    TARN_INLINE bool guess(const column_block<A, W>& b, double* total) noexcept {
+    // The log-sum-exp of columns from `col` on, if the call wants it.
+    template <class Reference>
+    TARN_INLINE void note(std::ptrdiff_t col, const double* total, int columns, Reference ref) const noexcept {
+        if (!a.lse)
+            return;
+        for (int first = 0; first < columns; first += lanes)
+            row_logs<A>(a.lse + (col + first) * a.lse_stride, a.lse_stride, a.scale)
+                .note_tile(total + first, columns - first < lanes ? columns - first : lanes,
+                           [&](int c) TARN_LAMBDA { return ref(first + c); }, acceptable);
+    }
+
+    TARN_INLINE bool guess(std::ptrdiff_t col, const column_block<A, W>& b, double* total) noexcept {
         state.with_weight([&](const auto& weight) TARN_LAMBDA {
             if (W > 1 || b.last == lanes)
                 weigh_columns<true>(b, weight, total, before);
@@ -150,10 +162,12 @@ template <class A, int W> struct columns_engine {
         bool right = true;
         for (int c = 0; c < b.columns(); ++c)
             right = acceptable(total[c]) && right;
-        if (right)
+        if (right) {
+            note(col, total, b.columns(), [&](int) TARN_LAMBDA { return state.ref; });
             state.guessed_right(total[0]);
-        else
+        } else {
             state.guessed_wrong();
+        }
         return right;
     }
 
@@ -163,7 +177,7 @@ template <class A, int W> struct columns_engine {
             const auto b =
                 apart ? block_at<W>(col, last, a.scratch, width) : block_at<W>(col, last, a.y + col, a.y_stride);
             alignas(64) double total[width];
-            if (guess(b, total)) {
+            if (guess(col, b, total)) {
                 const bool whole_lines = reinterpret_cast<std::uintptr_t>(b.y) % 64 == 0 && a.y_stride % lanes == 0;
                 before.start(b, total, a.stream && whole_lines && last == lanes);
                 if (!apart)

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <tarn/dispatch/softmax_table.hpp>
-#include <tarn/kernels/exp_weight.hpp>
+#include <tarn/kernels/row_logs.hpp>
 #include <tarn/kernels/row_maps.hpp>
 #include <tarn/kernels/row_sum.hpp>
 
@@ -51,6 +51,7 @@ template <class A> struct softmax_rows_state {
     reference ref;
     exp_weight<A, true> folded_;
     bool stale = false; // folded_ belongs to an earlier reference
+    referred_sum last = {0, {0, 0}}; // of the row before
     int careful_rows = 0;
     int next_careful_rows = 0;
 
@@ -60,10 +61,12 @@ template <class A> struct softmax_rows_state {
         : base(exp_base::of(scale)), empty_value(zero_empty_rows ? 0.0f : __builtin_nanf("")), ref{-carried_bias, 0.0f},
           folded_(base, ref) {}
 
+    TARN_INLINE static bool can_carry(reference next) noexcept {
+        return next.centre == 0 && next.exponent < reference::carried_limit &&
+               next.exponent > -reference::carried_limit;
+    }
     TARN_INLINE void carry(reference next) noexcept {
-        const bool within =
-            next.centre == 0 && next.exponent < reference::carried_limit && next.exponent > -reference::carried_limit;
-        if (!within || next.exponent == ref.exponent)
+        if (!can_carry(next) || next.exponent == ref.exponent)
             return;
         ref = next;
         stale = true;
@@ -114,6 +117,7 @@ TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, s
         sum = weigh_row<A>(weight, x, y, n);
     else
         sum = weigh_row<A>(weight, x, no_sink{}, n);
+    state.last = {sum, ref};
     if (!acceptable(sum)) {
         fill_row<A>(y, n, sum == 0 ? state.empty_value : __builtin_nanf(""));
         return false;
@@ -125,6 +129,14 @@ TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, s
         map_row<A>(x, y, 0, n, [&](const pack<A>& v) TARN_LAMBDA { return result(weight(v)); });
     state.carry(ref);
     return true;
+}
+
+// The log-sum-exp of rows, if the call wants them.
+template <class A, class Call> TARN_INLINE row_logs<A> logs_of(const Call& a) noexcept {
+    return {a.lse, a.lse_stride, a.scale};
+}
+template <class A> TARN_INLINE void note_last(row_logs<A>& logs, const softmax_rows_state<A>& state) noexcept {
+    logs.note(state.last, acceptable(state.last.sum));
 }
 
 // Guesses the reference of the first row from its start. Costs little beside a row that is long enough.
@@ -146,6 +158,7 @@ TARN_INLINE void optimistic_row(softmax_rows_state<A>& state, Weigh weigh, Finis
     const double sum = state.with_weight(weigh);
     if (acceptable(sum)) {
         finish(normaliser::of(sum));
+        state.last = {sum, state.ref};
         state.guessed_right(sum);
     } else {
         careful();

@@ -7,10 +7,15 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// Calls f(source, sink) for every row.
-template <class A, class F> TARN_INLINE void for_each_row(const dispatch::softmax_rows& a, F f) noexcept {
-    for (std::ptrdiff_t r = 0; r < a.rows; ++r)
+// Calls f(source, sink) for every row, which leaves its sum in the state.
+template <class A, class F>
+TARN_INLINE void for_each_row(const dispatch::softmax_rows& a, const softmax_rows_state<A>& state, F f) noexcept {
+    auto logs = logs_of<A>(a);
+    for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
         f(unit_source<A>{a.x + r * a.x_row_stride}, unit_sink<A>{a.y + r * a.y_row_stride});
+        note_last(logs, state);
+    }
+    logs.flush();
 }
 
 // One row by the optimistic scheme, its weights in y. In place the weights would overwrite logits that a wrong guess
@@ -31,14 +36,14 @@ template <class A> struct cached_rows {
     static void run(const dispatch::softmax_rows& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         guess_reference<A>(state, unit_source<A>{a.x}, a.columns);
-        for_each_row<A>(a, [&](auto x, auto y) TARN_LAMBDA { cached_row<A>(state, x, y, a.columns); });
+        for_each_row<A>(a, state, [&](auto x, auto y) TARN_LAMBDA { cached_row<A>(state, x, y, a.columns); });
     }
 };
 
 template <class A, bool Reload> struct three_pass_rows {
     static void run(const dispatch::softmax_rows& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
-        for_each_row<A>(a, [&](auto x, auto y) TARN_LAMBDA { careful_row<A, Reload>(state, x, y, a.columns); });
+        for_each_row<A>(a, state, [&](auto x, auto y) TARN_LAMBDA { careful_row<A, Reload>(state, x, y, a.columns); });
     }
 };
 

@@ -83,10 +83,10 @@ template <class A> struct softmax_tile {
 };
 
 // Rows from `first` on one by one, fewer than a tile, up to the first that defies the weight. Returns its index, or
-// a.rows.
-template <class A, int Packs, class Weight>
+// a.rows. note(sum) is called for every row before it.
+template <class A, int Packs, class Weight, class Note>
 TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows& a, std::ptrdiff_t first, const Weight& given,
-                                      softmax_tile<A>& tile) noexcept {
+                                      softmax_tile<A>& tile, const Note& note) noexcept {
     const Weight weight = given;
     for (std::ptrdiff_t r = first; r < a.rows; ++r) {
         const unit_source<A> x{a.x + r * a.x_row_stride};
@@ -94,28 +94,33 @@ TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows& a, std::ptrd
         if (!acceptable(sum))
             return r;
         tile.template finish<Packs>(0, unit_sink<A>{a.y + r * a.y_row_stride}, a.columns, normaliser::of(sum));
+        note(sum);
     }
     return a.rows;
 }
 
 // The same for all rows: those that defy the carried reference are taken carefully, and leave theirs behind.
 template <class A, int Packs>
-TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, const dispatch::softmax_rows& a, std::ptrdiff_t first,
-                                  softmax_tile<A>& tile) noexcept {
+TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, row_logs<A>& logs, const dispatch::softmax_rows& a,
+                                  std::ptrdiff_t first, softmax_tile<A>& tile) noexcept {
+    const auto note = [&](double sum) TARN_LAMBDA { logs.note({sum, state.ref}, true); };
     for (std::ptrdiff_t r = first; r < a.rows; ++r) {
         if (state.may_guess()) {
             const std::ptrdiff_t wrong = state.with_weight(
-                [&](const auto& weight) TARN_LAMBDA { return guess_rows<A, Packs>(a, r, weight, tile); });
+                [&](const auto& weight) TARN_LAMBDA { return guess_rows<A, Packs>(a, r, weight, tile, note); });
             if (wrong > r)
                 state.next_careful_rows = 0;
             if (wrong < a.rows)
                 state.guessed_wrong();
             r = wrong;
         }
-        if (r < a.rows)
+        if (r < a.rows) {
             careful_row<A, true>(state, unit_source<A>{a.x + r * a.x_row_stride},
                                  unit_sink<A>{a.y + r * a.y_row_stride}, a.columns);
+            note_last(logs, state);
+        }
     }
+    logs.flush();
 }
 
 // The bounds of sixteen rows' weights, as exp_bounds stores them.
@@ -129,11 +134,12 @@ template <class A> struct tile_references {
 template <class A, int Packs> struct short_rows_engine {
     const dispatch::softmax_rows a;
     softmax_rows_state<A> state;
+    row_logs<A> logs;
     softmax_tile<A> tiles[2];
     tile_references<A> references[2];
 
     TARN_INLINE explicit short_rows_engine(const dispatch::softmax_rows& call) noexcept
-        : a(call), state(call.scale, call.zero_empty_rows) {}
+        : a(call), state(call.scale, call.zero_empty_rows), logs(logs_of<A>(call)) {}
 
     TARN_INLINE bool may_guess() const noexcept { return state.careful_rows == 0; }
     TARN_INLINE unit_source<A> source(std::ptrdiff_t row) const noexcept { return {a.x + row * a.x_row_stride}; }
@@ -242,15 +248,23 @@ template <class A, int Packs> struct short_rows_engine {
                 ordinary = guessed = state.with_weight(
                     [&](const auto& weight) TARN_LAMBDA { return guess<Sink>(weight, tile, r, before, last); });
                 last = -1;
-                if (guessed)
+                if (guessed) {
+                    logs.note_tile(
+                        tile.sums, tile_rows, [&](int) TARN_LAMBDA { return state.ref; }, acceptable);
                     state.guessed_right(tile.sums[0]);
-                else
+                } else {
                     state.guessed_wrong();
+                }
             }
             if (!guessed && state.careful_rows > 0)
                 --state.careful_rows;
-            if (!guessed)
+            if (!guessed) {
                 ordinary = careful<Sink>(tile, r, before, last, !may_guess());
+                const auto& bounds = references[r / tile_rows % 2].bounds;
+                logs.note_tile(
+                    tile.sums, tile_rows, [&](int i) TARN_LAMBDA { return reference{bounds[4][i], bounds[5][i]}; },
+                    acceptable);
+            }
             tile.normalise();
             last = ordinary ? r : -1;
             turn ^= ordinary;
@@ -259,7 +273,7 @@ template <class A, int Packs> struct short_rows_engine {
         }
         if (last >= 0)
             finish<Sink>(tiles[turn ^ 1], last);
-        remaining_rows<A, Packs>(state, a, r, tiles[0]);
+        remaining_rows<A, Packs>(state, logs, a, r, tiles[0]);
     }
 };
 
@@ -276,11 +290,12 @@ template <class A> struct short_rows {
         }
     }
     template <int Packs>
-    TARN_NOINLINE static void unguessed(const dispatch::softmax_rows& a, std::ptrdiff_t first,
-                                        softmax_tile<A>& tile) noexcept {
+    TARN_NOINLINE static void run_remaining(const dispatch::softmax_rows& a, std::ptrdiff_t first, int careful,
+                                            softmax_tile<A>& tile) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
-        state.careful_rows = 1;
-        remaining_rows<A, Packs>(state, a, first, tile);
+        state.careful_rows = careful;
+        auto logs = logs_of<A>(a);
+        remaining_rows<A, Packs>(state, logs, a, first, tile);
     }
     // Less than a tile: a single call on a few numbers waits for nothing but its own row. With the usual scale all
     // constants of the exponential are known to the compiler.
@@ -288,14 +303,19 @@ template <class A> struct short_rows {
         const auto rows = [&](float scale) TARN_LAMBDA {
             softmax_tile<A> tile;
             const reference guess{-softmax_rows_state<A>::carried_bias, 0.0f};
-            const std::ptrdiff_t r = guess_rows<A, Packs>(a, 0, exp_weight<A, true>(exp_base::of(scale), guess), tile);
+            const std::ptrdiff_t r = guess_rows<A, Packs>(a, 0, exp_weight<A, true>(exp_base::of(scale), guess), tile,
+                                                          [](double) TARN_LAMBDA {});
             if (r < a.rows)
-                unguessed<Packs>(a, r, tile);
+                run_remaining<Packs>(a, r, 1, tile);
         };
-        if (a.scale == 1.0f)
+        if (a.lse) {
+            softmax_tile<A> tile;
+            run_remaining<Packs>(a, 0, 0, tile);
+        } else if (a.scale == 1.0f) {
             rows(1.0f);
-        else
+        } else {
             rows(a.scale);
+        }
     }
     template <int Packs> TARN_INLINE static void run_rows(const dispatch::softmax_rows& a) noexcept {
         if (a.rows < tile_rows)

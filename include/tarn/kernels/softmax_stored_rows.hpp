@@ -26,6 +26,13 @@ template <class A> struct softmax_stored_rows {
                     });
                 },
                 [&]() TARN_LAMBDA { careful_row<A, false>(state, x, y, a.length); });
+            if (a.lse.data) {
+                float value = 0;
+                row_logs<A> logs(&value, 1, a.scale);
+                note_last(logs, state);
+                logs.flush();
+                transfer<A, false>(a.lse, r, &value, 1);
+            }
         }
     }
 };

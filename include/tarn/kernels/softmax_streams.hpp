@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rows whose results leave by non-temporal stores or must not meet their logits: buffered (weights in scratch, two rows
-// in flight) and two-read (weights computed twice).
+// Rows whose results leave by non-temporal stores or must not meet their logits: weights in scratch, two rows in flight.
 #pragma once
 
 #include <tarn/kernels/departing_row.hpp>
@@ -18,6 +17,7 @@ template <class A> struct buffered_rows {
         simd::store<A>(rows - lanes + dispatch::buffered_row_size(n), simd::broadcast<A>(0.0f));
         departing_row<A, Stream, mapped_source<A, normaliser>> before(a.y_row_stride == n);
         guess_reference<A>(state, unit_source<A>{a.x}, n);
+        auto logs = logs_of<A>(a);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const std::conditional_t<Stream, ahead_source<A>, unit_source<A>> x{a.x + r * a.x_row_stride};
             float* y = a.y + r * a.y_row_stride;
@@ -28,6 +28,7 @@ template <class A> struct buffered_rows {
                 before.complete(true);
                 if (acceptable(sum)) {
                     before.start({e.p, normaliser::of(sum)}, y, n);
+                    logs.note({sum, state.ref}, true);
                     state.guessed_right(sum);
                     continue;
                 }
@@ -37,7 +38,9 @@ template <class A> struct buffered_rows {
             }
             before.flush();
             careful_row<A, true>(state, unit_source<A>{x.p}, unit_sink<A>{y}, n);
+            note_last(logs, state);
         }
+        logs.flush();
         before.complete(false);
         before.flush();
         if (Stream)
@@ -64,37 +67,6 @@ private:
         const auto x = reinterpret_cast<std::uintptr_t>(a.x) / 64;
         const auto scratch = reinterpret_cast<std::uintptr_t>(a.scratch) / 64 + 1;
         return a.scratch + lanes + (x - scratch + 32) % 64 * lanes;
-    }
-};
-
-template <class A> struct two_read_rows {
-    template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_rows& a) noexcept {
-        softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
-        const std::ptrdiff_t n = a.columns;
-        guess_reference<A>(state, unit_source<A>{a.x}, n);
-        for_each_row<A>(a, [&](auto row, auto y) TARN_LAMBDA {
-            const ahead_source<A> x(row.p);
-            optimistic_row<A>(
-                state, [&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, no_sink{}, n); },
-                [&](normaliser result) TARN_LAMBDA {
-                    const auto scaled = result.on<A>();
-                    state.with_weight([&](const auto& given) TARN_LAMBDA {
-                        const auto weight = given;
-                        map_row_to_lines<A, Stream>(x, y.p, n,
-                                                    [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
-                        return 0.0;
-                    });
-                },
-                [&]() TARN_LAMBDA { careful_row<A, false>(state, row, y, n); });
-        });
-        if (Stream)
-            simd::stream_fence<A>();
-    }
-    static void run(const dispatch::softmax_rows& a) noexcept {
-        if (a.stream)
-            run_as<true>(a);
-        else
-            run_as<false>(a);
     }
 };
 

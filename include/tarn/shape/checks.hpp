@@ -137,10 +137,10 @@ inline bool reaches(std::ptrdiff_t distance, const operand& v, unsigned axes) no
 }
 
 // Refuses outputs in which two indices are certainly one element: i steps along one axis are j along another.
-TARN_INLINE void check_distinct(const char* op, const operand& y) {
+TARN_INLINE void check_distinct(const char* op, const operand& y, const char* argument = "output") {
     for (int i = 0; i < y.rank; ++i) {
         if (y.stride[i] == 0 && y.extent[i] > 1)
-            fail(op, "output", "strides " + list(y.stride, y.rank), "no stride of 0 along an extent above 1");
+            fail(op, argument, "strides " + list(y.stride, y.rank), "no stride of 0 along an extent above 1");
         for (int j = 0; j < i; ++j) {
             if (y.extent[i] == 1 || y.extent[j] == 1)
                 continue;
@@ -153,7 +153,7 @@ TARN_INLINE void check_distinct(const char* op, const operand& y) {
                 rest = next;
             }
             if (b / divisor < y.extent[i] && a / divisor < y.extent[j])
-                fail(op, "output", "strides " + list(y.stride, y.rank) + " with extents " + list(y.extent, y.rank),
+                fail(op, argument, "strides " + list(y.stride, y.rank) + " with extents " + list(y.extent, y.rank),
                      "every element at an address of its own");
         }
     }

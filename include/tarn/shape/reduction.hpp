@@ -12,8 +12,7 @@ TARN_INLINE constexpr void assert_reduction(const Input&, const Output&) noexcep
     // One mistake, one message: a refused operand has been reported before.
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
     static_assert(!viewable || detail::is_element_pair<typename Input::value_type, typename Output::value_type>::value,
-                  "tarn: logsumexp and logmeanexp take operands of float, float16 or bfloat16, of one type, or results in "
-                  "float");
+                  "tarn: a reduction takes operands of float, float16 or bfloat16, of one type, or results in float");
     static_assert(!viewable || Input::rank >= 1, "tarn: a reduction needs an axis: an input of rank 1 to 5");
     static_assert(!viewable || Output::rank == Input::rank || Output::rank == Input::rank - 1,
                   "tarn: the output of a reduction has the rank of the input, or one less");

@@ -16,7 +16,9 @@ enum class softmax_algorithm {
     automatic,            // the fastest
     optimistic,           // reference exponent guessed, sum checked: weights stored, then scaled
     three_pass_recompute, // greatest element; sum of exponentials; exponentials again
-    three_pass_reload     // greatest element; exponentials stored and summed; scaled
+    three_pass_reload,    // greatest element; exponentials stored and summed; scaled
+    two_pass,             // sum of exponentials that carry their own exponents; exponentials again (arXiv 2001.04438)
+    online                // sum of exponentials, rescaled when a greater element comes; exponentials again (1805.02867)
 };
 
 inline namespace TARN_BACKEND { namespace shape {
@@ -34,13 +36,12 @@ constexpr std::ptrdiff_t few_elements = 1024;
 
 class softmax_plan {
 public:
-    // x and y are checked and have elements.
-    softmax_plan(const operand& x, const operand& y, int axis, const softmax_request& request, bool in_place) noexcept
-        : request_(request), loops_(axis, 2, 1, x, y),
-          parts_(loops_, 2, 1u << 1,
-                 loops_.axis().extent <= dispatch::short_row_columns ? block_rule::shared_results
-                                                                     : block_rule::whole_rows,
-                 x, y),
+    // x, y and lse, if there is one, are checked and have elements; lse has extent 1 along the axis.
+    softmax_plan(const operand& x, const operand& y, const operand* lse, int axis, const softmax_request& request,
+                 bool in_place) noexcept
+        : request_(request), loops_(lse ? row_loops(axis, 2, 1, x, y, *lse) : row_loops(axis, 2, 1, x, y)),
+          parts_(lse ? row_parts(loops_, 2, 3u << 1, rule(), x, y, *lse) : row_parts(loops_, 2, 1u << 1, rule(), x, y)),
+          has_lse_(lse != nullptr),
           read_(static_cast<double>(element_size(x))), written_(static_cast<double>(element_size(y))) {
         const double bytes = static_cast<double>(size(x)) * (read_ + written_);
         stream_ = streams(request.how, in_place, bytes, request.streaming_bytes);
@@ -61,6 +62,22 @@ public:
     // The buffer that a range of items can use.
     std::ptrdiff_t scratch_floats() const noexcept { return scratch_floats_; }
 
+    // Whether an executor had better share rows than deal them: few of them, each of many pieces. f(row) for each.
+    bool in_pieces() const noexcept {
+        const bool any_algorithm = request_.algorithm == softmax_algorithm::automatic ||
+                                   request_.algorithm == softmax_algorithm::optimistic;
+        return any_algorithm && !parts_.buffered() && !loops_.by_columns() && loops_.items() <= few_rows &&
+               loops_.axis().extent >= 4 * dispatch::softmax_piece_size;
+    }
+    template <class F> void for_each_row(const F& f) const {
+        parts_.run({nullptr, nullptr}, 0, loops_.items(), {nullptr, 0}, [&](const row_part& part) {
+            for (std::ptrdiff_t r = 0; r < part.rows; ++r)
+                f(dispatch::softmax_piece{part.input(0) + r * part.across[0], part.output(1) + r * part.across[1],
+                                          part.length, request_.scale, stream_},
+                  has_lse_ ? part.output(2) + r * part.across[2] : nullptr);
+        });
+    }
+
     // Runs items begin..end-1.
     void run(const dispatch::softmax_table& kernels, const dispatch::convert_table& convert, std::ptrdiff_t begin,
              std::ptrdiff_t end, float_buffer scratch) const noexcept {
@@ -70,9 +87,15 @@ public:
 private:
     // Strided columns up to this length keep their weights in the output.
     static constexpr std::ptrdiff_t compact_columns = 128;
+    // Fewer rows than a machine may have cores.
+    static constexpr std::ptrdiff_t few_rows = 32;
     // Two rows of it stay in L2 or close to it.
     static constexpr std::ptrdiff_t buffered_row_columns = 262144;
 
+    block_rule rule() const noexcept {
+        return loops_.axis().extent <= dispatch::short_row_columns ? block_rule::shared_results
+                                                                   : block_rule::whole_rows;
+    }
     void choose_row_kernel(std::ptrdiff_t n, bool in_place) noexcept {
         using dispatch::row_kernel;
         // Two rows in flight hide what one row waits for, until both no longer fit L1 beside their logits.
@@ -83,6 +106,10 @@ private:
             kernel_ = row_kernel::recompute;
         else if (request_.algorithm == softmax_algorithm::three_pass_reload)
             kernel_ = row_kernel::reload;
+        else if (request_.algorithm == softmax_algorithm::two_pass)
+            kernel_ = row_kernel::two_pass;
+        else if (request_.algorithm == softmax_algorithm::online)
+            kernel_ = row_kernel::online;
         else if (n <= dispatch::short_row_columns)
             kernel_ = row_kernel::short_rows;
         else if (wants_buffer && n <= buffered_row_columns)
@@ -97,12 +124,15 @@ private:
 
     void run_part(const dispatch::softmax_table& kernels, const row_part& part) const noexcept {
         const bool stream = stream_ && !part.buffered;
+        float* const lse = has_lse_ ? part.output(2) : nullptr;
+        const std::ptrdiff_t lse_stride = has_lse_ ? part.across[2] : 0;
         if (part.stored) {
             kernels.stored({part.rows_of(0), part.rows_of(1), part.rows, part.length, request_.scale,
-                            request_.zero_empty_rows});
+                            request_.zero_empty_rows, has_lse_ ? part.numbers_of(2) : dispatch::stored_rows{}});
         } else if (loops_.by_columns()) {
             kernels.columns({part.input(0), part.output(1), part.length, part.rows, part.along[0], part.along[1],
-                             request_.scale, request_.zero_empty_rows, stream, part.scratch.data, part.scratch.size});
+                             request_.scale, request_.zero_empty_rows, stream, part.scratch.data, part.scratch.size, lse,
+                             lse_stride});
         } else {
             auto kernel = kernel_;
             if (kernel == dispatch::row_kernel::buffered && !part.scratch.data &&
@@ -110,13 +140,14 @@ private:
                 kernel = stream ? dispatch::row_kernel::two_read : dispatch::row_kernel::cached;
             kernels.rows[static_cast<int>(kernel)](
                 {part.input(0), part.output(1), part.rows, part.length, part.across[0], part.across[1], request_.scale,
-                 request_.zero_empty_rows, stream, part.scratch.data, part.scratch.size});
+                 request_.zero_empty_rows, stream, part.scratch.data, part.scratch.size, lse, lse_stride});
         }
     }
 
     softmax_request request_;
     row_loops loops_;
     row_parts parts_;
+    bool has_lse_;
     double read_, written_; // bytes of an element
     std::ptrdiff_t scratch_floats_ = 0;
     bool stream_ = false;

@@ -48,6 +48,10 @@ template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A> grid,
     const __m128i exponent = _mm_slli_epi32(_mm_srai_epi32(_mm_castps_si128(grid), 3), 23);
     return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(p), exponent));
 }
+template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n, requires_arch<xsimd::sse2>) {
+    const __m128i power = _mm_slli_epi32(_mm_add_epi32(_mm_cvtps_epi32(n), _mm_set1_epi32(127)), 23);
+    return _mm_and_ps(_mm_cmpge_ps(n, _mm_set1_ps(-126.0f)), _mm_castsi128_ps(power));
+}
 template <class A>
 TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::sse2>) {
     return _mm_and_ps(_mm_cmpnle_ps(x, low), v);
@@ -74,6 +78,10 @@ TARN_INLINE floats<A> exp2_lookup(xsimd::batch<std::int32_t, A> table, floats<A>
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), _mm256_slli_epi32(bits, 20)));
 }
 template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A>, requires_arch<xsimd::avx2>) { return p; }
+template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n, requires_arch<xsimd::avx2>) {
+    const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_and_ps(_mm256_cmp_ps(n, _mm256_set1_ps(-126.0f), _CMP_GE_OQ), _mm256_castsi256_ps(power));
+}
 template <class A>
 TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::avx2>) {
     return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_NLE_UQ), v);
@@ -96,6 +104,10 @@ template <class A> TARN_INLINE floats<A> exp2_table(float factor, requires_arch<
 }
 template <class A> TARN_INLINE floats<A> exp2_lookup(floats<A> table, floats<A> grid, requires_arch<xsimd::avx512f>) {
     return _mm512_permutexvar_ps(_mm512_castps_si512(grid), table);
+}
+template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n, requires_arch<xsimd::avx512f>) {
+    const __mmask16 normal = _mm512_cmp_ps_mask(n, _mm512_set1_ps(-126.0f), _CMP_GE_OQ);
+    return _mm512_maskz_scalef_ps(normal, _mm512_set1_ps(1.0f), n);
 }
 template <class A>
 TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::avx512f>) {
@@ -142,6 +154,9 @@ template <class A> TARN_INLINE floats<A> exp2_lookup(typename exp2_traits<A>::ta
 template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A> grid) {
     return kernel::exp2_apply<A>(p, grid, A{});
 }
+
+// 2^n for integral n up to 127; 0 below -126 and for NaN.
+template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n) { return kernel::exp2_of_integer<A>(n, A{}); }
 
 // v where x > low or x is NaN, else +0.
 template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low) {

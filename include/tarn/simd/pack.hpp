@@ -127,6 +127,10 @@ template <class A> TARN_INLINE pack<A> mul_pair(const pack<A>& v, const pack<A>&
                    high, low);
 }
 
+template <class A> TARN_INLINE pack<A> exp2_of_integer(const pack<A>& n) {
+    return each<A>([](floats<A> p) TARN_LAMBDA { return simd::exp2_of_integer<A>(p); }, n);
+}
+
 // a where low < v < high, else b; b where v is NaN.
 template <class A>
 TARN_INLINE pack<A> select_between(const pack<A>& v, float low, float high, const pack<A>& a, const pack<A>& b) {

@@ -262,6 +262,14 @@ template <class A> struct double_pack {
         });
     }
     TARN_INLINE void add(const pack<A>& v) { add(of(v)); }
+    TARN_INLINE void multiply(const double_pack& v) {
+        unroll<parts>([&](auto i) TARN_LAMBDA {
+            constexpr int I = decltype(i)::value;
+            part[I] = part[I] * v.part[I];
+        });
+    }
+    TARN_INLINE void multiply(const pack<A>& v) { multiply(of(v)); }
+    TARN_INLINE void multiply(double v) { multiply(broadcast(v)); }
     // Adds a * b, which is exact in double.
     TARN_INLINE void add_product(const pack<A>& a, const pack<A>& b) {
         const double_pack p = of(a);

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// One long row by pieces that an executor shares out: sums of all pieces, then results of all pieces. The pieces are
+// fixed and their sums are added in order, so the bits do not depend on who takes which.
+#pragma once
+
+#include <tarn/dispatch/softmax_table.hpp>
+#include <tarn/where.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
+
+template <class Executor>
+void softmax_in_pieces(const place<Executor>& where, const dispatch::softmax_pieces& kernels,
+                       const dispatch::softmax_piece& row, float* lse, bool zero_empty_rows) {
+    constexpr std::ptrdiff_t size = dispatch::softmax_piece_size;
+    constexpr std::ptrdiff_t most = 512; // pieces taken between two looks at their sums
+    const std::ptrdiff_t pieces = (row.length + size - 1) / size;
+    constexpr item_cost cost{4.0 * size, 4.0 * size, 1.0 * size};
+    const auto piece = [&](std::ptrdiff_t i) {
+        dispatch::softmax_piece p = row;
+        p.x += i * size;
+        p.y += i * size;
+        p.length = row.length - i * size < size ? row.length - i * size : size;
+        return p;
+    };
+    const auto for_all = [&](std::ptrdiff_t first, std::ptrdiff_t count, const auto& f) {
+        where.parallel_for(count, cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            for (std::ptrdiff_t i = begin; i < end; ++i)
+                f(first + i);
+        });
+    };
+    // found(what of(piece) gives) for all pieces in order.
+    const auto collect = [&](auto zero, const auto& of, const auto& found) {
+        decltype(zero) values[most];
+        for (std::ptrdiff_t first = 0; first < pieces; first += most) {
+            const std::ptrdiff_t count = pieces - first < most ? pieces - first : most;
+            for_all(first, count, [&](std::ptrdiff_t i) { values[i - first] = of(piece(i)); });
+            for (std::ptrdiff_t i = 0; i < count; ++i)
+                found(values[i]);
+        }
+    };
+    const auto add = [&](dispatch::softmax_row_numbers& numbers) {
+        double sum = 0;
+        collect(
+            0.0, [&](const dispatch::softmax_piece& p) { return kernels.sum(p, numbers); },
+            [&](double part) { sum += part; });
+        kernels.normalise(numbers, sum);
+    };
+    auto numbers = kernels.guess(row);
+    add(numbers);
+    if (!numbers.acceptable) {
+        const bool down = row.scale < 0;
+        float greatest = down ? __builtin_huge_valf() : -__builtin_huge_valf();
+        collect(
+            0.0f, [&](const dispatch::softmax_piece& p) { return kernels.greatest(p); },
+            [&](float g) { greatest = (down ? g < greatest : g > greatest) ? g : greatest; });
+        numbers = kernels.refer(greatest, row.scale);
+        add(numbers);
+    }
+    const float value = numbers.sum == 0 && zero_empty_rows ? 0.0f : __builtin_nanf("");
+    for_all(0, pieces, [&](std::ptrdiff_t i) {
+        if (numbers.acceptable)
+            kernels.finish(piece(i), numbers);
+        else
+            kernels.fill(piece(i), value);
+    });
+    if (lse)
+        *lse = kernels.log(numbers, row.scale);
+}
+
+}}}} // namespace tarn::shape
