@@ -10,6 +10,10 @@
 #   bench/run.sh logsumexp --shape 1000x4096 --axis 0
 #   bench/run.sh softmax --shape 64x1000 --hard    masks, wide ranges and NaN against ordinary input
 #
+#   --peers            with further peers: ATen, oneDNN 3, ONNX Runtime, SLEEF (installs them: 1.5 GB)
+#   --threads n        for the library and those peers that have threads
+#   --input "normal*50" --input "half -inf"        with --shape: logits, for everybody
+#   --condition hot    with --shape: hot or cold only
 #   --tier avx2        only this tier of the library (avx512, avx2, sse2)
 #   --seconds s        time for each row of the table (default 5)
 #   --update-targets   write what was reached on this machine into bench/targets.csv
@@ -50,6 +54,9 @@ if (($# > 0)) && [[ $1 != -* ]]; then
 fi
 
 update=0
+parts=(build bench)
+environment=
+peers=()
 options=()
 for option in "$@"; do
     case $option in
@@ -62,14 +69,23 @@ for option in "$@"; do
             exit 0
             ;;
         --update-targets) update=1 ;;
+        --peers)
+            parts+=(peers)
+            environment=$root/build/peers-venv
+            peers=(--peers)
+            ;;
         *) options+=("$option") ;;
     esac
 done
 
-"$root/cmake/bootstrap.sh" build bench
+"$root/cmake/bootstrap.sh" "${parts[@]}"
 cd "$root"
-cmake --preset release --log-level=NOTICE
+cmake --preset release --log-level=NOTICE -DTARN_BENCH_PEERS="$environment"
 cmake --build --preset release --target "${families[@]/#/bench_}"
+if [[ $environment ]]; then
+    cmake --build --preset release --target tarn_bench_further_peers -- -k 0 ||
+        echo "skipped: peers that could not be built; the bench goes on without them" >&2
+fi
 mkdir -p build/bench
 
 # measure <family>: measures and reports.
@@ -79,7 +95,7 @@ measure() {
 
     # Interrupted, the bench has already written its finished rows; the report is about those.
     trap : INT
-    build/release/bench/"bench_$family" --csv "$figures" ${options[@]+"${options[@]}"} || status=$?
+    build/release/bench/"bench_$family" --csv "$figures" ${peers[@]+"${peers[@]}"} ${options[@]+"${options[@]}"} || status=$?
     trap - INT
     if ((status != 0 && status != 130)); then
         return "$status"

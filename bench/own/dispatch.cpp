@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <own/calls.hpp>
 
+#include <tarn/eigen_thread_pool.hpp>
+
 #include <algorithm>
 #include <array>
+#include <map>
 #include <stdexcept>
 
 namespace bench {
@@ -40,6 +43,17 @@ const char* name_of(way how) {
     return "";
 }
 
+// What a user of several threads has.
+const Eigen::ThreadPoolDevice& device_of(int threads) {
+    struct pooled_device {
+        explicit pooled_device(int threads) : pool(threads), device(&pool, threads) {}
+        Eigen::ThreadPool pool;
+        Eigen::ThreadPoolDevice device;
+    };
+    static std::map<int, pooled_device> devices;
+    return devices.try_emplace(threads, threads).first->second.device;
+}
+
 } // namespace
 
 std::vector<std::string> available_tiers() {
@@ -70,8 +84,19 @@ std::vector<way> ways_of(op what) {
 method own_dispatch(const problem& of, const std::string& tier, way how) {
     method result = own_method(name_of(how), tier);
     const tarn::tier where = find_tier(tier);
-    // The best tier as the library takes it when nobody asks, so that a call costs here what it costs a user.
-    result.run = where == tarn::best_tier() ? call_of(of, how) : call_of(of, how, tarn::on(where));
+    if (of.threads > 1) {
+        result.run = call_of(of, how, tarn::on(where, device_of(of.threads)));
+    } else {
+        // The best tier as the library takes it when nobody asks, so that a call costs here what it costs a user.
+        result.run = where == tarn::best_tier() ? call_of(of, how) : call_of(of, how, tarn::on(where));
+    }
+    return result;
+}
+
+method one_thread_beside(problem of, const std::string& tier) {
+    of.threads = 1;
+    method result = own_dispatch(of, tier, way::automatic);
+    result.name = "tarn one thread";
     return result;
 }
 

@@ -24,6 +24,9 @@ method own_dispatch(const problem& of, const std::string& tier, way how);
 // "tarn softmax", for families that are measured against it.
 method softmax_beside(const problem& of, const std::string& tier);
 
+// "tarn one thread", for problems with several.
+method one_thread_beside(problem of, const std::string& tier);
+
 // All options at their defaults, compiled into the caller with -march=native.
 method own_header_only(const problem& of);
 
