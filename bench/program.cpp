@@ -137,6 +137,7 @@ void run(const family& bench, settings chosen) {
     if (chosen.tiers.empty()) {
         chosen.tiers = available_tiers();
     }
+    std::replace(chosen.tiers.begin(), chosen.tiers.end(), std::string("best"), available_tiers().front());
     chosen.run.machine = describe_machine();
     chosen.run.machine.emplace_back("tiers", joined(available_tiers()));
     std::vector<row> rows = chosen.shapes.empty() ? default_rows(bench) : rows_of_shapes(bench, chosen);
@@ -181,7 +182,9 @@ int run_options(const family& bench, int argc, char** argv) {
             [](const std::string& name) { return is_input(name) ? "" : "no input is called " + name; }, "INPUT"))
         ->needs(shape);
     app.add_flag("--hard", chosen.hard, "masks, wide ranges and NaN against ordinary input instead")->needs(shape);
-    app.add_option("--tier", chosen.tiers, "only these tiers of the library")->check(CLI::IsMember(available_tiers()));
+    std::vector<std::string> tier_names = available_tiers();
+    tier_names.emplace_back("best");
+    app.add_option("--tier", chosen.tiers, "only these tiers of the library")->check(CLI::IsMember(tier_names));
     app.add_option("--threads", chosen.run.threads, "for the library and those peers that have them")
         ->check(CLI::Range(1, 64));
     app.add_flag("--peers", chosen.further_peers, "with the peers that bench/run.sh --peers installs");

@@ -10,6 +10,10 @@
 #   bench/run.sh logsumexp --shape 1000x4096 --axis 0
 #   bench/run.sh softmax --shape 64x1000 --hard    masks, wide ranges and NaN against ordinary input
 #
+#   bench/run.sh --peers --report                  one page about softmax with plots, build/report/index.html (about 20 minutes);
+#                                                  --quick: coarse, 3 minutes; interrupted, it goes on where it was; --fresh: anew
+#
+#
 #   --peers            with further peers: ATen, oneDNN 3, ONNX Runtime, SLEEF (installs them: 1.5 GB)
 #   --threads n        for the library and those peers that have threads
 #   --input "normal*50" --input "half -inf"        with --shape: logits, for everybody
@@ -55,6 +59,8 @@ fi
 
 update=0
 parts=(build bench)
+report=0
+report_options=()
 environment=
 peers=()
 options=()
@@ -69,6 +75,12 @@ for option in "$@"; do
             exit 0
             ;;
         --update-targets) update=1 ;;
+        --report)
+            report=1
+            parts+=(report)
+            families=(softmax)
+            ;;
+        --quick | --fresh) report_options+=("$option") ;;
         --peers)
             parts+=(peers)
             environment=$root/build/peers-venv
@@ -108,6 +120,15 @@ measure() {
     "${report[@]}" || status=$?
     return "$status"
 }
+
+if ((report)); then
+    trap : INT # the report ends by itself and keeps what it has
+    status=0
+    /usr/bin/python3 bench/report/make_report.py --program build/release/bench/bench_softmax --targets bench/targets.csv \
+        --folder build/report --commit "$(git describe --always --dirty 2>/dev/null || echo unknown)" \
+        ${peers[@]+"${peers[@]}"} ${report_options[@]+"${report_options[@]}"} || status=$?
+    exit "$status"
+fi
 
 for family in "${families[@]}"; do
     measure "$family"
