@@ -13,6 +13,7 @@
 #   bench/run.sh --peers --report                  one page about softmax with plots, build/report/index.html (about 20 minutes);
 #                                                  --quick: coarse, 3 minutes; interrupted, it goes on where it was; --fresh: anew
 #
+#   bench/run.sh --peers --semantics               what tarn and others return for special values: bench/report/semantics.md
 #
 #   --peers            with further peers: ATen, oneDNN 3, ONNX Runtime, SLEEF (installs them: 1.5 GB)
 #   --threads n        for the library and those peers that have threads
@@ -61,6 +62,7 @@ update=0
 parts=(build bench)
 report=0
 report_options=()
+semantics=0
 environment=
 peers=()
 options=()
@@ -80,6 +82,10 @@ for option in "$@"; do
             parts+=(report)
             families=(softmax)
             ;;
+        --semantics)
+            semantics=1
+            families=()
+            ;;
         --quick | --fresh) report_options+=("$option") ;;
         --peers)
             parts+=(peers)
@@ -93,7 +99,9 @@ done
 "$root/cmake/bootstrap.sh" "${parts[@]}"
 cd "$root"
 cmake --preset release --log-level=NOTICE -DTARN_BENCH_PEERS="$environment"
-cmake --build --preset release --target "${families[@]/#/bench_}"
+targets=(${families[@]+"${families[@]/#/bench_}"})
+((!semantics)) || targets+=(semantics)
+cmake --build --preset release --target "${targets[@]}"
 if [[ $environment ]]; then
     cmake --build --preset release --target tarn_bench_further_peers -- -k 0 ||
         echo "skipped: peers that could not be built; the bench goes on without them" >&2
@@ -120,6 +128,11 @@ measure() {
     "${report[@]}" || status=$?
     return "$status"
 }
+
+if ((semantics)); then
+    /usr/bin/python3 bench/report/semantics.py --program build/release/bench/semantics --page bench/report/semantics.md \
+        ${peers[@]+"${peers[@]}"}
+fi
 
 if ((report)); then
     trap : INT # the report ends by itself and keeps what it has
