@@ -10,10 +10,10 @@
 #   bench/run.sh logsumexp --shape 1000x4096 --axis 0
 #   bench/run.sh softmax --shape 64x1000 --hard    masks, wide ranges and NaN against ordinary input
 #
-#   bench/run.sh --peers --report                  one page about softmax with plots, build/report/index.html (about 20 minutes);
-#                                                  --quick: coarse, 3 minutes; interrupted, it goes on where it was; --fresh: anew
+#   bench/run.sh --peers --report                  one page about softmax with plots, build/report/index.html (20 minutes);
+#                      --quick: coarse, 3 minutes; interrupted, it goes on where it was, unless --fresh
 #
-#   bench/run.sh --peers --semantics               what tarn and others return for special values: bench/report/semantics.md
+#   bench/run.sh --semantics                       what tarn and others return for special values: bench/report/semantics.md
 #
 #   --peers            with further peers: ATen, oneDNN 3, ONNX Runtime, SLEEF (installs them: 1.5 GB)
 #   --threads n        for the library and those peers that have threads
@@ -66,6 +66,13 @@ semantics=0
 environment=
 peers=()
 options=()
+
+add_peers() {
+    parts+=(peers)
+    environment=$root/build/peers-venv
+    peers=(--peers)
+}
+
 for option in "$@"; do
     case $option in
         -h | --help)
@@ -85,13 +92,10 @@ for option in "$@"; do
         --semantics)
             semantics=1
             families=()
+            add_peers
             ;;
         --quick | --fresh) report_options+=("$option") ;;
-        --peers)
-            parts+=(peers)
-            environment=$root/build/peers-venv
-            peers=(--peers)
-            ;;
+        --peers) add_peers ;;
         *) options+=("$option") ;;
     esac
 done

@@ -31,7 +31,8 @@ WORDS = {"three_pass_recompute": 4, "three_pass_reload": 5, "two_pass": 3, "onli
 
 
 def time_of(rows, method, tier):
-    return next((float(row["ns per element"]) for row in rows if row["method"] == method and row["tier"] in (tier, "-")), None)
+    return next((float(row["ns per element"]) for row in rows
+                 if row["method"] == method and row["tier"] in (tier, "-")), None)
 
 
 def of_moving(rows, algorithm, tier):
@@ -86,7 +87,8 @@ def reason(found):
     ratios = [ratio for one in found if one.factor for ratio in one.of_moving if ratio]
     if not ratios:
         return ""
-    text = f"The algorithms take {min(ratios):.1f} to {max(ratios):.1f} times as long as moving their words at the speed of a copy: "
+    text = (f"The algorithms take {min(ratios):.1f} to {max(ratios):.1f} times as long as moving their words at the speed of "
+            "a copy: ")
     if min(ratios) > MEMORY_BOUND:
         return text + "arithmetic and not memory sets the pace here, so a pass saved gains less than its share of the words."
     if max(ratios) <= MEMORY_BOUND:

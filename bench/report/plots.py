@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Plots as SVG text: an implementation has one colour in all of them and its name at the end of its line."""
 import io
+import itertools
 import math
 import re
 
@@ -18,6 +19,7 @@ COLOURS = {
 }
 DASHES = {"own": "-", "peer": "-", "baseline": (0, (5, 1)), "movement": (0, (1, 1.4))}
 MARKERS = {"own": "o", "peer": "sDvP^X<>hp", "baseline": "*", "movement": " "}
+NUMBERS = itertools.count()  # of the figures, to keep the names inside them apart
 LABEL_GAP = 0.043  # between names, as a share of the height
 
 plt.rcParams.update({
@@ -127,13 +129,13 @@ def set_height(axes, values):
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def panels(figures_lines, titles, styles, x_label, y_label, x_text=plain_text, marks=()):
+def panels(lines_of_panels, titles, styles, x_label, y_label, x_text=plain_text, marks=()):
     """Panels side by side with common logarithmic axes; `marks` are (x, text) of vertical lines. Returns SVG."""
-    points = [point for lines in figures_lines for series in lines.values() for point in series]
-    figure, all_axes = plt.subplots(1, len(figures_lines), figsize=(13, 5.6), squeeze=False)
+    points = [point for lines in lines_of_panels for series in lines.values() for point in series]
+    figure, all_axes = plt.subplots(1, len(lines_of_panels), figsize=(13, 5.6), squeeze=False)
     figure.subplots_adjust(left=0.055, right=0.865, top=0.9, bottom=0.12, wspace=0.5)
     xs = sorted({x for x, _ in points})
-    for axes, lines, title in zip(all_axes[0], figures_lines, titles):
+    for axes, lines, title in zip(all_axes[0], lines_of_panels, titles):
         axes.set_xscale("log", base=2)
         axes.set_xlim(xs[0], xs[-1] if xs[-1] > xs[0] else xs[0] * 2)
         set_height(axes, [y for _, y in points])
@@ -167,8 +169,7 @@ def steps(lines_by_name, names, styles, x_label, y_label):
 
 def svg_of(figure):
     """The SVG element alone, fit to stand in a page beside others."""
-    svg_of.count = getattr(svg_of, "count", 0) + 1
-    matplotlib.rcParams["svg.hashsalt"] = f"figure {svg_of.count}"
+    matplotlib.rcParams["svg.hashsalt"] = f"figure {next(NUMBERS)}"
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)

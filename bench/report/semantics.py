@@ -9,7 +9,7 @@ METHODS = ("tarn", "ATen", "oneDNN", "oneDNN 3", "ONNX Runtime", "Eigen expressi
 ABSENT = "no such operator"
 HEAD = """# What softmax libraries return for special values
 
-Written by `bench/run.sh --peers --semantics` on {date}, with {versions}.
+Written by `bench/run.sh --semantics` on {date}, with {versions}.
 
 Each case is one row of 40 float elements (or as many as named) beside an ordinary row. A cell has what the elements in
 question become and, after "elsewhere", the other elements of the row; *right* is within 1e-4 of the exact result, and a
@@ -42,8 +42,9 @@ def cell(result, own):
 def write_page(path, columns):
     """`columns`: method -> results, tarn first."""
     own = columns[METHODS[0]]
-    versions = {method: next((version for _, _, version, _ in results if version), "") for method, results in columns.items()}
-    listed = ", ".join(f"{method} {version}" if version else f"{method} (not there)" for method, version in versions.items())
+    versions = {method: next((version for _, _, version, _ in results if version), "(not there)")
+                for method, results in columns.items()}
+    listed = ", ".join(f"{method} {version}" for method, version in versions.items())
     parts = [HEAD.format(date=datetime.date.today().isoformat(), versions=listed)]
     for operator in dict.fromkeys(operator for operator, *_ in own):
         parts.append(f"## {operator}\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}\n")

@@ -5,6 +5,9 @@ import math
 from figures import implementation_of
 
 OTHERS = ("peer", "baseline")
+NOT_ALGORITHMS = ("tarn", "tarn header-only", "tarn cached", "tarn streaming", "tarn one thread")
+SPEED = ("row length in cache", "row length", "working set")  # sections
+CLOSE = 1.03  # automatic, of the best algorithm named
 
 
 def by_point(rows):
@@ -49,6 +52,21 @@ def sentence_of_speed(where, rows):
         text += f" and is slower than it at {sum(map(len, slower.values()))} of {len(ratios)} shapes ("
         text += "; ".join(f"{method}: {', '.join(shapes)}" for method, shapes in slower.items()) + ")"
     return text + "."
+
+
+def sentence_of_choice(rows, best_tier):
+    """How the automatic choice compares with the best algorithm named."""
+    ratios = []
+    for group in by_point(rows):
+        own = {row["method"]: row for row in group if row["role"] == "own" and row["tier"] == best_tier}
+        named = [time_of(row) for method, row in own.items() if method not in NOT_ALGORITHMS]
+        if named and "tarn" in own:
+            ratios.append((time_of(own["tarn"]) / min(named), own["tarn"]["shape"]))
+    if not ratios:
+        return ""
+    far = [shape for ratio, shape in ratios if ratio > CLOSE]
+    text = f"Its automatic choice takes {span([ratio for ratio, _ in ratios])} of the time of the best algorithm named"
+    return text + (f", and more than {CLOSE} at {', '.join(far)}." if far else ".")
 
 
 def worst_ulp(rows):
@@ -99,15 +117,15 @@ def sentence_of_hard_input(rows):
 
 def sentence_of_threads(figures):
     count = max(figures.threads())
-    gains = [1 / float(row["of tarn one thread"]) for section in ("row length", "working set")
+    gains = [1 / float(row["of tarn one thread"]) for section in SPEED
              for row in figures.of(section, threads=count, method="tarn") if row["of tarn one thread"]]
     return f"On {count} threads it is {span(gains)} times as fast as on one." if gains else ""
 
 
 def sentence_of_contents(figures):
     others = [one for one in figures.implementations() if one.role in OTHERS]
-    return (f"How fast and how exact tarn's softmax is on one machine, beside {len(others)} other implementations and the cost of "
-            "merely moving the data.")
+    return (f"How fast and how exact tarn's softmax is on one machine, beside {len(others)} other implementations and the "
+            "cost of merely moving the data.")
 
 
 def summary(figures):
@@ -116,6 +134,7 @@ def summary(figures):
         sentence_of_contents(figures),
         sentence_of_speed("With data in cache, on one thread", figures.of("row length in cache", **one_thread)),
         sentence_of_speed("With data in memory", figures.of("row length", **one_thread)),
+        sentence_of_choice([row for section in SPEED for row in figures.of(section, **one_thread)], figures.best_tier),
         sentence_of_threads(figures),
         sentence_of_accuracy(figures.of("accuracy")),
         sentence_of_hard_input(figures.of("hard input")),

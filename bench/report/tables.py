@@ -6,9 +6,11 @@ import claims
 import targets
 from figures import implementation_of, of_ordinary
 
-INPUT_TEXT = {"normal": "N(0,1)", "uniform*1000": "U(−1000,1000)", "normal*50": "N(0,1)·50", "normal-1000": "N(0,1) − 1000",
-              "normal+1e6": "N(0,1) + 10⁶", "half -inf": "half −∞", "half -1e9": "half −10⁹", "half -FLT_MAX": "half −FLT_MAX",
-              "all -inf": "all −∞"}
+INPUT_TEXT = {
+    "normal": "N(0,1)", "uniform*1000": "U(−1000,1000)", "normal*50": "N(0,1)·50", "normal-1000": "N(0,1) − 1000",
+    "normal+1e6": "N(0,1) + 10⁶", "half -inf": "half −∞", "half -1e9": "half −10⁹", "half -FLT_MAX": "half −FLT_MAX",
+    "all -inf": "all −∞",
+}
 
 
 def text(value):
@@ -60,7 +62,7 @@ def claims_table(found):
     body = []
     for one in found:
         claimed = one.claim.factor[one.tier]
-        result = [number(one.factor), claims.verdict(one.factor, claimed)] if one.factor else ["", (claims.NOT_MEASURED, "absent")]
+        result = [number(one.factor), (claims.verdict(one.factor, claimed), "" if one.factor else "absent")]
         body.append([one.claim.paper, f"{one.claim.new} against {one.claim.old}", one.shape, input_text(one.input), one.tier,
                      number(claimed), number(one.by_words), *result, *(number(ratio) for ratio in one.of_moving)])
     return table(["paper", "algorithms", "shape", "logits", "tier", "paper", "by words", "here", "verdict", "old / words",
@@ -70,7 +72,8 @@ def claims_table(found):
 def target_rows(path, machine):
     """(target, verdict) of what was noted for a machine."""
     _, noted = targets.read_csv(path)
-    return [(row, targets.verdict(float(row["reached"]), row)) for row in noted if row["machine"] == machine and row["reached"]]
+    return [(row, targets.verdict(float(row["reached"]), row)) for row in noted
+            if row["machine"] == machine and row["reached"]]
 
 
 def targets_table(rows):
