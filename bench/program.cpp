@@ -102,7 +102,7 @@ method_list methods_for(const family& bench, const row& r, const settings& chose
     method_list methods = data_movement(r.of);
     if (r.library_alone) {
         for (const std::string& tier : chosen.tiers) {
-            methods.push_back(own_dispatch(r.of, tier, way::automatic));
+            methods.push_back(own_dispatch(r.of, tier));
         }
         return methods;
     }
@@ -118,7 +118,7 @@ method_list methods_for(const family& bench, const row& r, const settings& chose
         if (r.of.threads > 1) {
             methods.push_back(one_thread_beside(r.of, tier));
         }
-        for (const way how : ways_of(r.of.what)) {
+        for (const std::string& how : ways_of(r.of.what)) {
             methods.push_back(own_dispatch(r.of, tier, how));
         }
     }

@@ -174,7 +174,7 @@ void run_cases(const std::string& name, std::size_t first, bool further) {
         of.rows = 2;
         of.columns = static_cast<std::ptrdiff_t>(all[k].row.size());
         method_list methods = peers_for(of, further);
-        methods.push_back(own_dispatch(of, available_tiers().front(), way::automatic));
+        methods.push_back(own_dispatch(of, available_tiers().front()));
         const auto found =
             std::find_if(methods.begin(), methods.end(), [&](const method& m) { return m.name == name; });
         std::string outcome = "no such operator";
