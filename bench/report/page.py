@@ -24,7 +24,7 @@ table { border-collapse: collapse; font-size: 13.5px; width: 100%; } th, td { pa
 th { color: #5a6675; font-weight: 600; white-space: nowrap; border-bottom: 1px solid #d6dbe1; }
 tr + tr td { border-top: 1px solid #eef0f3; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; } td.name { font-weight: 600; white-space: nowrap; }
-.absent { color: #8a94a0; font-style: italic; } .met { color: #1b7a3d; } .missed { color: #b3261e; font-weight: 600; }
+.absent { color: #8a94a0; font-style: italic; white-space: nowrap; } .met { color: #1b7a3d; } .missed { color: #b3261e; font-weight: 600; }
 .heat { font-size: 12.5px; } .heat th, .heat td { padding: 5px 7px; } .heat th { text-align: right; }
 .heat .fine { background: #e9f5ec; } .heat .warm { background: #fff4d6; } .heat .hot { background: #ffdfc7; }
 .heat .worst { background: #f8c4bf; }
@@ -60,7 +60,7 @@ ULP_TEXT = ("Units in the last place of the exact result (double exponentials, s
             "normal float count as right when they are that small or 0. Lower is better.")
 CLAIMS_TEXT = """The Two-Pass Softmax Algorithm (arXiv:2001.04438) reports 28 % (AVX-512) and 18 % (AVX2) over both three-pass
 forms beyond the last-level cache; Online normalizer calculation for softmax (arXiv:1805.02867) reports 1.3 times, on a GPU. All
-algorithms here are tarn's own, at their full accuracy; cold, float, one thread. Factors of speed: what the paper found, what the
+algorithms here are tarn's own, at their full accuracy; one row, cold, float, one thread. Factors of speed: what the paper found, what the
 words read and written would make it, what was found here. Last columns: the time of the old and of the new algorithm, moving
 their words at the speed of a non-temporal copy being 1."""
 HARD_TEXT = """Time on such input, ordinary input of the same implementation being 1. What others return for it is another

@@ -12,13 +12,13 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator  # noqa: E402
 
 COLOURS = {
-    "own": ("#0b57b0", "#4aa3df", "#12a594", "#7b5ccc", "#2c7a4b", "#5c6bc0", "#a28be0", "#2f4858", "#62b58f", "#1b9ad6"),
+    "own": ("#0b57b0", "#4aa3df", "#12a594", "#7b5ccc", "#2c7a4b", "#2f4858", "#86b817", "#b08fe0", "#00b8d4", "#5d3fa2"),
     "peer": ("#c8102e", "#f28e2b", "#d9b300", "#8c564b", "#d6409f", "#7a1f3d", "#7c8c1f", "#ff8a75", "#b5651d", "#a61e8c"),
     "baseline": ("#222222", "#6d4c41"),
     "movement": ("#444444", "#777777", "#a0a0a0", "#5f7f7f", "#8a8a70"),
 }
 DASHES = {"own": "-", "peer": "-", "baseline": (0, (5, 1)), "movement": (0, (1, 1.4))}
-MARKERS = {"own": "o", "peer": "sDvP^X<>hp", "baseline": "*", "movement": " "}
+MARKERS = {"own": "osDv^PX<>h", "peer": "sDvP^X<>hp", "baseline": "*", "movement": " "}
 NUMBERS = itertools.count()  # of the figures, to keep the names inside them apart
 LABEL_GAP = 0.043  # between names, as a share of the height
 

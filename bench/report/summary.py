@@ -45,7 +45,7 @@ def sentence_of_speed(where, rows):
         return ""
     slower = {}
     for ratio, other, shape in ratios:
-        if ratio > 1:
+        if round(ratio, 2) > 1:
             slower.setdefault(other["method"], []).append(shape)
     text = f"{where}, tarn takes {span([ratio for ratio, *_ in ratios])} of the time of the fastest other implementation"
     if slower:
@@ -64,7 +64,7 @@ def sentence_of_choice(rows, best_tier):
             ratios.append((time_of(own["tarn"]) / min(named), own["tarn"]["shape"]))
     if not ratios:
         return ""
-    far = [shape for ratio, shape in ratios if ratio > CLOSE]
+    far = [shape for ratio, shape in ratios if round(ratio, 2) > CLOSE]
     text = f"Its automatic choice takes {span([ratio for ratio, _ in ratios])} of the time of the best algorithm named"
     return text + (f", and more than {CLOSE} at {', '.join(far)}." if far else ".")
 
