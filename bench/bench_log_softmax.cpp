@@ -3,15 +3,12 @@
 // Log-softmax of float matrices, against softmax of the same matrix, the limits of the memory and its peers.
 #include "program.hpp"
 
-#include <peers/peers.hpp>
-
 int main(int argc, char** argv) {
     const bench::family log_softmax = {
         {bench::op::log_softmax},
         {{64, 1000}, {16, 4096}, {1, 10000}, {1024, 64}},
         {{65536, 64}, {4096, 1000}, {1024, 4096}},
         {},
-        {bench::peers::plain_fast_math, bench::peers::plain_strict, bench::peers::eigen, bench::peers::onednn},
         true,
     };
     return bench::run_program(log_softmax, argc, argv);

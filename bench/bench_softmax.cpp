@@ -3,8 +3,6 @@
 // Softmax of float matrices: the library's tiers and algorithms against the limits of the memory and against its peers.
 #include "program.hpp"
 
-#include <peers/peers.hpp>
-
 int main(int argc, char** argv) {
     const bench::family softmax = {
         {bench::op::softmax},
@@ -19,8 +17,6 @@ int main(int argc, char** argv) {
          {1, 64000000},
          {1000, 4096, 0}},
         {{4096, 16}, {1024, 64}, {64, 1000}, {16, 4096}},
-        {bench::peers::avx2_three_pass, bench::peers::plain_fast_math, bench::peers::plain_strict, bench::peers::eigen,
-         bench::peers::onednn},
         false,
     };
     return bench::run_program(softmax, argc, argv);

@@ -3,15 +3,12 @@
 // Gradients of softmax, log-softmax and log-sum-exp of float matrices, against the memory and their peers.
 #include "program.hpp"
 
-#include <peers/peers.hpp>
-
 int main(int argc, char** argv) {
     const bench::family softmax_backward = {
         {bench::op::softmax_backward, bench::op::log_softmax_backward, bench::op::logsumexp_backward},
         {{64, 1000}, {1024, 64}},
         {{16384, 128}, {4096, 1000}, {1024, 4096}},
         {},
-        {bench::peers::plain_fast_math, bench::peers::plain_strict, bench::peers::eigen, bench::peers::onednn},
         false,
     };
     return bench::run_program(softmax_backward, argc, argv);

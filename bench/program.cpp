@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "program.hpp"
 
+#include <harness/inputs.hpp>
 #include <harness/runner.hpp>
 #include <own/own.hpp>
 #include <peers/peers.hpp>
@@ -23,7 +24,10 @@ std::string bench_name(const family& bench) {
 struct settings {
     std::vector<std::string> shapes; // empty: the default set
     int axis = -1;
+    std::vector<std::string> conditions{"hot", "cold"};
+    std::vector<std::string> inputs{ordinary_input};
     bool hard = false;
+    bool further_peers = false;
     std::vector<std::string> tiers; // empty: all that the CPU has
     run_settings run;
 };
@@ -32,8 +36,14 @@ void add_rows(std::vector<row>& rows, const family& bench, const std::vector<pro
               bool hard) {
     for (const problem& of : problems) {
         for (const op what : bench.operators) {
-            rows.push_back({of, state, hard, {}});
+            rows.emplace_back();
+            rows.back().of = of;
             rows.back().of.what = what;
+            rows.back().state = state;
+            rows.back().library_alone = hard;
+            if (hard) {
+                rows.back().inputs = input_names();
+            }
         }
     }
 }
@@ -46,9 +56,8 @@ std::vector<row> default_rows(const family& bench) {
     return rows;
 }
 
-problem parse_shape(const std::string& text, int axis) {
+problem parse_shape(const std::string& text) {
     problem of;
-    of.axis = axis;
     char rest = 0;
     if (std::sscanf(text.c_str(), "%tdx%td%c", &of.rows, &of.columns, &rest) != 2 || of.rows < 1 || of.columns < 1) {
         throw CLI::ValidationError("--shape", text + " is not ROWSxCOLUMNS");
@@ -56,41 +65,60 @@ problem parse_shape(const std::string& text, int axis) {
     return of;
 }
 
+// Hot rows have all inputs side by side, cold ones each for itself.
 std::vector<row> rows_of_shapes(const family& bench, const settings& chosen) {
     std::vector<row> rows;
+    const auto wanted = [&](const char* state) {
+        return std::find(chosen.conditions.begin(), chosen.conditions.end(), state) != chosen.conditions.end();
+    };
     for (const std::string& text : chosen.shapes) {
-        const problem of = parse_shape(text, chosen.axis);
-        add_rows(rows, bench, {of}, condition::hot, chosen.hard);
-        if (!chosen.hard) {
+        problem of = parse_shape(text);
+        of.axis = chosen.axis;
+        if (chosen.hard || wanted("hot")) {
+            add_rows(rows, bench, {of}, condition::hot, chosen.hard);
+        }
+        for (std::size_t i = 0; !chosen.hard && wanted("cold") && i < chosen.inputs.size(); ++i) {
             add_rows(rows, bench, {of}, condition::cold, false);
+            for (std::size_t k = rows.size() - bench.operators.size(); k < rows.size(); ++k) {
+                rows[k].inputs = {chosen.inputs[i]};
+            }
+        }
+    }
+    for (row& r : rows) {
+        if (r.state == condition::hot && !r.library_alone) {
+            r.inputs = chosen.inputs;
         }
     }
     // Arrays that the caches cannot hold are cold however often they are used.
     const auto too_large = [&](const row& r) {
-        return r.state == condition::hot && !r.hard && r.of.bytes() > 2 * last_level_cache_bytes();
+        return r.state == condition::hot && !r.library_alone && wanted("cold") &&
+               r.of.bytes() > 2 * last_level_cache_bytes();
     };
     rows.erase(std::remove_if(rows.begin(), rows.end(), too_large), rows.end());
     return rows;
 }
 
-method_list methods_for(const family& bench, const row& r, const std::vector<std::string>& tiers) {
+method_list methods_for(const family& bench, const row& r, const settings& chosen) {
     method_list methods = data_movement(r.of);
-    if (r.hard) {
-        for (const std::string& tier : tiers) {
-            methods.push_back(own_dispatch(r.of, tier, way::automatic));
+    if (r.library_alone) {
+        for (const std::string& tier : chosen.tiers) {
+            methods.push_back(own_dispatch(r.of, tier));
         }
         return methods;
     }
-    for (const auto peers : bench.peers) {
-        const method_list more = peers(r.of);
-        methods.insert(methods.end(), more.begin(), more.end());
+    const method_list peers = peers_for(r.of, chosen.further_peers);
+    methods.insert(methods.end(), peers.begin(), peers.end());
+    if (r.of.threads == 1) {
+        methods.push_back(own_header_only(r.of));
     }
-    methods.push_back(own_header_only(r.of));
-    for (const std::string& tier : tiers) {
+    for (const std::string& tier : chosen.tiers) {
         if (bench.beside_softmax) {
             methods.push_back(softmax_beside(r.of, tier));
         }
-        for (const way how : ways_of(r.of.what)) {
+        if (r.of.threads > 1) {
+            methods.push_back(one_thread_beside(r.of, tier));
+        }
+        for (const std::string& how : ways_of(r.of.what)) {
             methods.push_back(own_dispatch(r.of, tier, how));
         }
     }
@@ -109,11 +137,23 @@ void run(const family& bench, settings chosen) {
     if (chosen.tiers.empty()) {
         chosen.tiers = available_tiers();
     }
+    std::replace(chosen.tiers.begin(), chosen.tiers.end(), std::string("best"), available_tiers().front());
     chosen.run.machine = describe_machine();
     chosen.run.machine.emplace_back("tiers", joined(available_tiers()));
+    std::vector<row> rows = chosen.shapes.empty() ? default_rows(bench) : rows_of_shapes(bench, chosen);
+    for (row& r : rows) {
+        r.of.threads = chosen.run.threads;
+    }
     run_rows(
-        chosen.shapes.empty() ? default_rows(bench) : rows_of_shapes(bench, chosen),
-        [&](const row& r) { return methods_for(bench, r, chosen.tiers); }, chosen.run);
+        std::move(rows), [&](const row& r) { return methods_for(bench, r, chosen); }, chosen.run);
+}
+
+std::string inputs_text() {
+    std::string text;
+    for (const std::string& name : input_names()) {
+        text += name + ", ";
+    }
+    return text + "or any normal*<s>, normal+<s>, normal-<s>, uniform*<s>";
 }
 
 // Hands what is not ours to Google Benchmark. False if it is not Google Benchmark's either.
@@ -134,8 +174,20 @@ int run_options(const family& bench, int argc, char** argv) {
     app.add_option("--axis", chosen.axis, "0: along every column; -1: along every row")
         ->check(CLI::IsMember({-1, 0}))
         ->needs(shape);
+    app.add_option("--condition", chosen.conditions, "hot, cold or both")
+        ->check(CLI::IsMember({"hot", "cold"}))
+        ->needs(shape);
+    app.add_option("--input", chosen.inputs, "logits, the ordinary ones first if there are several: " + inputs_text())
+        ->check(CLI::Validator(
+            [](const std::string& name) { return is_input(name) ? "" : "no input is called " + name; }, "INPUT"))
+        ->needs(shape);
     app.add_flag("--hard", chosen.hard, "masks, wide ranges and NaN against ordinary input instead")->needs(shape);
-    app.add_option("--tier", chosen.tiers, "only these tiers of the library")->check(CLI::IsMember(available_tiers()));
+    std::vector<std::string> tier_names = available_tiers();
+    tier_names.emplace_back("best");
+    app.add_option("--tier", chosen.tiers, "only these tiers of the library")->check(CLI::IsMember(tier_names));
+    app.add_option("--threads", chosen.run.threads, "for the library and those peers that have them")
+        ->check(CLI::Range(1, 64));
+    app.add_flag("--peers", chosen.further_peers, "with the peers that bench/run.sh --peers installs");
     app.add_option("--seconds", chosen.run.seconds, "time for each row of the table")->check(CLI::PositiveNumber);
     app.add_option("--csv", chosen.run.csv, "file for all figures");
     app.allow_extras();

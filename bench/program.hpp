@@ -3,7 +3,7 @@
 // What the bench programs have in common: all but the family.
 #pragma once
 
-#include <harness/method.hpp>
+#include <harness/problem.hpp>
 
 #include <vector>
 
@@ -15,8 +15,7 @@ struct family {
     std::vector<op> operators;      // the first gives the family its name
     std::vector<problem> hot, cold; // in these conditions against everybody
     std::vector<problem> hard;      // masks, wide ranges and NaN against ordinary input
-    std::vector<method_list (*)(const problem&)> peers;
-    bool beside_softmax; // "tarn softmax" of the same problem is a yardstick
+    bool beside_softmax;            // "tarn softmax" of the same problem is a yardstick
 };
 
 // Reads the command line, measures, prints; returns the status of the program.

@@ -10,6 +10,15 @@
 #   bench/run.sh logsumexp --shape 1000x4096 --axis 0
 #   bench/run.sh softmax --shape 64x1000 --hard    masks, wide ranges and NaN against ordinary input
 #
+#   bench/run.sh --peers --report                  one page about softmax with plots, build/report/index.html (20 minutes);
+#                      --quick: coarse, 3 minutes; interrupted, it goes on where it was, unless --fresh
+#
+#   bench/run.sh --semantics                       what tarn and others return for special values: bench/report/semantics.md
+#
+#   --peers            with further peers: ATen, oneDNN 3, ONNX Runtime, SLEEF (installs them: 1.5 GB)
+#   --threads n        for the library and those peers that have threads
+#   --input "normal*50" --input "half -inf"        with --shape: logits, for everybody
+#   --condition hot    with --shape: hot or cold only
 #   --tier avx2        only this tier of the library (avx512, avx2, sse2)
 #   --seconds s        time for each row of the table (default 5)
 #   --update-targets   write what was reached on this machine into bench/targets.csv
@@ -50,7 +59,20 @@ if (($# > 0)) && [[ $1 != -* ]]; then
 fi
 
 update=0
+parts=(build bench)
+report=0
+report_options=()
+semantics=0
+environment=
+peers=()
 options=()
+
+add_peers() {
+    parts+=(peers)
+    environment=$root/build/peers-venv
+    peers=(--peers)
+}
+
 for option in "$@"; do
     case $option in
         -h | --help)
@@ -62,14 +84,32 @@ for option in "$@"; do
             exit 0
             ;;
         --update-targets) update=1 ;;
+        --report)
+            report=1
+            parts+=(report)
+            families=(softmax)
+            ;;
+        --semantics)
+            semantics=1
+            families=()
+            add_peers
+            ;;
+        --quick | --fresh) report_options+=("$option") ;;
+        --peers) add_peers ;;
         *) options+=("$option") ;;
     esac
 done
 
-"$root/cmake/bootstrap.sh" build bench
+"$root/cmake/bootstrap.sh" "${parts[@]}"
 cd "$root"
-cmake --preset release --log-level=NOTICE
-cmake --build --preset release --target "${families[@]/#/bench_}"
+cmake --preset release --log-level=NOTICE -DTARN_BENCH_PEERS="$environment"
+targets=(${families[@]+"${families[@]/#/bench_}"})
+((!semantics)) || targets+=(semantics)
+cmake --build --preset release --target "${targets[@]}"
+if [[ $environment ]]; then
+    cmake --build --preset release --target tarn_bench_further_peers -- -k 0 ||
+        echo "skipped: peers that could not be built; the bench goes on without them" >&2
+fi
 mkdir -p build/bench
 
 # measure <family>: measures and reports.
@@ -79,7 +119,7 @@ measure() {
 
     # Interrupted, the bench has already written its finished rows; the report is about those.
     trap : INT
-    build/release/bench/"bench_$family" --csv "$figures" ${options[@]+"${options[@]}"} || status=$?
+    build/release/bench/"bench_$family" --csv "$figures" ${peers[@]+"${peers[@]}"} ${options[@]+"${options[@]}"} || status=$?
     trap - INT
     if ((status != 0 && status != 130)); then
         return "$status"
@@ -92,6 +132,20 @@ measure() {
     "${report[@]}" || status=$?
     return "$status"
 }
+
+if ((semantics)); then
+    /usr/bin/python3 bench/report/semantics.py --program build/release/bench/semantics --page bench/report/semantics.md \
+        ${peers[@]+"${peers[@]}"}
+fi
+
+if ((report)); then
+    trap : INT # the report ends by itself and keeps what it has
+    status=0
+    /usr/bin/python3 bench/report/make_report.py --program build/release/bench/bench_softmax --targets bench/targets.csv \
+        --folder build/report --commit "$(git describe --always --dirty 2>/dev/null || echo unknown)" \
+        ${peers[@]+"${peers[@]}"} ${report_options[@]+"${report_options[@]}"} || status=$?
+    exit "$status"
+fi
 
 for family in "${families[@]}"; do
     measure "$family"

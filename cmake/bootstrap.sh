@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# usage: cmake/bootstrap.sh [build] [tests] [bench] [examples]
+# usage: cmake/bootstrap.sh [build] [tests] [bench] [peers] [report] [examples]
 #
 # Makes sure that what these parts need is on this machine: looks for what is there and installs only what is missing, from
 # the distribution (Debian or a relative). Touches no network when nothing is missing. Without the right to install it
-# prints the one line to run, and fails.
+# prints the one line to run, and fails. `peers` are what the bench compares with beyond the distribution's packages: Python
+# wheels in build/peers-venv (1.5 GB); one that cannot be had is named and left out.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -16,6 +17,17 @@ xsimd_name=xsimd-14.1
 xsimd_wheel='pythran==0.19.0 --hash=sha256:42ab2039b4eaec01084e92a2721a474e893047ba5ec87b14d45ee077ac883d08'
 xsimd_wheel_folder=pythran/xsimd
 xsimd_target="$root/build/deps/$xsimd_name"
+
+# Further peers of the bench, each by its name and the wheels that it takes.
+#   ATen       the wheel is built with CUDA, whose run-time library the CPU part wants to find as well.
+#   oneDNN 3   the newest wheel with an engine for CPUs; those after it reach CPUs through SYCL devices only, and no wheel
+#              brings such a device.
+peers_venv="$root/build/peers-venv"
+peers=(
+    "ATen: torch==2.15.0 nvidia-cuda-runtime==13.2.86 nvidia-cuda-cupti==13.2.86"
+    "oneDNN 3: onednn-cpu-gomp==2023.2.0 onednn-devel-cpu-gomp==2023.2.0"
+    "ONNX Runtime: onnxruntime==1.32.0"
+)
 
 missing=()
 missing_optional=()
@@ -63,6 +75,16 @@ need_for_bench() {
     want libdnnl-dev has_header oneapi/dnnl/dnnl.hpp
 }
 
+need_for_peers() {
+    need python3 has_command "$python"
+    "$python" -c 'import ensurepip' 2>/dev/null || need python3-venv has_package
+    want libsleef-dev has_header sleef.h
+}
+
+need_for_report() {
+    "$python" -c 'import matplotlib' 2>/dev/null || need python3-matplotlib has_package
+}
+
 need_for_examples() {
     need libeigen3-dev has_header eigen3/Eigen/Core
     need libcli11-dev has_header CLI/CLI.hpp
@@ -108,11 +130,34 @@ provide_newer_xsimd() {
     rm -rf "$scratch"
 }
 
+# has_wheel <name>==<version>: whether the environment of the peers has it.
+has_wheel() {
+    local name=${1%%==*} version=${1##*==}
+    compgen -G "$peers_venv/lib/python3*/site-packages/${name//-/_}-$version.dist-info" >/dev/null
+}
+
+# Installs the further peers that are missing, each for itself.
+provide_peers() {
+    local peer wheel wheels lacks
+    for peer in "${peers[@]}"; do
+        read -ra wheels <<<"${peer#*: }"
+        lacks=0
+        for wheel in "${wheels[@]}"; do
+            has_wheel "$wheel" || lacks=1
+        done
+        ((lacks)) || continue
+        echo "bootstrap: installing ${peer%%:*} into build/peers-venv: ${wheels[*]}"
+        [[ -x $peers_venv/bin/pip ]] || "$python" -m venv "$peers_venv"
+        "$peers_venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary=:all: "${wheels[@]}" ||
+            echo "skipped: ${peer%%:*} (could not be installed); the bench goes on without it" >&2
+    done
+}
+
 for part in "$@"; do
     case $part in
-        build | tests | bench | examples) "need_for_$part" ;;
+        build | tests | bench | peers | report | examples) "need_for_$part" ;;
         *)
-            echo "usage: cmake/bootstrap.sh [build] [tests] [bench] [examples]" >&2
+            echo "usage: cmake/bootstrap.sh [build] [tests] [bench] [peers] [report] [examples]" >&2
             exit 2
             ;;
     esac
@@ -127,4 +172,7 @@ fi
 
 if [[ " $* " == *" tests "* ]]; then
     provide_newer_xsimd
+fi
+if [[ " $* " == *" peers "* ]]; then
+    provide_peers
 fi

@@ -40,7 +40,7 @@ public:
     std::optional<double> to_best_peer(std::size_t i) const {
         std::optional<double> worst;
         for (std::size_t j = 0; j < entrants_.size(); ++j) {
-            if (entrants_[j].work.kind == role::peer) {
+            if (entrants_[j].work.kind == role::peer && entrants_[j].input == entrants_[i].input) {
                 worst = std::max(worst.value_or(0), median_ratio(times_[i], times_[j]));
             }
         }
@@ -65,7 +65,9 @@ private:
 } // namespace
 
 std::string row::name() const {
-    return family() + ("/" + of.shape()) + (of.axis == 0 ? "/axis0/" : "/") + name_of(state) + (hard ? "/hard" : "");
+    const std::string input = has_inputs() ? "/hard" : inputs.front() == ordinary_input ? "" : "/" + inputs.front();
+    return family() + ("/" + of.shape()) + (of.axis == 0 ? "/axis0/" : "/") + name_of(state) + input +
+           (of.threads > 1 ? "/threads:" + std::to_string(of.threads) : "");
 }
 
 std::vector<figure> evaluate(const std::vector<entrant>& entrants, const std::vector<samples>& times,

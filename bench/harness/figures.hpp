@@ -3,6 +3,7 @@
 // From the times of the rounds to the figures that are printed, written to the CSV and compared with the targets.
 #pragma once
 
+#include <harness/inputs.hpp>
 #include <harness/interleave.hpp>
 #include <harness/method.hpp>
 
@@ -14,10 +15,10 @@
 namespace bench {
 
 // What a time is divided by. All but the last two are methods of the same row on its first input, the library's own of
-// the same tier; "best peer" is the fastest peer; "ordinary" is the same method on the first input.
-constexpr std::array<const char*, 10> yardsticks{"memcpy",    "NT copy",         "read-only sum",   "triad",
-                                                 "NT triad",  "plain fast-math", "AVX2 three-pass", "tarn softmax",
-                                                 "best peer", "ordinary"};
+// the same tier; "best peer" is the fastest peer on the same input; "ordinary" is the same method on the first input.
+constexpr std::array<const char*, 11> yardsticks{
+    "memcpy",          "NT copy",      "read-only sum",   "triad",     "NT triad", "plain fast-math",
+    "AVX2 three-pass", "tarn softmax", "tarn one thread", "best peer", "ordinary"};
 constexpr std::size_t yardstick_methods = yardsticks.size() - 2;
 
 struct figure {
@@ -34,10 +35,12 @@ struct figure {
 struct row {
     problem of;
     condition state = condition::hot;
-    bool hard = false; // the library on every input instead of everybody on the ordinary one
+    std::vector<std::string> inputs = {ordinary_input}; // cold rows have one
+    bool library_alone = false;                         // without peers and named algorithms
     std::vector<figure> figures;
 
     std::string family() const { return of.operation().name; }
+    bool has_inputs() const { return inputs.size() > 1; }
     std::string name() const;
 };
 

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdio>
+#include <functional>
 #include <limits>
 #include <random>
 #include <stdexcept>
@@ -21,6 +24,8 @@ struct element {
     std::ptrdiff_t place, length;
 };
 
+using element_value = std::function<float(const element&)>;
+
 struct input_kind {
     const char* name;
     float (*value)(const element&);
@@ -28,14 +33,11 @@ struct input_kind {
 
 float masked(const element& e, float mask) { return e.coin < 0 ? mask : e.z; }
 
-constexpr std::array<input_kind, 11> kinds{{
+constexpr std::array<input_kind, 8> kinds{{
     {"normal", [](const element& e) { return e.z; }},
     {"half -inf", [](const element& e) { return masked(e, -infinity); }},
     {"half -1e9", [](const element& e) { return masked(e, -1e9F); }},
     {"half -FLT_MAX", [](const element& e) { return masked(e, std::numeric_limits<float>::lowest()); }},
-    {"normal*50", [](const element& e) { return 50 * e.z; }},
-    {"normal-1000", [](const element& e) { return e.z - 1000; }},
-    {"normal+1e6", [](const element& e) { return e.z + 1e6F; }},
     {"ascending 0..500",
      [](const element& e) { return 500 * static_cast<float>(e.place) / static_cast<float>(e.length); }},
     {"NaN in every row", [](const element& e) { return e.place == e.length / 2 ? nan : e.z; }},
@@ -58,12 +60,27 @@ private:
     std::vector<float> values_;
 };
 
-const input_kind& find_kind(const std::string& input) {
-    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const input_kind& k) { return input == k.name; });
-    if (kind == kinds.end()) {
-        throw std::invalid_argument("no input is called " + input);
+// "normal*50", "normal-1000", "uniform*1000": a distribution, what is done with it, and a number.
+element_value parse_distribution(const std::string& input) {
+    char distribution[8] = "", operation = 0, rest = 0;
+    float number = 0;
+    const int found = std::sscanf(input.c_str(), "%7[a-z]%c%f%c", distribution, &operation, &number, &rest);
+    const std::string name = distribution;
+    if (found == 3 && name == "normal" && operation == '*') {
+        return [number](const element& e) { return e.z * number; };
     }
-    return *kind;
+    if (found == 3 && name == "normal" && (operation == '+' || operation == '-')) {
+        return [number, sign = operation == '+' ? 1.0F : -1.0F](const element& e) { return e.z + sign * number; };
+    }
+    if (found == 3 && name == "uniform" && operation == '*') {
+        return [number](const element& e) { return number * std::erf(e.z * 0.70710678F); };
+    }
+    throw std::invalid_argument("no input is called " + input);
+}
+
+element_value find_kind(const std::string& input) {
+    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const input_kind& k) { return input == k.name; });
+    return kind == kinds.end() ? parse_distribution(input) : kind->value;
 }
 
 // Replaces y by what `before` returns for the logits x; they may be the same.
@@ -85,19 +102,28 @@ const char* const ordinary_input = kinds.front().name;
 std::vector<std::string> input_names() {
     std::vector<std::string> names(kinds.size());
     std::transform(kinds.begin(), kinds.end(), names.begin(), [](const input_kind& kind) { return kind.name; });
+    names.insert(names.end(), {"normal*50", "normal-1000", "normal+1e6"});
     return names;
+}
+
+bool is_input(const std::string& name) {
+    try {
+        return find_kind(name) != nullptr;
+    } catch (const std::invalid_argument&) {
+        return false;
+    }
 }
 
 void fill(const std::string& input, const problem& of, std::size_t seed, const std::array<float*, most_inputs>& in) {
     static const normal_pool pool;
-    const input_kind& kind = find_kind(input);
+    const element_value value = find_kind(input);
     const std::size_t shift = seed * 7919;
     for (std::ptrdiff_t row = 0; row < of.rows; ++row) {
         for (std::ptrdiff_t column = 0; column < of.columns; ++column) {
             const std::ptrdiff_t i = row * of.columns + column;
             const std::size_t draw = static_cast<std::size_t>(i) + shift;
             const std::ptrdiff_t place = of.axis == 0 ? row : column;
-            in[0][i] = kind.value({pool.at(draw), pool.at(draw + 500009), place, of.lane_length()});
+            in[0][i] = value({pool.at(draw), pool.at(draw + 500009), place, of.lane_length()});
         }
     }
     for (std::size_t k = 1; k < of.operation().inputs; ++k) {

@@ -13,8 +13,12 @@ namespace bench {
 
 extern const char* const ordinary_input; // "normal": N(0,1)
 
-// The names of all inputs; the ordinary one comes first.
+// The inputs that are compared with the ordinary one, which comes first.
 std::vector<std::string> input_names();
+
+// Besides those there is any "normal*<s>", "normal+<s>", "normal-<s>": N(0,1) times, plus or minus a number, and any
+// "uniform*<s>": evenly spread over (-s, s).
+bool is_input(const std::string& name);
 
 // Fills the inputs of the problem: logits, what an operator returns for them where a gradient takes that, and N(0,1)
 // for its own gradient. `seed` tells apart several sets of the same kind.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <thread>
 
 namespace bench {
 namespace {
@@ -13,6 +14,7 @@ constexpr double hot_slot = 200e-6; // seconds an entrant runs at least, where t
 constexpr double slow_share = 0.05; // of the budget, in one round
 constexpr int fewest_rounds = 5;
 constexpr int most_rounds = 999;
+constexpr auto until_threads_sleep = std::chrono::milliseconds(5); // they spin a while after their last work
 
 // What an entrant does in one round.
 struct slot {
@@ -56,13 +58,16 @@ slot plan(double call, const buffers& data, const problem& of, std::size_t cache
 }
 
 // Returns the seconds that were timed.
-double run_round(const std::vector<entrant>& entrants, const std::vector<slot>& slots, buffers& data, bool first,
-                 std::vector<samples>& times) {
+double run_round(const std::vector<entrant>& entrants, const std::vector<slot>& slots, buffers& data, int threads,
+                 bool first, std::vector<samples>& times) {
     double total = 0;
     for (std::size_t i = 0; i < entrants.size(); ++i) {
         if (slots[i].slow && !first) {
             times[i].push_back(std::numeric_limits<double>::quiet_NaN());
             continue;
+        }
+        if (threads > 1) {
+            std::this_thread::sleep_for(until_threads_sleep);
         }
         time_calls(entrants[i], data, slots[i].untimed);
         const double seconds = time_calls(entrants[i], data, slots[i].timed);
@@ -83,6 +88,7 @@ std::vector<samples> interleave(benchmark::State& state, const std::vector<entra
         slots.push_back(plan(call, data, of, cache_bytes, seconds));
         if (!slots.back().slow) {
             round_seconds += call * static_cast<double>(slots.back().untimed + slots.back().timed);
+            round_seconds += of.threads > 1 ? std::chrono::duration<double>(until_threads_sleep).count() : 0;
         }
     }
     const double affordable = round_seconds > 0 ? seconds / round_seconds : 0;
@@ -91,7 +97,7 @@ std::vector<samples> interleave(benchmark::State& state, const std::vector<entra
     std::vector<samples> times(entrants.size());
     while (state.KeepRunningBatch(rounds)) {
         for (int round = 0; round < rounds; ++round) {
-            state.SetIterationTime(run_round(entrants, slots, data, round == 0, times));
+            state.SetIterationTime(run_round(entrants, slots, data, of.threads, round == 0, times));
             data.skip();
         }
     }

@@ -45,6 +45,7 @@ struct problem {
     std::ptrdiff_t columns = 0;
     int axis = -1; // -1: along every row; 0: along every column
     op what = op::softmax;
+    int threads = 1; // that a method may use
 
     const signature& operation() const { return signatures[static_cast<std::size_t>(what)]; }
     std::string shape() const { return std::to_string(rows) + "x" + std::to_string(columns); }

@@ -42,7 +42,7 @@ private:
 
 void run_rows(std::vector<row> rows, const std::function<method_list(const row&)>& methods_for,
               const run_settings& settings) {
-    print_machine(settings.machine, pin_to_one_core());
+    print_machine(settings.machine, settings.threads > 1 ? -1 : pin_to_one_core());
     csv_writer csv(settings.csv, settings.machine);
     for (row& r : rows) {
         const auto run = [&](benchmark::State& state) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <harness/session.hpp>
 
-#include <harness/inputs.hpp>
 #include <harness/machine.hpp>
 #include <harness/reference.hpp>
 
@@ -64,7 +63,7 @@ std::vector<std::optional<double>> check(const std::vector<entrant>& entrants, c
 } // namespace
 
 void measure(benchmark::State& state, row& of, const method_list& methods, double seconds) {
-    const std::vector<std::string> inputs = of.hard ? input_names() : std::vector<std::string>{ordinary_input};
+    const std::vector<std::string>& inputs = of.inputs;
     const std::size_t cache_bytes = last_level_cache_bytes();
     buffers data(of.of, of.state, inputs, cache_bytes);
     const std::vector<entrant> entrants = enter(methods, inputs.size());
@@ -75,7 +74,7 @@ void measure(benchmark::State& state, row& of, const method_list& methods, doubl
         if (!m.run) {
             figure absent;
             absent.work = m;
-            absent.input = ordinary_input;
+            absent.input = inputs.front();
             of.figures.push_back(absent);
         }
     }

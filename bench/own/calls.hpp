@@ -11,27 +11,38 @@
 #include <tarn/softmax_backward.hpp>
 #include <tarn/version.hpp>
 
+#include <array>
 #include <functional>
 #include <stdexcept>
 
 namespace bench { namespace {
 
-template <class Options> Options with_stores(const problem& of, way how) {
+// What a call may leave to the library or name; the first leaves all. Whatever stands here is measured and reported.
+struct way {
+    const char* name; // of the enumerator
+    tarn::stores stores;
+    tarn::softmax_algorithm algorithm;
+};
+
+constexpr std::array<way, 6> ways{{
+    {"", tarn::stores::automatic, tarn::softmax_algorithm::automatic},
+    {"cached", tarn::stores::cached, tarn::softmax_algorithm::automatic},
+    {"streaming", tarn::stores::streaming, tarn::softmax_algorithm::automatic},
+    {"optimistic", tarn::stores::automatic, tarn::softmax_algorithm::optimistic},
+    {"three_pass_recompute", tarn::stores::automatic, tarn::softmax_algorithm::three_pass_recompute},
+    {"three_pass_reload", tarn::stores::automatic, tarn::softmax_algorithm::three_pass_reload},
+}};
+
+template <class Options> Options with_stores(const problem& of, const way& how) {
     Options options;
     options.axis = of.axis;
-    if (how == way::cached || how == way::streaming) {
-        options.stores = how == way::cached ? tarn::stores::cached : tarn::stores::streaming;
-    }
+    options.stores = how.stores;
     return options;
 }
 
-inline tarn::softmax_options softmax_options(const problem& of, way how) {
+inline tarn::softmax_options softmax_options(const problem& of, const way& how) {
     tarn::softmax_options options = with_stores<tarn::softmax_options>(of, how);
-    if (how == way::three_pass_recompute) {
-        options.algorithm = tarn::softmax_algorithm::three_pass_recompute;
-    } else if (how == way::three_pass_reload) {
-        options.algorithm = tarn::softmax_algorithm::three_pass_reload;
-    }
+    options.algorithm = how.algorithm;
     return options;
 }
 
@@ -44,7 +55,8 @@ inline auto lane_input(const problem& of, const operands& a, std::size_t k) {
 inline auto matrix_output(const problem& of, const operands& a) { return tarn::make_view(a.out, of.rows, of.columns); }
 
 // `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
-template <class... Where> std::function<void(const operands&)> call_of(const problem& of, way how, Where... where) {
+template <class... Where>
+std::function<void(const operands&)> call_of(const problem& of, const way& how, Where... where) {
     switch (of.what) {
     case op::softmax:
         return [of, where..., options = softmax_options(of, how)](const operands& a) {
@@ -75,7 +87,7 @@ template <class... Where> std::function<void(const operands&)> call_of(const pro
     throw std::invalid_argument(std::string("no call is known for ") + of.operation().name);
 }
 
-inline method own_method(const char* name, const std::string& tier) {
+inline method own_method(const std::string& name, const std::string& tier) {
     method result;
     result.name = name;
     result.kind = role::own;

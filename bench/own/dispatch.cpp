@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <own/calls.hpp>
 
+#include <tarn/eigen_thread_pool.hpp>
+
 #include <algorithm>
 #include <array>
+#include <map>
 #include <stdexcept>
 
 namespace bench {
@@ -24,20 +27,23 @@ tarn::tier find_tier(const std::string& name) {
     return found->value;
 }
 
-const char* name_of(way how) {
-    switch (how) {
-    case way::automatic:
-        return "tarn";
-    case way::cached:
-        return "tarn cached";
-    case way::streaming:
-        return "tarn streaming";
-    case way::three_pass_recompute:
-        return "tarn three_pass_recompute";
-    case way::three_pass_reload:
-        return "tarn three_pass_reload";
+const way& find_way(const std::string& name) {
+    const auto found = std::find_if(ways.begin(), ways.end(), [&](const way& w) { return name == w.name; });
+    if (found == ways.end()) {
+        throw std::invalid_argument("no way of calling is called " + name);
     }
-    return "";
+    return *found;
+}
+
+// What a user of several threads has.
+const Eigen::ThreadPoolDevice& device_of(int threads) {
+    struct pooled_device {
+        explicit pooled_device(int threads) : pool(threads), device(&pool, threads) {}
+        Eigen::ThreadPool pool;
+        Eigen::ThreadPoolDevice device;
+    };
+    static std::map<int, pooled_device> devices;
+    return devices.try_emplace(threads, threads).first->second.device;
 }
 
 } // namespace
@@ -52,33 +58,42 @@ std::vector<std::string> available_tiers() {
     return names;
 }
 
-std::vector<way> ways_of(op what) {
-    switch (what) {
-    case op::softmax:
-        return {way::automatic, way::cached, way::streaming, way::three_pass_recompute, way::three_pass_reload};
-    case op::log_softmax:
-    case op::softmax_backward:
-    case op::log_softmax_backward:
-    case op::logsumexp_backward:
-        return {way::automatic, way::cached, way::streaming};
-    case op::logsumexp:
-        return {way::automatic};
+std::vector<std::string> ways_of(op what) {
+    std::vector<std::string> names;
+    for (const way& w : ways) {
+        const bool has_algorithms = what == op::softmax, has_stores = what != op::logsumexp;
+        if ((has_algorithms || w.algorithm == tarn::softmax_algorithm::automatic) &&
+            (has_stores || w.stores == tarn::stores::automatic)) {
+            names.emplace_back(w.name);
+        }
     }
-    return {};
+    return names;
 }
 
-method own_dispatch(const problem& of, const std::string& tier, way how) {
-    method result = own_method(name_of(how), tier);
+method own_dispatch(const problem& of, const std::string& tier, const std::string& name) {
+    method result = own_method(name.empty() ? "tarn" : "tarn " + name, tier);
+    const way& how = find_way(name);
     const tarn::tier where = find_tier(tier);
-    // The best tier as the library takes it when nobody asks, so that a call costs here what it costs a user.
-    result.run = where == tarn::best_tier() ? call_of(of, how) : call_of(of, how, tarn::on(where));
+    if (of.threads > 1) {
+        result.run = call_of(of, how, tarn::on(where, device_of(of.threads)));
+    } else {
+        // The best tier as the library takes it when nobody asks, so that a call costs here what it costs a user.
+        result.run = where == tarn::best_tier() ? call_of(of, how) : call_of(of, how, tarn::on(where));
+    }
+    return result;
+}
+
+method one_thread_beside(problem of, const std::string& tier) {
+    of.threads = 1;
+    method result = own_dispatch(of, tier);
+    result.name = "tarn one thread";
     return result;
 }
 
 method softmax_beside(const problem& of, const std::string& tier) {
     problem softmax = of;
     softmax.what = op::softmax;
-    method result = own_dispatch(softmax, tier, way::automatic);
+    method result = own_dispatch(softmax, tier);
     result.name = "tarn softmax";
     result.instead = op::softmax;
     result.bytes = softmax.bytes();

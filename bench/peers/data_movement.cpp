@@ -3,6 +3,8 @@
 // The physical limits: what it costs to move the data without computing anything.
 #include <peers/peers.hpp>
 
+#include <harness/parts.hpp>
+
 #include <cstring>
 #include <immintrin.h>
 
@@ -95,29 +97,53 @@ float read_sum(const float* x, std::ptrdiff_t n) {
     return total;
 }
 
-method yardstick(const char* name, std::size_t bytes, std::function<void(const operands&)> run) {
+// Part i of the arrays of n floats, beginning on a line.
+struct slice {
+    std::ptrdiff_t begin, size;
+
+    slice(std::ptrdiff_t n, int i, int parts) {
+        const auto place = [&](int k) { return k == parts ? n : n / parts * k / line_floats * line_floats; };
+        begin = place(i);
+        size = place(i + 1) - begin;
+    }
+};
+
+// `move` is called with the operands where a slice begins and the size of the slice.
+template <class Move> method yardstick(const char* name, const problem& of, int arrays, Move move) {
+    const std::ptrdiff_t n = of.input_size(0);
     method result;
     result.name = name;
-    result.bytes = bytes;
-    result.run = std::move(run);
+    result.bytes = static_cast<std::size_t>(arrays * n) * sizeof(float);
+    if (of.threads == 1) {
+        result.run = [n, move](const operands& a) { move(a, n); };
+    } else {
+        result.run = [n, parts = of.threads, move](const operands& a) {
+            run_parts(parts, [&](int i) {
+                const slice mine(n, i, parts);
+                move({{a.in[0] + mine.begin, a.in[1] ? a.in[1] + mine.begin : nullptr}, a.out + mine.begin}, mine.size);
+            });
+        };
+    }
     return result;
 }
 
 } // namespace
 
 method_list data_movement(const problem& of) {
-    const std::ptrdiff_t n = of.input_size(0);
-    const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(float);
+    using size = std::ptrdiff_t;
     if (of.operation().inputs > 1 && of.operation().in[1] == extent::matrix) {
         return {
-            yardstick("triad", 3 * bytes, [n](const operands& a) { triad(a.in[0], a.in[1], a.out, n); }),
-            yardstick("NT triad", 3 * bytes, [n](const operands& a) { nt_triad(a.in[0], a.in[1], a.out, n); }),
+            yardstick("triad", of, 3, [](const operands& a, size n) { triad(a.in[0], a.in[1], a.out, n); }),
+            yardstick("NT triad", of, 3, [](const operands& a, size n) { nt_triad(a.in[0], a.in[1], a.out, n); }),
         };
     }
     return {
-        yardstick("memcpy", 2 * bytes, [bytes](const operands& a) { std::memcpy(a.out, a.in[0], bytes); }),
-        yardstick("NT copy", 2 * bytes, [n](const operands& a) { nt_copy(a.in[0], a.out, n); }),
-        yardstick("read-only sum", bytes, [n](const operands& a) { *a.out = read_sum(a.in[0], n); }),
+        yardstick("memcpy", of, 2,
+                  [](const operands& a, size n) {
+                      std::memcpy(a.out, a.in[0], static_cast<std::size_t>(n) * sizeof(float));
+                  }),
+        yardstick("NT copy", of, 2, [](const operands& a, size n) { nt_copy(a.in[0], a.out, n); }),
+        yardstick("read-only sum", of, 1, [](const operands& a, size n) { *a.out = read_sum(a.in[0], n); }),
     };
 }
 

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// oneDNN's primitives of softmax, its logarithm and their gradients on one thread. Primitive and memory objects are
-// made once; a call sets two or three pointers, executes and waits. Compiled as a stub that says why when the build
-// found no oneDNN (TARN_BENCH_ONEDNN is 0).
-#include <peers/peers.hpp>
+// oneDNN's primitives of softmax, its logarithm and their gradients. Primitive and memory objects are made once; a call
+// sets two or three pointers, executes and waits. Compiled for every version that is there.
+#include <peers/plugin.hpp>
 
-#if TARN_BENCH_ONEDNN
 #include <oneapi/dnnl/dnnl.hpp>
 #include <oneapi/dnnl/dnnl_version.h>
 
 #include <memory>
 #include <omp.h>
 #include <vector>
-#endif
 
 namespace bench::peers {
-
-#if TARN_BENCH_ONEDNN
 namespace {
 
 bool is_gradient(op what) { return what == op::softmax_backward || what == op::log_softmax_backward; }
@@ -98,26 +93,18 @@ int release_year(int major, int minor) {
 }
 
 } // namespace
-#endif
 
-method_list onednn(const problem& of) {
-    if (of.what == op::logsumexp || of.what == op::logsumexp_backward) {
-        return {};
-    }
-    method result;
-    result.name = "oneDNN";
-    result.kind = role::peer;
-#if TARN_BENCH_ONEDNN
-    omp_set_num_threads(1);
+void add_methods(const problem& of, method_list& methods) {
+    omp_set_num_threads(of.threads);
     const dnnl_version_t& version = *dnnl_version();
+    method result;
+    result.name = TARN_BENCH_ONEDNN_NAME;
+    result.kind = role::peer;
     result.version = dotted(version.major, version.minor, version.patch);
     result.year = release_year(version.major, version.minor);
     const auto prepared = std::make_shared<onednn_call>(of);
     result.run = [prepared](const operands& a) { prepared->run(a); };
-#else
-    result.missing = TARN_BENCH_ONEDNN_MISSING;
-#endif
-    return {result};
+    methods.push_back(result);
 }
 
 } // namespace bench::peers

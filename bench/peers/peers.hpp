@@ -12,15 +12,23 @@ namespace bench {
 // and write a third.
 method_list data_movement(const problem& of);
 
+// Everybody who knows the operator and can use the threads of the problem; `further`: also those who are not part of a
+// plain installation of the bench.
+method_list peers_for(const problem& of, bool further);
+
 namespace peers {
 
-// Every operator.
+// On one thread, every operator.
 method_list plain_fast_math(const problem& of); // plain loops, -O3 -march=native -ffast-math
 method_list plain_strict(const problem& of);    // the same without -ffast-math
 method_list eigen(const problem& of);           // whole matrices, and lane by lane
 
-method_list onednn(const problem& of);          // softmax, log_softmax and their gradients; of others nothing
-method_list avx2_three_pass(const problem& of); // softmax
+// On one thread, softmax.
+method_list avx2_three_pass(const problem& of);
+
+// A peer in the shared library peer_<file>.so (plugin.hpp). If it is not there, one method with `name` says so and what
+// would bring it.
+method_list load_peer(const problem& of, const char* file, const char* name, const char* source);
 
 } // namespace peers
 } // namespace bench

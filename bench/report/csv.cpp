@@ -33,7 +33,7 @@ csv_writer::csv_writer(const std::string& path, const machine_facts& machine) {
     for (const auto& [name, value] : machine) {
         out_ << "# " << name << ": " << value << "\n";
     }
-    out_ << "family,shape,axis,dtype,condition,input,method,tier,role,version,year,missing,rounds,ns per call,"
+    out_ << "family,shape,axis,dtype,threads,condition,input,method,tier,role,version,year,missing,rounds,ns per call,"
             "ns per call (lower quartile),ns per element,max ULP";
     for (const char* name : yardsticks) {
         out_ << ",of " << name;
@@ -43,10 +43,11 @@ csv_writer::csv_writer(const std::string& path, const machine_facts& machine) {
 
 void csv_writer::write(const row& r) {
     for (const figure& f : r.figures) {
-        out_ << r.family() << ',' << r.of.shape() << ',' << r.of.axis << ",float," << name_of(r.state) << ',' << f.input
-             << ',' << f.work.name << ',' << f.work.tier << ',' << name_of(f.work.kind) << ',' << f.work.version << ','
-             << f.work.year << ",\"" << f.work.missing << "\"," << f.rounds << ',' << f.call * 1e9 << ','
-             << f.call_quartile * 1e9 << ',' << f.call * 1e9 / static_cast<double>(r.of.size()) << ',';
+        out_ << r.family() << ',' << r.of.shape() << ',' << r.of.axis << ",float," << r.of.threads << ','
+             << name_of(r.state) << ',' << f.input << ',' << f.work.name << ',' << f.work.tier << ','
+             << name_of(f.work.kind) << ',' << f.work.version << ',' << f.work.year << ",\"" << f.work.missing << "\","
+             << f.rounds << ',' << f.call * 1e9 << ',' << f.call_quartile * 1e9 << ','
+             << f.call * 1e9 / static_cast<double>(r.of.size()) << ',';
         if (f.max_ulp) {
             out_ << *f.max_ulp;
         }

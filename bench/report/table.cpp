@@ -48,14 +48,14 @@ std::vector<std::size_t> columns_of(const row& r) {
     return columns;
 }
 
-std::string title(const figure& f, bool hard) {
+std::string title(const figure& f, bool with_input) {
     const std::string name = f.work.version.empty() ? f.work.name : f.work.name + " " + f.work.version;
-    return hard ? name + ", " + f.input : name;
+    return with_input ? name + ", " + f.input : name;
 }
 
 // `rounds` is the number that the row was given; methods too slow for it are marked.
 void print_line(const row& r, const figure& f, const std::vector<std::size_t>& columns, std::size_t rounds) {
-    const std::string name = title(f, r.hard && f.work.kind != role::movement);
+    const std::string name = title(f, r.has_inputs() && f.work.kind != role::movement);
     if (!f.work.missing.empty()) {
         std::printf("  %-44s %-7s missing: %s\n", name.c_str(), f.work.tier.c_str(), f.work.missing.c_str());
         return;
@@ -85,9 +85,10 @@ void print_row(const row& r) {
     for (const figure& f : r.figures) {
         rounds = std::max(rounds, f.rounds);
     }
-    std::printf("\n%s %s, float, %s, %s, %s; %zu rounds, medians; ratios of the times of one round\n",
+    std::printf("\n%s %s, float, %s, %s, %s, %d thread%s; %zu rounds, medians; ratios of the times of one round\n",
                 r.family().c_str(), r.of.shape().c_str(), r.of.axis == 0 ? "axis 0" : "last axis", name_of(r.state),
-                r.hard ? "inputs as named" : ordinary_input, rounds);
+                r.has_inputs() ? "inputs as named" : r.inputs.front().c_str(), r.of.threads,
+                r.of.threads > 1 ? "s" : "", rounds);
     std::printf("  %-44s %-7s %8s %8s %6s", "method", "tier", "a call", "ns/elem", "GB/s");
     for (const std::size_t k : columns) {
         std::printf(" %15s", yardsticks[k]);

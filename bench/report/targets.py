@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Joins the figures of a bench with the targets: what is met, what is missed, and one sentence for every shape.
 
-A target names a figure by family (the operator), shape, axis, dtype, tier, condition, input and method, and what it is
+A target names a figure by family (the operator), shape, axis, dtype, threads, tier, condition, input and method, and what it is
 compared with by yardstick: a column "of <yardstick>" of the figures (a ratio of times), or the column "ns per call" itself.
 It is met if the figure is not above `bound`; `aim` is what the next version should reach. `reached` is a figure of `machine`
 alone: every machine has its own row of a target, and a row without a machine waits for the first. The figures say in comment
@@ -14,7 +14,7 @@ import sys
 
 import sentences
 
-KEY = ("family", "shape", "axis", "dtype", "tier", "condition", "input", "method")
+KEY = ("family", "shape", "axis", "dtype", "threads", "tier", "condition", "input", "method")
 TIERLESS = ("native", "-")  # whatever the machine has
 
 
@@ -27,7 +27,8 @@ def read_csv(path):
 
 
 def key_of(row):
-    return tuple(row[name] for name in KEY)
+    """What tells figures apart; a target that names no threads is about one."""
+    return tuple(row.get(name) or "1" if name == "threads" else row[name] for name in KEY)
 
 
 def target_key(row):

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ATen, the tensor library under PyTorch, by the functions that write into tensors of the caller. Tensors are views of
+// the operands, made anew when these change; a call costs what ATen's dispatcher costs and no autograd.
+#include <peers/plugin.hpp>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/headeronly/version.h>
+
+#include <memory>
+
+namespace bench::peers {
+namespace {
+
+class aten_call {
+public:
+    explicit aten_call(const problem& of) : of_(of), axis_(of.axis == 0 ? 0 : 1) {}
+
+    void run(const operands& a) {
+        const c10::InferenceMode no_gradients;
+        if (a.out != out_of_ || a.in[0] != in_of_) {
+            view(a);
+        }
+        switch (of_.what) {
+        case op::softmax:
+            at::_softmax_out(out_, in_[0], axis_, false);
+            break;
+        case op::log_softmax:
+            at::_log_softmax_out(out_, in_[0], axis_, false);
+            break;
+        case op::logsumexp:
+            at::logsumexp_out(out_, in_[0], axis_);
+            break;
+        case op::softmax_backward:
+            at::_softmax_backward_data_out(out_, in_[1], in_[0], axis_, at::kFloat);
+            break;
+        case op::log_softmax_backward:
+            at::_log_softmax_backward_data_out(out_, in_[1], in_[0], axis_, at::kFloat);
+            break;
+        case op::logsumexp_backward:
+            break;
+        }
+    }
+
+private:
+    at::Tensor tensor(const float* data, extent e) const {
+        const auto lanes = at::IntArrayRef(lanes_), matrix = at::IntArrayRef(matrix_);
+        return at::from_blob(const_cast<float*>(data), e == extent::matrix ? matrix : lanes, at::kFloat);
+    }
+
+    void view(const operands& a) {
+        for (std::size_t k = 0; k < of_.operation().inputs; ++k) {
+            in_[k] = tensor(a.in[k], of_.operation().in[k]);
+        }
+        out_ = tensor(a.out, of_.operation().out);
+        in_of_ = a.in[0];
+        out_of_ = a.out;
+    }
+
+    problem of_;
+    std::int64_t axis_;
+    std::array<std::int64_t, 2> matrix_{of_.rows, of_.columns};
+    std::array<std::int64_t, 1> lanes_{of_.lanes()};
+    std::array<at::Tensor, most_inputs> in_;
+    at::Tensor out_;
+    const float* in_of_ = nullptr; // the operands that the tensors view
+    float* out_of_ = nullptr;
+};
+
+constexpr int release_year() { return TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR == 15 ? 2026 : 0; }
+
+} // namespace
+
+void add_methods(const problem& of, method_list& methods) {
+    at::set_num_threads(of.threads);
+    method result;
+    result.name = "ATen";
+    result.kind = role::peer;
+    result.version = dotted(TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR, TORCH_VERSION_PATCH);
+    result.year = release_year();
+    const auto prepared = std::make_shared<aten_call>(of);
+    result.run = [prepared](const operands& a) { prepared->run(a); };
+    methods.push_back(result);
+}
+
+} // namespace bench::peers

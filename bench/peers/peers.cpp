@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <peers/peers.hpp>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace bench {
+namespace {
+
+// Libraries; the bench holds them to the threads of the problem.
+struct library {
+    const char* file;
+    const char* name;
+    const char* source;
+    bool further, threaded;
+    std::vector<op> operators;
+};
+
+const std::array<library, 5>& libraries() {
+    constexpr op softmax = op::softmax, log_softmax = op::log_softmax, logsumexp = op::logsumexp;
+    constexpr op softmax_backward = op::softmax_backward, log_softmax_backward = op::log_softmax_backward;
+    constexpr const char* further = "bench/run.sh --peers installs it";
+    static const std::array<library, 5> all{{
+        {"onednn",
+         "oneDNN",
+         "Debian: libdnnl-dev",
+         false,
+         true,
+         {softmax, log_softmax, softmax_backward, log_softmax_backward}},
+        {"onednn3", "oneDNN 3", further, true, true, {softmax, log_softmax, softmax_backward, log_softmax_backward}},
+        {"aten",
+         "ATen",
+         further,
+         true,
+         true,
+         {softmax, log_softmax, logsumexp, softmax_backward, log_softmax_backward}},
+        {"onnxruntime", "ONNX Runtime", further, true, true, {softmax, log_softmax, logsumexp}},
+        {"sleef", "SLEEF three-pass", further, true, false, {softmax}},
+    }};
+    return all;
+}
+
+bool knows(const library& one, op what) {
+    return std::find(one.operators.begin(), one.operators.end(), what) != one.operators.end();
+}
+
+} // namespace
+
+method_list peers_for(const problem& of, bool further) {
+    method_list all;
+    const auto add = [&all](const method_list& more) { all.insert(all.end(), more.begin(), more.end()); };
+    if (of.threads == 1) {
+        if (of.what == op::softmax) {
+            add(peers::avx2_three_pass(of));
+        }
+        add(peers::plain_fast_math(of));
+        add(peers::plain_strict(of));
+        add(peers::eigen(of));
+    }
+    for (const library& one : libraries()) {
+        if ((further || !one.further) && (of.threads == 1 || one.threaded) && knows(one, of.what)) {
+            add(peers::load_peer(of, one.file, one.name, one.source));
+        }
+    }
+    return all;
+}
+
+} // namespace bench
