@@ -24,13 +24,15 @@ struct way {
     tarn::softmax_algorithm algorithm;
 };
 
-constexpr std::array<way, 6> ways{{
+constexpr std::array<way, 8> ways{{
     {"", tarn::stores::automatic, tarn::softmax_algorithm::automatic},
     {"cached", tarn::stores::cached, tarn::softmax_algorithm::automatic},
     {"streaming", tarn::stores::streaming, tarn::softmax_algorithm::automatic},
     {"optimistic", tarn::stores::automatic, tarn::softmax_algorithm::optimistic},
     {"three_pass_recompute", tarn::stores::automatic, tarn::softmax_algorithm::three_pass_recompute},
     {"three_pass_reload", tarn::stores::automatic, tarn::softmax_algorithm::three_pass_reload},
+    {"two_pass", tarn::stores::automatic, tarn::softmax_algorithm::two_pass},
+    {"online", tarn::stores::automatic, tarn::softmax_algorithm::online},
 }};
 
 template <class Options> Options with_stores(const problem& of, const way& how) {
