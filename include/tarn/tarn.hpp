@@ -7,3 +7,4 @@
 #include <tarn/log_softmax.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
+#include <tarn/softmax_state.hpp>

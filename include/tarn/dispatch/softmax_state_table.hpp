@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The boundary between calls and kernels of the online softmax state.
+#pragma once
+
+#include <tarn/config.hpp>
+
+#include <cstddef>
+
+namespace tarn { inline namespace v0 { namespace dispatch {
+
+// Sums over logits, each with the weight w = 2^v, v = scale * logit * log2(e) - exponent. The greatest weight lies in
+// sqrt(1/2)..sqrt(2). NaN among the logits makes `sum` NaN.
+struct softmax_sums {
+    double exponent = 0;  // an integer
+    double sum = 0;       // of w; 0: no logits yet, or none above -inf
+    double moment = 0;    // of w * v
+    double squares = 0;   // of w * w
+    double greatest = 0;  // the greatest v
+    bool infinite = false;   // +inf has been met: the sums are those of the others
+    bool has_logits = false; // any, -inf included
+};
+
+struct softmax_readings {
+    float logsumexp, confidence, entropy, sum_of_squares;
+};
+
+struct softmax_state_table {
+    void (*push)(softmax_sums&, const float* x, std::ptrdiff_t n, float scale) noexcept; // elements side by side
+    void (*merge)(softmax_sums&, const softmax_sums&) noexcept;
+    softmax_readings (*read)(const softmax_sums&) noexcept;
+};
+
+}}} // namespace tarn::dispatch

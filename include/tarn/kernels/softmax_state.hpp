@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The online softmax state: sums of weights with a reference that is a power of two, so that states are brought to a
+// common one exactly.
+#pragma once
+
+#include <tarn/dispatch/softmax_state_table.hpp>
+#include <tarn/kernels/log_sum.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// a * b, rounded before anything is added to it.
+TARN_INLINE double product(double a, double b) noexcept {
+    double p = a * b;
+    __asm__("" : "+x"(p));
+    return p;
+}
+
+// Sums of w, w * d and w * w for weights w of differences d = x - centre, lane by lane.
+template <class A> struct state_sums {
+    simd::double_pack<A> weights = simd::double_pack<A>::zero();
+    simd::double_pack<A> moments = simd::double_pack<A>::zero();
+    simd::double_pack<A> squares = simd::double_pack<A>::zero();
+
+    TARN_INLINE void add(const pack<A>& w, const pack<A>& d) noexcept {
+        weights.add(w);
+        moments.add_product(w, d);
+        squares.add_product(w, w);
+    }
+};
+
+template <class A> struct softmax_state {
+    using sums = dispatch::softmax_sums;
+
+    static constexpr double log2_e = 1.4426950408889634074;
+    static constexpr double log_2 = 0.693147180559945309417;
+
+    // a and b with the greater exponent of both.
+    static void merge(sums& a, const sums& b) noexcept {
+        sums r = a.sum == 0 || (b.sum != 0 && a.exponent < b.exponent) ? b : a;
+        sums lesser = a.sum == 0 || (b.sum != 0 && a.exponent < b.exponent) ? a : b;
+        if (lesser.sum != 0) {
+            refer(lesser, r.exponent);
+            r.sum += lesser.sum;
+            r.moment += lesser.moment;
+            r.squares += lesser.squares;
+            r.greatest = r.greatest > lesser.greatest ? r.greatest : lesser.greatest;
+        }
+        r.infinite = a.infinite || b.infinite;
+        r.has_logits = a.has_logits || b.has_logits;
+        a = r;
+    }
+
+    TARN_NOINLINE static void push(sums& s, const float* x, std::ptrdiff_t n, float scale) noexcept {
+        if (n <= 0)
+            return;
+        s.has_logits = true;
+        const exp_base base = exp_base::of(scale);
+        softmax_rows_state<A> state(scale, false);
+        state.carry({static_cast<float>(s.exponent) - state.carried_bias, 0.0f});
+        const span_sums guessed = state.with_weight(
+            [&](const auto& weight) TARN_LAMBDA { return sums_of(weight, base, x, n, state.ref.centre); });
+        const float greatest = guessed.greatest;
+        if (base.high != 0 && greatest * base.sign() == infinity) {
+            push_others(s, x, n, scale, greatest);
+        } else if (guessed.weights != guessed.weights) {
+            s.sum = guessed.weights;
+        } else if (greatest * base.sign() != -infinity) {
+            reference ref = state.ref;
+            span_sums span = guessed;
+            if (!acceptable(guessed.weights)) {
+                ref = reference::of_greatest(greatest, base, state.carried_bias);
+                span = sums_of(exp_weight<A, false>(base, ref), base, x, n, ref.centre);
+            }
+            merge(s, span.referred(base, ref));
+        }
+    }
+
+    static dispatch::softmax_readings read(const sums& s) noexcept {
+        const float nan = __builtin_nanf("");
+        if (s.sum != s.sum)
+            return {nan, nan, nan, nan};
+        if (s.infinite)
+            return {infinity, nan, nan, nan};
+        if (s.sum == 0)
+            return {-infinity, nan, nan, nan};
+        // sum is at least sqrt(1/2).
+        const double log = simd::log_of_one_plus<A>(2 * s.sum - 1) - log_2;
+        const double entropy = log - product(log_2, s.moment) / s.sum;
+        return {static_cast<float>(product(s.exponent, log_2) + log),
+                static_cast<float>(simd::exp_of_small<A>(product(s.greatest, log_2)) / s.sum),
+                static_cast<float>(entropy > 0 ? entropy : 0.0), static_cast<float>(s.squares / (s.sum * s.sum))};
+    }
+
+private:
+    // s with another exponent, not below its own.
+    TARN_INLINE static void refer(sums& s, double exponent) noexcept {
+        const double down = s.exponent - exponent;
+        if (down < -1000) {
+            s.sum = s.sum == s.sum ? 0.0 : s.sum;
+            s.moment = s.squares = 0;
+        } else {
+            const double factor = power_of_two(static_cast<int>(down));
+            s.moment = (s.moment + product(down, s.sum)) * factor;
+            s.sum *= factor;
+            s.squares *= factor * factor;
+        }
+        s.greatest += down;
+        s.exponent = exponent;
+    }
+    TARN_INLINE static double power_of_two(int e) noexcept {
+        const std::int64_t bits = static_cast<std::int64_t>(e + 1023) << 52;
+        double v;
+        __builtin_memcpy(&v, &bits, sizeof v);
+        return v;
+    }
+
+    // Of one span, by weights of a reference.
+    struct span_sums {
+        double weights, moments, squares;
+        float greatest;
+
+        // w = g * 2^(base * (x - centre) - ref.exponent), d = x - centre, as w = 2^v with an exponent of the span's own.
+        TARN_INLINE sums referred(exp_base base, reference ref) const noexcept {
+            const double exact = static_cast<double>(base.high) + static_cast<double>(base.low);
+            const double power = product(exact, static_cast<double>(greatest));
+            constexpr double integral = 0x1p51;
+            const double whole =
+                power < integral && power > -integral ? reference::nearest_integer(power, 1.5 * 0x1p52) : power;
+            const double at = product(exact, static_cast<double>(ref.centre)) - whole;
+            const double shift = at + static_cast<double>(ref.exponent);
+            const double steps = reference::nearest_integer(shift, 1.5 * 0x1p52);
+            const double factor = power_of_two(static_cast<int>(steps)) *
+                                  simd::exp_of_small<A>((shift - steps) * log_2) / common_factor;
+            sums r;
+            r.exponent = whole;
+            r.sum = weights * factor;
+            r.moment = (product(exact, moments) + product(at, weights)) * factor;
+            r.squares = squares * factor * factor;
+            r.greatest = power - whole;
+            return r;
+        }
+    };
+    template <class Weight>
+    TARN_NOINLINE static span_sums sums_of(const Weight& given, exp_base base, const float* p, std::ptrdiff_t n,
+                                           float given_centre) noexcept {
+        const Weight weight = given;
+        const unit_source<A> x{p};
+        const pack<A> signs = simd::broadcast<A>(base.high < 0 ? -0.0f : 0.0f);
+        const pack<A> centre = simd::broadcast<A>(given_centre);
+        const pack<A> least = simd::broadcast<A>(-0x1.fffffep127f);
+        pack<A> most = simd::broadcast<A>(-infinity);
+        span_sums r = {};
+        for (std::ptrdiff_t begin = 0; begin < n; begin += chunk_size) {
+            const std::ptrdiff_t end = n - begin < chunk_size ? n : begin + chunk_size;
+            state_sums<A> lane;
+            // -inf has no weight, and a finite difference.
+            const auto difference = [&](const pack<A>& v)
+                                        TARN_LAMBDA { return simd::max_of<A>(least, (v - centre) ^ signs) ^ signs; };
+            std::ptrdiff_t i = begin;
+            for (; i + lanes <= end; i += lanes) {
+                const pack<A> v = x.at(i);
+                most = simd::max_of<A>(v ^ signs, most);
+                lane.add(weight(v), difference(v));
+            }
+            if (i < end) {
+                const int count = static_cast<int>(end - i);
+                const pack<A> v = x.first(i, count);
+                most = simd::max_of<A>(simd::first_or<A>(v ^ signs, count, -infinity), most);
+                lane.add(simd::first_or<A>(weight(v), count, 0.0f), difference(v));
+            }
+            r.weights += lane.weights.total();
+            r.moments += lane.moments.total();
+            r.squares += lane.squares.total();
+        }
+        r.greatest = base.sign() * simd::greatest<A>(most);
+        return r;
+    }
+    // A span with +inf: piece by piece without it.
+    TARN_NOINLINE static void push_others(sums& s, const float* x, std::ptrdiff_t n, float scale,
+                                          float infinite) noexcept {
+        s.infinite = true;
+        std::ptrdiff_t first = 0;
+        for (std::ptrdiff_t i = 0; i <= n; ++i) {
+            if (i < n && x[i] != infinite)
+                continue;
+            push(s, x + first, i - first, scale);
+            first = i + 1;
+        }
+    }
+};
+
+}}}} // namespace tarn::kernels
