@@ -33,8 +33,9 @@ template <class T> struct is_half<T, true> : std::bool_constant<element_traits<T
 // Whether an operator may read elements of one type and write those of the other: the same, or 16 bits in and float
 // out.
 template <class In, class Out> struct is_element_pair {
-    static constexpr bool value = element_traits<In>::known && (std::is_same<In, Out>::value ||
-                                                                (is_half<In>::value && std::is_same<Out, float>::value));
+    static constexpr bool value =
+        element_traits<In>::known &&
+        (std::is_same<In, Out>::value || (is_half<In>::value && std::is_same<Out, float>::value));
 };
 
 } // namespace detail

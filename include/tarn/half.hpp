@@ -54,7 +54,9 @@ TARN_INLINE std::uint16_t narrow_float16(float v) noexcept {
     return static_cast<std::uint16_t>(bits >> 16 & 0x8000u) | static_cast<std::uint16_t>(half);
 }
 
-TARN_INLINE float widen_bfloat16(std::uint16_t h) noexcept { return float_of_bits(static_cast<std::uint32_t>(h) << 16); }
+TARN_INLINE float widen_bfloat16(std::uint16_t h) noexcept {
+    return float_of_bits(static_cast<std::uint32_t>(h) << 16);
+}
 TARN_INLINE std::uint16_t narrow_bfloat16(float v) noexcept {
     const std::uint32_t bits = float_bits(v);
     if ((bits & 0x7fffffffu) > 0x7f800000u)

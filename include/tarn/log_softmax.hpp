@@ -168,7 +168,8 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
 //                  results are the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           x is read once from memory and once from a cache, and once more where one element has all but 1e-5
-//                  (short rows: 1e-8) of the probability; y written once. No buffer.
+//                  (short rows: 1e-8) of the probability; y written once. No buffer for floats side by side, along the axis or
+//                  across it; for others see softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class X, class Y>
 TARN_INLINE void log_softmax(const place<Executor>& where, const X& x, Y&& y, const log_softmax_options& options = {}) {
@@ -201,8 +202,8 @@ template <class X, class Y> TARN_INLINE void log_softmax(const X& x, Y&& y, cons
 // Accuracy         within 4 ulp of the largest of |y|, |scale * max x| and log of the number of terms that count;
 //                  measured 2.4, in rows sought for it. 16-bit results are the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
-// Memory           x is read once, and again where one element has all but 1e-5 (short rows: 1e-8) of the sum. No
-//                  buffer.
+// Memory           x is read once, and again where one element has all but 1e-5 (short rows: 1e-8) of the sum. Buffers as
+//                  log_softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that do not
 //                  fit or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.
@@ -240,7 +241,7 @@ template <class X, class Y> TARN_INLINE void logmeanexp(const X& x, Y&& y, const
 // Accuracy         within 4 ulp of the largest of |y|, |max(a, b)| and log(1 + e^-|a - b|); measured 1.6. 16-bit
 //                  results are the float results rounded once.
 // Determinism      the bits of a result depend on its a and b only.
-// Memory           a and b are read once, y written once. No buffer.
+// Memory           a and b are read once, y written once. No buffer but the stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class X, class Z, class Y>
 TARN_INLINE void logaddexp(const place<Executor>& where, const X& a, const Z& b, Y&& y) {

@@ -119,8 +119,7 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
     static_assert(!viewable || detail::is_element_pair<typename Input::value_type, typename Output::value_type>::value,
                   "tarn: softmax takes operands of float, float16 or bfloat16, of one type, or results in float");
-    static_assert(!viewable || Input::rank == Output::rank,
-                  "tarn: input and output of softmax have different ranks");
+    static_assert(!viewable || Input::rank == Output::rank, "tarn: input and output of softmax have different ranks");
     static_assert(!viewable || Input::rank >= 1, "tarn: softmax needs an axis: operands of rank 1 to 5");
 }
 
@@ -149,6 +148,8 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 //                  or above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along
 //                  other axes, a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
+//                  Elements of 16 bits, and rows whose elements lie apart, are converted in blocks: on the stack, above
+//                  2304 elements in that buffer, and where that is too small x is read twice. Their results do not stream.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
 //                  or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.

@@ -102,8 +102,8 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
     const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
     run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(dx)), [&](const row_part& part) {
         const auto& step = loops.by_columns() ? part.along : part.across;
-        kernel({part.input(0), nullptr, part.input(2), part.input(3), part.output(1), part.rows, part.length, step[0], 0,
-                step[1], part.across[2], part.across[3], options.scale, stream && !part.buffered});
+        kernel({part.input(0), nullptr, part.input(2), part.input(3), part.output(1), part.rows, part.length, step[0],
+                0, step[1], part.across[2], part.across[3], options.scale, stream && !part.buffered});
     });
 }
 
@@ -111,9 +111,10 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
 template <class Input, class Gradient, class Output, bool Viewable, bool AnyGradient = false>
 TARN_INLINE constexpr void assert_gradient() noexcept {
     using value = typename Input::value_type;
-    static_assert(!Viewable || ((std::is_same<value, typename Gradient::value_type>::value ||
-                                 (AnyGradient && detail::is_element_pair<value, typename Gradient::value_type>::value)) &&
-                                detail::is_element_pair<value, typename Output::value_type>::value),
+    static_assert(!Viewable ||
+                      ((std::is_same<value, typename Gradient::value_type>::value ||
+                        (AnyGradient && detail::is_element_pair<value, typename Gradient::value_type>::value)) &&
+                       detail::is_element_pair<value, typename Output::value_type>::value),
                   "tarn: gradients of the softmax family take operands of float, float16 or bfloat16, of one type, or "
                   "results in float");
     static_assert(!Viewable || Input::rank == Output::rank,
@@ -137,7 +138,8 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 //                  0 (empty_row::zero): 0. Results below 2^-126 are 0. An axis of extent 0: nothing is written.
 // Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|; the sum is exact to 2^-48.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
-// Memory           y and dy are read once from memory and once from a cache; dx written once. No buffer.
+// Memory           y and dy are read once from memory and once from a cache; dx written once. No buffer for floats side by
+//                  side, along the axis or across it; for others see softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class Y, class DY, class DX>
 TARN_INLINE void softmax_backward(const place<Executor>& where, const Y& y, const DY& dy, DX&& dx,
@@ -200,7 +202,7 @@ TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const s
 // Accuracy         within 4 ulp for |lse| below 49900; beyond it lse, a float, holds no more than its own last place, and
 //                  logits above it count as it.
 // Determinism      the bits of an element depend on it, on lse, dlse and the scale only.
-// Memory           x is read once, dx written once. No buffer.
+// Memory           x is read once, dx written once. No buffer but the stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class X, class L, class DL, class DX>
 TARN_INLINE void logsumexp_backward(const place<Executor>& where, const X& x, const L& lse, const DL& dlse, DX&& dx,
@@ -212,9 +214,10 @@ TARN_INLINE void logsumexp_backward(const place<Executor>& where, const X& x, co
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_input<L>::value &&
                               detail::accepts_input<DL>::value && detail::accepts_output<DX>::value;
     shape::assert_gradient<decltype(input), decltype(gradient), decltype(output), viewable, true>();
-    static_assert(!viewable || detail::is_element_pair<typename decltype(input)::value_type,
-                                                       typename decltype(sums)::value_type>::value,
-                  "tarn: logsumexp_backward takes lse in the type of the input, or in float");
+    static_assert(
+        !viewable ||
+            detail::is_element_pair<typename decltype(input)::value_type, typename decltype(sums)::value_type>::value,
+        "tarn: logsumexp_backward takes lse in the type of the input, or in float");
     static_assert(!viewable || ((decltype(sums)::rank == decltype(input)::rank ||
                                  decltype(sums)::rank == decltype(input)::rank - 1) &&
                                 (decltype(gradient)::rank == decltype(input)::rank ||

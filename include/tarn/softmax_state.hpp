@@ -127,9 +127,7 @@ public:
     }
 
     template <class X> TARN_INLINE void push(const X& logits) { shape::push_logits(sums_, logits, scale_); }
-    TARN_INLINE void merge(const softmax_state& other) {
-        shape::merge_sums(sums_, scale_, other.sums_, other.scale_);
-    }
+    TARN_INLINE void merge(const softmax_state& other) { shape::merge_sums(sums_, scale_, other.sums_, other.scale_); }
     friend TARN_INLINE softmax_state operator+(softmax_state a, const softmax_state& b) {
         a.merge(b);
         return a;

@@ -107,7 +107,8 @@ template <class Half, class Load, class Store> void check_packs(const format& f,
             const Half expected(x[i + k]);
             Half got;
             got.bits = halves[1 + k];
-            ASSERT_TRUE(got.bits == expected.bits || (x[i + k] != x[i + k] && static_cast<float>(got) != static_cast<float>(got)))
+            ASSERT_TRUE(got.bits == expected.bits ||
+                        (x[i + k] != x[i + k] && static_cast<float>(got) != static_cast<float>(got)))
                 << x[i + k] << " gave bits " << got.bits << ", expected " << expected.bits;
         }
         ASSERT_EQ(halves[0], 0x1234);

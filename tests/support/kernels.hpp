@@ -118,11 +118,14 @@ inline void run_kernel(tarn::tier t, const way& w, const kernel_call& call, cons
     else if (w.kernel == stored_kernel)
         table.stored({{const_cast<float*>(x), tarn::element::float32, x_place.element, x_place.row},
                       {y, tarn::element::float32, y_place.element, y_place.row},
-                      call.rows, call.columns, call.scale, call.zero_empty_rows,
+                      call.rows,
+                      call.columns,
+                      call.scale,
+                      call.zero_empty_rows,
                       {lse, tarn::element::float32, lse_stride, 0}});
     else
-        table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, call.scale,
-                              call.zero_empty_rows, w.stream, scratch, scratch_floats, lse, lse_stride});
+        table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, call.scale, call.zero_empty_rows,
+                              w.stream, scratch, scratch_floats, lse, lse_stride});
 }
 
 // Memory at a 64-byte boundary.

@@ -19,13 +19,20 @@ struct log_way {
 };
 
 constexpr log_way all_log_ways[] = {
-    {"rows", false, false, false, true, false},           {"rows_streaming", false, true, false, true, false},
-    {"rows_in_place", false, false, true, true, true},    {"rows_streaming_in_place", false, true, true, true, true},
-    {"rows_and_sums", false, false, false, true, true},   {"sums_of_rows", false, false, false, false, true},
-    {"columns", true, false, false, true, false},         {"columns_streaming", true, true, false, true, true},
-    {"columns_in_place", true, false, true, true, true},  {"columns_streaming_in_place", true, true, true, true, false},
-    {"sums_of_columns", true, false, false, false, true}, {"stored", false, false, false, true, true, 1},
-    {"stored_apart", false, false, false, true, false, 3}, {"stored_in_place", false, false, true, true, true, 2},
+    {"rows", false, false, false, true, false},
+    {"rows_streaming", false, true, false, true, false},
+    {"rows_in_place", false, false, true, true, true},
+    {"rows_streaming_in_place", false, true, true, true, true},
+    {"rows_and_sums", false, false, false, true, true},
+    {"sums_of_rows", false, false, false, false, true},
+    {"columns", true, false, false, true, false},
+    {"columns_streaming", true, true, false, true, true},
+    {"columns_in_place", true, false, true, true, true},
+    {"columns_streaming_in_place", true, true, true, true, false},
+    {"sums_of_columns", true, false, false, false, true},
+    {"stored", false, false, false, true, true, 1},
+    {"stored_apart", false, false, false, true, false, 3},
+    {"stored_in_place", false, false, true, true, true, 2},
     {"sums_of_stored", false, false, false, false, true, 2},
 };
 
@@ -52,7 +59,11 @@ inline void run_log_kernel(tarn::tier t, const log_way& w, const log_call& call,
         table.stored({{const_cast<float*>(x), element::float32, x_place.element, x_place.row},
                       {w.results ? y : nullptr, element::float32, y_place.element, y_place.row},
                       {w.sums ? sums : nullptr, element::float32, sums_stride, 0},
-                      call.rows, call.columns, call.scale, call.offset, call.empty_rows_lowest});
+                      call.rows,
+                      call.columns,
+                      call.scale,
+                      call.offset,
+                      call.empty_rows_lowest});
         return;
     }
     (w.columns ? table.columns

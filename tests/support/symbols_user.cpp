@@ -3,15 +3,24 @@
 // Calls of the library as users make them; check_symbols.py compiles this file in every mode.
 #include <tarn/eigen.hpp>
 #include <tarn/range.hpp>
-#include <tarn/softmax.hpp>
+#include <tarn/tarn.hpp>
 
 #include <vector>
 
-void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p) {
+void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::bfloat16>& h) {
     tarn::softmax(v, v);
     tarn::softmax(m, m);
     tarn::softmax(m, m, {0});
     tarn::softmax(m.transpose(), m.transpose());
     tarn::softmax(tarn::make_view(p, 2, 3, 4), tarn::make_view(p, 2, 3, 4), {1});
     tarn::softmax(tarn::on(tarn::tier::sse2), m, m);
+    tarn::softmax(tarn::make_view(p, 2, 3), tarn::make_view(p + 6, 2, 3), tarn::make_view(p + 12, 2));
+    tarn::softmax(h, h);
+    tarn::softmax_state state;
+    state.push(h);
+    state.merge(state + state);
+    p[0] = state.entropy();
+    tarn::logsumexp(v, p[0]);
+    tarn::logaddexp(v, v, v);
+    tarn::logsumexp_backward(v, p[0], p[1], v);
 }

@@ -54,7 +54,8 @@ TEST_P(softmax_lse_kernels, bits_do_not_depend_on_the_kernel) {
             std::vector<float> expected(static_cast<std::size_t>(n)), got(static_cast<std::size_t>(n));
             for (std::ptrdiff_t r = 0; r < rows; ++r) {
                 const float alone = lse_alone(on(), x.data() + r * n, n, scale);
-                ASSERT_EQ("", difference(&lse[static_cast<std::size_t>(2 * r)], &alone, 1)) << "row " << r << " of " << n;
+                ASSERT_EQ("", difference(&lse[static_cast<std::size_t>(2 * r)], &alone, 1))
+                    << "row " << r << " of " << n;
                 ASSERT_EQ(lse[static_cast<std::size_t>(2 * r + 1)], -77.0f);
                 ASSERT_EQ("", difference(y + place.at(r, 0), softmax_alone(on(), x.data() + r * n, n, scale).data(), n,
                                          place.element));
@@ -79,7 +80,8 @@ TEST_P(softmax_lse, accuracy) {
                     const long double exact = exact_lse(x.data(), n, scale, &greatest);
                     const long double size = std::max({1.0L, std::fabs(exact), std::fabs(greatest)});
                     const long double unit = std::ldexp(1.0L, std::ilogb(static_cast<double>(size)) - 23);
-                    worst = std::max(worst, static_cast<double>(std::fabs(static_cast<long double>(lse) - exact) / unit));
+                    worst =
+                        std::max(worst, static_cast<double>(std::fabs(static_cast<long double>(lse) - exact) / unit));
                     ASSERT_LE(worst, 4.0) << "n " << n << " sd " << sd << " offset " << offset << " scale " << scale;
                 }
             }
@@ -105,7 +107,8 @@ TEST_P(softmax_lse, special_rows) {
     tarn::softmax(tarn::on(GetParam()), tarn::make_view(none, 2, 0), tarn::make_view(none, 2, 0), lse);
     EXPECT_EQ(lse[0], -inf);
     EXPECT_EQ(lse[1], -inf);
-    tarn::softmax(tarn::on(GetParam()), tarn::make_view(none, 0, 2), tarn::make_view(none, 0, 2), tarn::make_view(none, 0));
+    tarn::softmax(tarn::on(GetParam()), tarn::make_view(none, 0, 2), tarn::make_view(none, 0, 2),
+                  tarn::make_view(none, 0));
 }
 
 TEST_P(softmax_lse, refuses_what_does_not_fit) {
@@ -128,10 +131,9 @@ TEST_P(softmax_lse, refuses_what_does_not_fit) {
               "tarn::softmax: logsumexp overlaps the input, expected memory apart from the input");
     EXPECT_EQ(message([&] { tarn::softmax(on, in, out, tarn::make_view(y.data(), 3)); }),
               "tarn::softmax: logsumexp overlaps the output, expected memory apart from the output");
-    EXPECT_EQ(message([&] {
-                  tarn::softmax(on, in, out, tarn::make_view(lse.data(), tarn::extents{3}, tarn::strides{0}));
-              }),
-              "tarn::softmax: logsumexp strides {0}, expected no stride of 0 along an extent above 1");
+    EXPECT_EQ(
+        message([&] { tarn::softmax(on, in, out, tarn::make_view(lse.data(), tarn::extents{3}, tarn::strides{0})); }),
+        "tarn::softmax: logsumexp strides {0}, expected no stride of 0 along an extent above 1");
     EXPECT_EQ(y, std::vector<float>(12, 5.0f));
     EXPECT_EQ(lse, std::vector<float>(4, 5.0f));
     EXPECT_EQ(message([&] { tarn::softmax(on, in, out, tarn::make_view(lse.data(), 1, 4), {0}); }), "no error");

@@ -95,6 +95,22 @@ TEST_P(softmax_stack, of_a_kernel_is_at_most_64_kb) {
     RecordProperty("bytes", static_cast<int>(greatest));
 }
 
+// Calls with the log-sum-exp on elements of any type, along both axes.
+template <class T, class Where> std::ptrdiff_t greatest_stack(const Where& where, std::ptrdiff_t n) {
+    const auto logits = mixed_rows(20, n, 1);
+    const std::vector<T> x(logits.begin(), logits.end());
+    std::vector<T> y(x.size()), lse(static_cast<std::size_t>(std::max<std::ptrdiff_t>(n, 20)));
+    std::ptrdiff_t greatest = 0;
+    for (const int axis : {0, 1}) {
+        greatest = std::max(greatest, stack_of([&] {
+                                const auto in = tarn::make_view(x.data(), 20, n);
+                                const auto out = tarn::make_view(y.data(), 20, n);
+                                tarn::softmax(where, in, out, tarn::make_view(lse.data(), axis == 0 ? n : 20), {axis});
+                            }));
+    }
+    return greatest;
+}
+
 class softmax_stack_of_calls : public tier_test {};
 TARN_TEST_ON_ALL_TIERS(softmax_stack_of_calls);
 
@@ -123,6 +139,18 @@ TEST_P(softmax_stack_of_calls, is_at_most_64_kb) {
                 }
             }
         }
+    }
+}
+
+TEST_P(softmax_stack_of_calls, is_at_most_64_kb_for_any_type) {
+    if (sanitized) {
+        GTEST_SKIP() << "a sanitizer widens frames";
+    }
+    for (const std::ptrdiff_t n : lengths) {
+        EXPECT_LE(greatest_stack<float>(tarn::on(GetParam()), n), most) << "length " << n;
+        EXPECT_LE(greatest_stack<tarn::bfloat16>(tarn::on(GetParam()), n), most) << "length " << n;
+        EXPECT_LE(greatest_stack<tarn::float16>(tarn::on(GetParam(), tarn::serial, tarn::scratch{}), n), most)
+            << "length " << n;
     }
 }
 

@@ -134,7 +134,8 @@ TEST_P(softmax_state, any_split_in_any_order) {
             std::swap(parts[a], parts.back());
             const softmax_sums last = parts.back();
             parts.pop_back();
-            table().merge(parts[static_cast<std::size_t>(random.below(static_cast<std::ptrdiff_t>(parts.size())))], last);
+            table().merge(parts[static_cast<std::size_t>(random.below(static_cast<std::ptrdiff_t>(parts.size())))],
+                          last);
         }
         bool any = false;
         for (const float v : x)
@@ -229,9 +230,9 @@ TEST(softmax_state_class, takes_any_view) {
     std::vector<float> exact(halves.begin(), halves.end());
     tarn::softmax_state from_halves, strided, singles;
     from_halves.push(halves);
-    EXPECT_TRUE(agrees({from_halves.logsumexp(), from_halves.confidence(), from_halves.entropy(),
-                        from_halves.sum_of_squares()},
-                       exact_readings(exact, 1.0f)));
+    EXPECT_TRUE(
+        agrees({from_halves.logsumexp(), from_halves.confidence(), from_halves.entropy(), from_halves.sum_of_squares()},
+               exact_readings(exact, 1.0f)));
     strided.push(tarn::make_view(x.data(), tarn::extents{2, 3, 2500}, tarn::strides{2500, 5000, 1}));
     strided.push(tarn::make_view(x.data() + 29999, tarn::extents{15000}, tarn::strides{-1}));
     EXPECT_TRUE(agrees({strided.logsumexp(), strided.confidence(), strided.entropy(), strided.sum_of_squares()},

@@ -14,8 +14,7 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 
 template <class A> struct log_softmax_kernels {
     static constexpr dispatch::log_softmax_table table = {&log_softmax_rows<A>::run, &log_softmax_columns<A>::run,
-                                                          &log_softmax_stored_rows<A>::run,
-                                                          &logaddexp<A>::run};
+                                                          &log_softmax_stored_rows<A>::run, &logaddexp<A>::run};
 };
 
 }}}} // namespace tarn::kernels

@@ -3,7 +3,7 @@
 // The softmax state tables of tarn::dispatch by tier. Included once, by a file compiled for plain x86-64.
 #pragma once
 
-#include <tarn/dispatch/softmax_state_table.hpp>
 #include <tarn/dispatch/family.hpp>
+#include <tarn/dispatch/softmax_state_table.hpp>
 
 TARN_DEFINE_LOOKUP(softmax_state)

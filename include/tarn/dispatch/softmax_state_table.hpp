@@ -12,11 +12,11 @@ namespace tarn { inline namespace v0 { namespace dispatch {
 // Sums over logits, each with the weight w = 2^v, v = scale * logit * log2(e) - exponent. The greatest weight lies in
 // sqrt(1/2)..sqrt(2). NaN among the logits makes `sum` NaN.
 struct softmax_sums {
-    double exponent = 0;  // an integer
-    double sum = 0;       // of w; 0: no logits yet, or none above -inf
-    double moment = 0;    // of w * v
-    double squares = 0;   // of w * w
-    double greatest = 0;  // the greatest v
+    double exponent = 0;     // an integer
+    double sum = 0;          // of w; 0: no logits yet, or none above -inf
+    double moment = 0;       // of w * v
+    double squares = 0;      // of w * w
+    double greatest = 0;     // the greatest v
     bool infinite = false;   // +inf has been met: the sums are those of the others
     bool has_logits = false; // any, -inf included
 };

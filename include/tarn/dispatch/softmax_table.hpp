@@ -80,8 +80,8 @@ struct softmax_piece {
 };
 // What steps tell each other of the row.
 struct softmax_row_numbers {
-    float exponent, centre;           // the reference
-    float high, low, threshold;       // of the normaliser
+    float exponent, centre;     // the reference
+    float high, low, threshold; // of the normaliser
     double sum;
     bool acceptable;
 };

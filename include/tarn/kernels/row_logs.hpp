@@ -81,8 +81,7 @@ private:
                 simd::fmadd<A>(m, simd::doubles<A>(4.0 / common_factor), simd::doubles<A>(-1.0));
             const simd::doubles<A> powers = k + exponents.part[I] - simd::doubles<A>(2.0);
             const simd::doubles<A> log = simd::log_of_one_plus<A>(excess);
-            r.part[I] =
-                simd::fmadd<A>(powers, simd::doubles<A>(0.693147180559945309417), log) + offsets.part[I];
+            r.part[I] = simd::fmadd<A>(powers, simd::doubles<A>(0.693147180559945309417), log) + offsets.part[I];
         });
         return r.to_floats();
     }

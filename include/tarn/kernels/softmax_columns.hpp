@@ -147,8 +147,9 @@ template <class A, int W> struct columns_engine {
             return;
         for (int first = 0; first < columns; first += lanes)
             row_logs<A>(a.lse + (col + first) * a.lse_stride, a.lse_stride, a.scale)
-                .note_tile(total + first, columns - first < lanes ? columns - first : lanes,
-                           [&](int c) TARN_LAMBDA { return ref(first + c); }, acceptable);
+                .note_tile(
+                    total + first, columns - first < lanes ? columns - first : lanes,
+                    [&](int c) TARN_LAMBDA { return ref(first + c); }, acceptable);
     }
 
     TARN_INLINE bool guess(std::ptrdiff_t col, const column_block<A, W>& b, double* total) noexcept {

@@ -50,7 +50,7 @@ template <class A> struct softmax_rows_state {
     float empty_value;
     reference ref;
     exp_weight<A, true> folded_;
-    bool stale = false; // folded_ belongs to an earlier reference
+    bool stale = false;              // folded_ belongs to an earlier reference
     referred_sum last = {0, {0, 0}}; // of the row before
     int careful_rows = 0;
     int next_careful_rows = 0;

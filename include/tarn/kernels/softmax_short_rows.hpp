@@ -262,7 +262,10 @@ template <class A, int Packs> struct short_rows_engine {
                 ordinary = careful<Sink>(tile, r, before, last, !may_guess());
                 const auto& bounds = references[r / tile_rows % 2].bounds;
                 logs.note_tile(
-                    tile.sums, tile_rows, [&](int i) TARN_LAMBDA { return reference{bounds[4][i], bounds[5][i]}; },
+                    tile.sums, tile_rows,
+                    [&](int i) TARN_LAMBDA {
+                        return reference{bounds[4][i], bounds[5][i]};
+                    },
                     acceptable);
             }
             tile.normalise();

@@ -100,7 +100,7 @@ private:
             s.sum = s.sum == s.sum ? 0.0 : s.sum;
             s.moment = s.squares = 0;
         } else {
-            const double factor = power_of_two(static_cast<int>(down));
+            const double factor = simd::power_of_two(down);
             s.moment = (s.moment + product(down, s.sum)) * factor;
             s.sum *= factor;
             s.squares *= factor * factor;
@@ -108,13 +108,6 @@ private:
         s.greatest += down;
         s.exponent = exponent;
     }
-    TARN_INLINE static double power_of_two(int e) noexcept {
-        const std::int64_t bits = static_cast<std::int64_t>(e + 1023) << 52;
-        double v;
-        __builtin_memcpy(&v, &bits, sizeof v);
-        return v;
-    }
-
     // Of one span, by weights of a reference.
     struct span_sums {
         double weights, moments, squares;
@@ -130,8 +123,8 @@ private:
             const double at = product(exact, static_cast<double>(ref.centre)) - whole;
             const double shift = at + static_cast<double>(ref.exponent);
             const double steps = reference::nearest_integer(shift, 1.5 * 0x1p52);
-            const double factor = power_of_two(static_cast<int>(steps)) *
-                                  simd::exp_of_small<A>((shift - steps) * log_2) / common_factor;
+            const double factor =
+                simd::power_of_two(steps) * simd::exp_of_small<A>((shift - steps) * log_2) / common_factor;
             sums r;
             r.exponent = whole;
             r.sum = weights * factor;

@@ -20,8 +20,7 @@ template <class A> struct softmax_stored_rows {
                 [&](normaliser result) TARN_LAMBDA {
                     const auto scaled = result.on<A>();
                     state.with_weight([&](const auto& weight) TARN_LAMBDA {
-                        map_row<A>(x, y, 0, a.length,
-                                   [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+                        map_row<A>(x, y, 0, a.length, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
                         return 0.0;
                     });
                 },

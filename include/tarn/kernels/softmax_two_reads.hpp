@@ -9,16 +9,6 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// 2^e for integral e up to 1023; 0 below -1022.
-TARN_INLINE double power_of_two(float e) noexcept {
-    if (e < -1022.0f)
-        return 0;
-    const std::int64_t bits = static_cast<std::int64_t>((e < 1023.0f ? static_cast<int>(e) : 1023) + 1023) << 52;
-    double v;
-    __builtin_memcpy(&v, &bits, sizeof v);
-    return v;
-}
-
 // The reference of the row before, which may turn out wrong.
 struct guessed_sum {
     static constexpr bool guesses = true;
@@ -79,7 +69,7 @@ struct online_sum {
             if (ref.exponent == *exponent)
                 return;
             // The first element there is may be below the start, where the sums are still 0.
-            sums.multiply(power_of_two(*exponent - ref.exponent));
+            sums.multiply(simd::power_of_two(static_cast<double>(*exponent - ref.exponent)));
             *exponent = ref.exponent;
             *weight = exp_weight<A, false>(base, ref);
         }
@@ -91,14 +81,12 @@ struct online_sum {
         float exponent = -reference::carried_limit - bias;
         float greatest = -infinity;
         exp_weight<A, false> weight(state.base, {exponent, 0.0f});
-        const adder<A, Source> add{x,         state.base, &weight, simd::broadcast<A>(state.base.sign()),
-                                   &greatest, &exponent};
+        const adder<A, Source> add{x, state.base, &weight, simd::broadcast<A>(state.base.sign()), &greatest, &exponent};
         double sum = 0;
         for (std::ptrdiff_t i = 0; i < n; i += chunk_size) {
             const float before = exponent;
-            const double part =
-                sum_span<A>(add, i, n - i < chunk_size ? n : i + chunk_size, nothing_beside{}).total();
-            sum = sum * power_of_two(before - exponent) + part;
+            const double part = sum_span<A>(add, i, n - i < chunk_size ? n : i + chunk_size, nothing_beside{}).total();
+            sum = sum * simd::power_of_two(static_cast<double>(before - exponent)) + part;
         }
         if (!softmax_rows_state<A>::can_carry({exponent, 0.0f}))
             return {0, {0, 0}};
@@ -112,9 +100,7 @@ struct extended_sum {
     static constexpr bool guesses = false;
     static constexpr float limit = 65000;
 
-    template <class A> struct extended {
-        pack<A> v, n;
-    };
+    template <class A> struct extended { pack<A> v, n; };
     template <class A> struct accumulator {
         simd::double_pack<A> v = simd::double_pack<A>::zero();
         pack<A> n = simd::broadcast<A>(-2 * limit);
@@ -169,9 +155,8 @@ struct extended_sum {
             for (; i + 4 * lanes <= end; i += 4 * lanes) {
                 x.prefetch(i);
                 extended<A> e[4];
-                simd::unroll<4>([&](auto k) TARN_LAMBDA {
-                    e[decltype(k)::value] = extend(x.at(i + decltype(k)::value * lanes));
-                });
+                simd::unroll<4>(
+                    [&](auto k) TARN_LAMBDA { e[decltype(k)::value] = extend(x.at(i + decltype(k)::value * lanes)); });
                 lanes_sum.add(pair(e[0], e[1]));
                 lanes_sum.add(pair(e[2], e[3]));
             }
@@ -193,7 +178,8 @@ struct extended_sum {
             lanes_sum.v.multiply(simd::exp2_of_integer<A>(lanes_sum.n - simd::broadcast<A>(most)));
             const double part = lanes_sum.v.total();
             const float next = most > exponent ? most : exponent;
-            sum = sum * power_of_two(exponent - next) + part * power_of_two(most - next);
+            const auto down = [&](float e) TARN_LAMBDA { return simd::power_of_two(static_cast<double>(e - next)); };
+            sum = sum * down(exponent) + part * down(most);
             exponent = next;
         }
         const reference ref{exponent - bias, 0.0f};
@@ -226,8 +212,7 @@ template <class A, class FirstRead> struct two_read_rows {
             const auto scaled = normaliser::of(s.sum).on<A>();
             state.with_weight([&](const auto& given) TARN_LAMBDA {
                 const auto weight = given;
-                map_row_to_lines<A, Stream>(x, y.p, n,
-                                            [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+                map_row_to_lines<A, Stream>(x, y.p, n, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
                 return 0.0;
             });
             state.last = s;

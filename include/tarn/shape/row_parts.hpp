@@ -24,8 +24,8 @@ struct row_part {
     std::ptrdiff_t along[max_operands];  // from element to element of a row
     std::ptrdiff_t across[max_operands]; // from row to row
     element type[max_operands];
-    bool stored;        // as the caller has them, of any type and stride; else floats
-    bool buffered;      // some operands lie in the buffer
+    bool stored;          // as the caller has them, of any type and stride; else floats
+    bool buffered;        // some operands lie in the buffer
     float_buffer scratch; // what of it is left for the kernel
 
     const float* input(int k) const noexcept { return static_cast<const float*>(data[k]); }
@@ -87,7 +87,7 @@ public:
     }
 
 private:
-    static constexpr std::ptrdiff_t stack_floats = 6144;
+    static constexpr std::ptrdiff_t stack_floats = 4608;
     // As large as the thread's buffer may be. Rows that need more are read where they are.
     static constexpr std::ptrdiff_t most_floats = thread_buffer::limit / static_cast<std::ptrdiff_t>(sizeof(float));
     // Columns are taken as many together as L2 holds.
@@ -181,8 +181,8 @@ private:
         if (k >= whole_)
             return {stored.numbers_of(k), part.output(k), 0, 1, part.rows};
         if (loops_.by_columns())
-            return {{rows.data, rows.type, rows.across, rows.along}, part.output(k), part.along[k], part.length,
-                    part.rows};
+            return {
+                {rows.data, rows.type, rows.across, rows.along}, part.output(k), part.along[k], part.length, part.rows};
         return {rows, part.output(k), part.across[k], part.rows, part.length};
     }
     template <class Kernel> void run_stored(row_part part, const Kernel& kernel) const {

@@ -10,9 +10,7 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
 TARN_INLINE double bytes_of_element(const operand& v) noexcept { return static_cast<double>(element_size(v)); }
-TARN_INLINE double bytes_of(const operand& v) noexcept {
-    return static_cast<double>(size(v)) * bytes_of_element(v);
-}
+TARN_INLINE double bytes_of(const operand& v) noexcept { return static_cast<double>(size(v)) * bytes_of_element(v); }
 
 // kernel(const row_part&) for all parts of the loops.
 template <class Executor, class Kernel>

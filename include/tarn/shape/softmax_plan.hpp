@@ -41,8 +41,8 @@ public:
                  bool in_place) noexcept
         : request_(request), loops_(lse ? row_loops(axis, 2, 1, x, y, *lse) : row_loops(axis, 2, 1, x, y)),
           parts_(lse ? row_parts(loops_, 2, 3u << 1, rule(), x, y, *lse) : row_parts(loops_, 2, 1u << 1, rule(), x, y)),
-          has_lse_(lse != nullptr),
-          read_(static_cast<double>(element_size(x))), written_(static_cast<double>(element_size(y))) {
+          has_lse_(lse != nullptr), read_(static_cast<double>(element_size(x))),
+          written_(static_cast<double>(element_size(y))) {
         const double bytes = static_cast<double>(size(x)) * (read_ + written_);
         stream_ = streams(request.how, in_place, bytes, request.streaming_bytes);
         const std::ptrdiff_t n = loops_.axis().extent;
@@ -64,8 +64,8 @@ public:
 
     // Whether an executor had better share rows than deal them: few of them, each of many pieces. f(row) for each.
     bool in_pieces() const noexcept {
-        const bool any_algorithm = request_.algorithm == softmax_algorithm::automatic ||
-                                   request_.algorithm == softmax_algorithm::optimistic;
+        const bool any_algorithm =
+            request_.algorithm == softmax_algorithm::automatic || request_.algorithm == softmax_algorithm::optimistic;
         return any_algorithm && !parts_.buffered() && !loops_.by_columns() && loops_.items() <= few_rows &&
                loops_.axis().extent >= 4 * dispatch::softmax_piece_size;
     }
@@ -131,8 +131,8 @@ private:
                             request_.zero_empty_rows, has_lse_ ? part.numbers_of(2) : dispatch::stored_rows{}});
         } else if (loops_.by_columns()) {
             kernels.columns({part.input(0), part.output(1), part.length, part.rows, part.along[0], part.along[1],
-                             request_.scale, request_.zero_empty_rows, stream, part.scratch.data, part.scratch.size, lse,
-                             lse_stride});
+                             request_.scale, request_.zero_empty_rows, stream, part.scratch.data, part.scratch.size,
+                             lse, lse_stride});
         } else {
             auto kernel = kernel_;
             if (kernel == dispatch::row_kernel::buffered && !part.scratch.data &&

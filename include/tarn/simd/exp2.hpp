@@ -8,6 +8,16 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
 
+// 2^e for integral e up to 1023; 0 below -1022.
+TARN_INLINE double power_of_two(double e) {
+    if (e < -1022)
+        return 0;
+    const std::int64_t bits = static_cast<std::int64_t>((e < 1023 ? static_cast<int>(e) : 1023) + 1023) << 52;
+    double v;
+    __builtin_memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
 // What the tier's instructions allow.
 template <class A> struct exp2_traits {
     // scalef multiplies by 2^n and masks in one instruction.

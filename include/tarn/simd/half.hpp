@@ -19,10 +19,11 @@ TARN_INLINE void widen_float16(const std::uint16_t* p, __m128* four) {
         const __m128i tiny = _mm_cmpgt_epi32(_mm_set1_epi32(0x400 << 13), magnitude);
         const __m128i special = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32((0x7c00 << 13) - 1));
         // The exponent's bias grows by 112; that of infinity and NaN by 112 more.
-        const __m128i bias = _mm_add_epi32(_mm_set1_epi32(112 << 23), _mm_and_si128(special, _mm_set1_epi32(112 << 23)));
+        const __m128i bias =
+            _mm_add_epi32(_mm_set1_epi32(112 << 23), _mm_and_si128(special, _mm_set1_epi32(112 << 23)));
         const __m128i ordinary = _mm_add_epi32(magnitude, bias);
-        const __m128 small = _mm_sub_ps(_mm_castsi128_ps(_mm_add_epi32(magnitude, _mm_set1_epi32(113 << 23))),
-                                        _mm_set1_ps(0x1p-14f));
+        const __m128 small =
+            _mm_sub_ps(_mm_castsi128_ps(_mm_add_epi32(magnitude, _mm_set1_epi32(113 << 23))), _mm_set1_ps(0x1p-14f));
         const __m128i chosen =
             _mm_or_si128(_mm_and_si128(tiny, _mm_castps_si128(small)), _mm_andnot_si128(tiny, ordinary));
         return _mm_castsi128_ps(_mm_or_si128(chosen, sign));
@@ -48,9 +49,8 @@ TARN_INLINE __m128i narrow_float16(__m128 v) {
     const __m128 sum = _mm_add_ps(_mm_castsi128_ps(_mm_and_si128(tiny, magnitude)), _mm_set1_ps(0.5f));
     const __m128i small = _mm_sub_epi32(_mm_castps_si128(sum), _mm_set1_epi32(0x3f000000));
     const __m128i special = _mm_or_si128(_mm_set1_epi32(0x7c00), _mm_and_si128(nan, _mm_set1_epi32(0x0200)));
-    const auto choose = [](__m128i mask, __m128i a, __m128i b) TARN_LAMBDA {
-        return _mm_or_si128(_mm_and_si128(mask, a), _mm_andnot_si128(mask, b));
-    };
+    const auto choose = [](__m128i mask, __m128i a, __m128i b)
+                            TARN_LAMBDA { return _mm_or_si128(_mm_and_si128(mask, a), _mm_andnot_si128(mask, b)); };
     const __m128i half = choose(tiny, small, choose(huge, special, ordinary));
     return _mm_or_si128(half, _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(0x8000)));
 }
@@ -161,8 +161,8 @@ template <class A> TARN_INLINE void store_bfloat16(std::uint16_t* p, const pack<
     const __m512i bits = _mm512_castps_si512(f);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-    const __m512i chosen = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(f, f, _CMP_UNORD_Q), bits,
-                                                _mm512_set1_epi32(0x400000));
+    const __m512i chosen =
+        _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(f, f, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
 }
 template <class A> TARN_INLINE pack<A> load_float16(const std::uint16_t* p, requires_arch<xsimd::avx512f>) {
