@@ -13,21 +13,25 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <stdexcept>
+#include <vector>
 
 namespace bench { namespace {
 
 // What a call may leave to the library or name; the first leaves all. Whatever stands here is measured and reported.
 struct way {
-    const char* name; // of the enumerator
+    const char* name; // of the enumerator, or of what is filled besides
     tarn::stores stores;
     tarn::softmax_algorithm algorithm;
+    bool with_lse = false; // softmax fills the log-sum-exp of every row as well
 };
 
-constexpr std::array<way, 8> ways{{
+constexpr std::array<way, 9> ways{{
     {"", tarn::stores::automatic, tarn::softmax_algorithm::automatic},
     {"cached", tarn::stores::cached, tarn::softmax_algorithm::automatic},
     {"streaming", tarn::stores::streaming, tarn::softmax_algorithm::automatic},
+    {"with lse", tarn::stores::automatic, tarn::softmax_algorithm::automatic, true},
     {"optimistic", tarn::stores::automatic, tarn::softmax_algorithm::optimistic},
     {"three_pass_recompute", tarn::stores::automatic, tarn::softmax_algorithm::three_pass_recompute},
     {"three_pass_reload", tarn::stores::automatic, tarn::softmax_algorithm::three_pass_reload},
@@ -61,6 +65,14 @@ template <class... Where>
 std::function<void(const operands&)> call_of(const problem& of, const way& how, Where... where) {
     switch (of.what) {
     case op::softmax:
+        if (how.with_lse) {
+            return
+                [of, where..., options = softmax_options(of, how),
+                 lse = std::make_shared<std::vector<float>>(static_cast<std::size_t>(of.lanes()))](const operands& a) {
+                    const auto sums = tarn::make_view(lse->data(), of.lanes());
+                    tarn::softmax(where..., input(of, a), matrix_output(of, a), sums, options);
+                };
+        }
         return [of, where..., options = softmax_options(of, how)](const operands& a) {
             tarn::softmax(where..., input(of, a), matrix_output(of, a), options);
         };

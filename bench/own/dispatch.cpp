@@ -61,8 +61,8 @@ std::vector<std::string> available_tiers() {
 std::vector<std::string> ways_of(op what) {
     std::vector<std::string> names;
     for (const way& w : ways) {
-        const bool has_algorithms = what == op::softmax, has_stores = what != op::logsumexp;
-        if ((has_algorithms || w.algorithm == tarn::softmax_algorithm::automatic) &&
+        const bool is_softmax = what == op::softmax, has_stores = what != op::logsumexp;
+        if ((is_softmax || (w.algorithm == tarn::softmax_algorithm::automatic && !w.with_lse)) &&
             (has_stores || w.stores == tarn::stores::automatic)) {
             names.emplace_back(w.name);
         }

@@ -13,7 +13,8 @@ namespace bench {
 // Tiers that this CPU can run, best first.
 std::vector<std::string> available_tiers();
 
-// The names of the stores and algorithms that a call of the operator can ask for; the first, "", leaves all to the library.
+// The names of the stores, algorithms and further results that a call of the operator can ask for; the first, "", leaves
+// all to the library.
 std::vector<std::string> ways_of(op what);
 
 // "tarn", or "tarn <way>".

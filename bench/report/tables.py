@@ -83,7 +83,7 @@ def targets_table(rows):
         body.append([
             target["family"], target["shape"] + (", axis 0" if target["axis"] == "0" else ""), target["dtype"],
             (target["threads"] or "1", "number"), target["condition"], target["tier"], target["method"],
-            input_text(target["input"]), target["yardstick"], (target["bound"], "number"), (target["aim"], "number"), (target["reached"], f"number {state}"),
-            (result.lower(), state), target["commit"]])
+            input_text(target["input"]), target["yardstick"], (target["bound"], "number"), (target["aim"], "number"),
+            (target["reached"], f"number {state}"), (result.lower(), state), target["commit"]])
     return table(["operator", "shape", "type", "threads", "data", "tier", "method", "logits", "relative to", "bound", "aim",
                   "reached", "verdict", "commit"], body)

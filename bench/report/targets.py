@@ -85,8 +85,8 @@ def print_targets(targets, figures, facts):
             if target["family"] != family:
                 family = target["family"]
                 print(f" {family}")
-            print(line.format(sentences.title_of(target), target["condition"], target["tier"], target["method"], target["input"],
-                              target["yardstick"], target["bound"], target["aim"], f"{value:.3g}",
+            print(line.format(sentences.title_of(target), target["condition"], target["tier"], target["method"],
+                              target["input"], target["yardstick"], target["bound"], target["aim"], f"{value:.3g}",
                               target["reached"] or "-", result))
     print("targets: " + "; ".join(f"{count} {result}" for result, count in sorted(counts.items())))
 
