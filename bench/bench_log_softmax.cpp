@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Log-softmax of float matrices, against softmax of the same matrix, the limits of the memory and its peers.
+// Log-softmax of matrices, against softmax of the same matrix, the limits of the memory and its peers.
 #include "program.hpp"
 
 int main(int argc, char** argv) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Log-sum-exp of the rows of float matrices, against reading them, softmax of the same matrix and its peers.
+// Log-sum-exp of the rows of matrices, against reading them, softmax of the same matrix and its peers.
 #include "program.hpp"
 
 int main(int argc, char** argv) {

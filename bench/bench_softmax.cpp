@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Softmax of float matrices: the library's tiers and algorithms against the limits of the memory and against its peers.
+// Softmax of matrices: the library's tiers and algorithms against the limits of the memory and against its peers.
 #include "program.hpp"
 
 int main(int argc, char** argv) {

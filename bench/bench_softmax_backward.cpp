@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Gradients of softmax, log-softmax and log-sum-exp of float matrices, against the memory and their peers.
+// Gradients of softmax, log-softmax and log-sum-exp of matrices, against the memory and their peers.
 #include "program.hpp"
 
 int main(int argc, char** argv) {

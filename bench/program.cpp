@@ -27,18 +27,21 @@ struct settings {
     std::vector<std::string> conditions{"hot", "cold"};
     std::vector<std::string> inputs{ordinary_input};
     bool hard = false;
+    std::vector<std::string> types{elements.front().name};
     bool further_peers = false;
     std::vector<std::string> tiers; // empty: all that the CPU has
     run_settings run;
 };
 
-void add_rows(std::vector<row>& rows, const family& bench, const std::vector<problem>& problems, condition state,
-              bool hard) {
+// Appends the problems in one type with every operator.
+void add_rows(std::vector<row>& rows, const family& bench, const std::vector<problem>& problems, element_type type,
+              condition state, bool hard) {
     for (const problem& of : problems) {
         for (const op what : bench.operators) {
             rows.emplace_back();
             rows.back().of = of;
             rows.back().of.what = what;
+            rows.back().of.type = type;
             rows.back().state = state;
             rows.back().library_alone = hard;
             if (hard) {
@@ -48,12 +51,24 @@ void add_rows(std::vector<row>& rows, const family& bench, const std::vector<pro
     }
 }
 
-std::vector<row> default_rows(const family& bench) {
+std::vector<row> default_rows(const family& bench, element_type type) {
     std::vector<row> rows;
-    add_rows(rows, bench, bench.hot, condition::hot, false);
-    add_rows(rows, bench, bench.cold, condition::cold, false);
-    add_rows(rows, bench, bench.hard, condition::hot, true);
+    add_rows(rows, bench, bench.hot, type, condition::hot, false);
+    add_rows(rows, bench, bench.cold, type, condition::cold, false);
+    add_rows(rows, bench, bench.hard, type, condition::hot, true);
     return rows;
+}
+
+std::vector<std::string> type_names() {
+    std::vector<std::string> names(elements.size());
+    std::transform(elements.begin(), elements.end(), names.begin(), [](const element_facts& t) { return t.name; });
+    return names;
+}
+
+// One of type_names().
+element_type type_called(const std::string& name) {
+    const std::vector<std::string> names = type_names();
+    return static_cast<element_type>(std::find(names.begin(), names.end(), name) - names.begin());
 }
 
 problem parse_shape(const std::string& text) {
@@ -66,7 +81,7 @@ problem parse_shape(const std::string& text) {
 }
 
 // Hot rows have all inputs side by side, cold ones each for itself.
-std::vector<row> rows_of_shapes(const family& bench, const settings& chosen) {
+std::vector<row> rows_of_shapes(const family& bench, const settings& chosen, element_type type) {
     std::vector<row> rows;
     const auto wanted = [&](const char* state) {
         return std::find(chosen.conditions.begin(), chosen.conditions.end(), state) != chosen.conditions.end();
@@ -75,10 +90,10 @@ std::vector<row> rows_of_shapes(const family& bench, const settings& chosen) {
         problem of = parse_shape(text);
         of.axis = chosen.axis;
         if (chosen.hard || wanted("hot")) {
-            add_rows(rows, bench, {of}, condition::hot, chosen.hard);
+            add_rows(rows, bench, {of}, type, condition::hot, chosen.hard);
         }
         for (std::size_t i = 0; !chosen.hard && wanted("cold") && i < chosen.inputs.size(); ++i) {
-            add_rows(rows, bench, {of}, condition::cold, false);
+            add_rows(rows, bench, {of}, type, condition::cold, false);
             for (std::size_t k = rows.size() - bench.operators.size(); k < rows.size(); ++k) {
                 rows[k].inputs = {chosen.inputs[i]};
             }
@@ -118,7 +133,13 @@ method_list methods_for(const family& bench, const row& r, const settings& chose
         if (r.of.threads > 1) {
             methods.push_back(one_thread_beside(r.of, tier));
         }
-        for (const std::string& how : ways_of(r.of.what)) {
+        if (r.of.type != element_type::float32) {
+            methods.push_back(type_beside(r.of, element_type::float32, tier));
+        }
+        if (r.of.type == element_type::float16) {
+            methods.push_back(type_beside(r.of, element_type::bfloat16, tier));
+        }
+        for (const std::string& how : ways_of(r.of)) {
             methods.push_back(own_dispatch(r.of, tier, how));
         }
     }
@@ -140,7 +161,13 @@ void run(const family& bench, settings chosen) {
     std::replace(chosen.tiers.begin(), chosen.tiers.end(), std::string("best"), available_tiers().front());
     chosen.run.machine = describe_machine();
     chosen.run.machine.emplace_back("tiers", joined(available_tiers()));
-    std::vector<row> rows = chosen.shapes.empty() ? default_rows(bench) : rows_of_shapes(bench, chosen);
+    std::vector<row> rows;
+    for (const std::string& name : chosen.types) {
+        const element_type type = type_called(name);
+        const std::vector<row> more =
+            chosen.shapes.empty() ? default_rows(bench, type) : rows_of_shapes(bench, chosen, type);
+        rows.insert(rows.end(), more.begin(), more.end());
+    }
     for (row& r : rows) {
         r.of.threads = chosen.run.threads;
     }
@@ -182,6 +209,8 @@ int run_options(const family& bench, int argc, char** argv) {
             [](const std::string& name) { return is_input(name) ? "" : "no input is called " + name; }, "INPUT"))
         ->needs(shape);
     app.add_flag("--hard", chosen.hard, "masks, wide ranges and NaN against ordinary input instead")->needs(shape);
+    app.add_option("--type", chosen.types, "of the elements: float, bfloat16, float16, or several")
+        ->check(CLI::IsMember(type_names()));
     std::vector<std::string> tier_names = available_tiers();
     tier_names.emplace_back("best");
     app.add_option("--tier", chosen.tiers, "only these tiers of the library")->check(CLI::IsMember(tier_names));

@@ -9,6 +9,8 @@
 #   bench/run.sh softmax --shape 4096x1000         one shape; ends with one line in plain words
 #   bench/run.sh logsumexp --shape 1000x4096 --axis 0
 #   bench/run.sh softmax --shape 64x1000 --hard    masks, wide ranges and NaN against ordinary input
+#   bench/run.sh softmax --type bfloat16 --type float16 --peers    the same set in 16 bits
+#   bench/run.sh softmax --shape 1x64000000 --condition cold --threads 2
 #
 #   bench/run.sh --peers --report                  one page about softmax with plots, build/report/index.html (20 minutes);
 #                      --quick: coarse, 3 minutes; interrupted, it goes on where it was, unless --fresh
@@ -16,6 +18,7 @@
 #   bench/run.sh --semantics                       what tarn and others return for special values: bench/report/semantics.md
 #
 #   --peers            with further peers: ATen, oneDNN 3, ONNX Runtime, SLEEF (installs them: 1.5 GB)
+#   --type bfloat16    elements of 16 bits (bfloat16, float16), against float and peers that have them
 #   --threads n        for the library and those peers that have threads
 #   --input "normal*50" --input "half -inf"        with --shape: logits, for everybody
 #   --condition hot    with --shape: hot or cold only

@@ -14,26 +14,77 @@ namespace {
 constexpr std::size_t line = 64;
 constexpr std::size_t page = 4096;
 
+constexpr element_type float32 = element_type::float32, bfloat16 = element_type::bfloat16,
+                       float16 = element_type::float16;
+
 // Arrays begin on a line. The odd number of lines between them keeps x[i] and y[i] out of the same cache set.
-std::size_t array_bytes(std::ptrdiff_t size) {
-    return (sizeof(float) * static_cast<std::size_t>(size) + page - 1) / page * page + 33 * line;
+std::size_t array_bytes(std::ptrdiff_t size, element_type type) {
+    return (facts_of(type).bytes * static_cast<std::size_t>(size) + page - 1) / page * page + 33 * line;
 }
 
 // The output has room for the matrix that a copy makes.
-std::size_t set_bytes(const problem& of) {
-    std::size_t bytes = array_bytes(of.size());
+std::size_t bytes_in(const problem& of, element_type type) {
+    std::size_t bytes = array_bytes(of.size(), type);
     for (std::size_t k = 0; k < of.operation().inputs; ++k) {
-        bytes += array_bytes(of.input_size(k));
+        bytes += array_bytes(of.input_size(k), type);
     }
     return bytes;
+}
+
+std::size_t set_bytes(const problem& of) {
+    return bytes_in(of, float32) + (of.type == float32 ? 0 : bytes_in(of, bfloat16) + bytes_in(of, float16));
 }
 
 std::size_t set_count(const problem& of, condition state, std::size_t inputs, std::size_t cache_bytes) {
     if (state == condition::hot) {
         return inputs;
     }
-    const std::size_t ring = std::max(std::size_t{1} << 30, 8 * cache_bytes);
-    return std::max(std::size_t{3}, (ring + set_bytes(of) - 1) / set_bytes(of));
+    constexpr std::size_t ring = std::size_t{1} << 30;
+    const auto sets_of = [](std::size_t bytes, std::size_t of_one) { return (bytes + of_one - 1) / of_one; };
+    return std::max({std::size_t{3}, sets_of(ring, set_bytes(of)), sets_of(8 * cache_bytes, of.bytes())});
+}
+
+// Gives out arrays one behind the other.
+class supply {
+public:
+    explicit supply(void* memory) : free_(static_cast<char*>(memory)) {}
+    template <class T> T* take(std::ptrdiff_t size, element_type type) {
+        T* array = reinterpret_cast<T*>(free_);
+        free_ += array_bytes(size, type);
+        return array;
+    }
+
+private:
+    char* free_;
+};
+
+operands make_set(supply& memory, const problem& of, const std::string& input, std::size_t seed) {
+    operands set = {};
+    std::array<float*, most_inputs> in = {};
+    for (std::size_t k = 0; k < of.operation().inputs; ++k) {
+        in[k] = memory.take<float>(of.input_size(k), float32);
+        set.in[k] = in[k];
+    }
+    fill(input, of, seed, in);
+    set.out = memory.take<float>(of.size(), float32);
+    std::fill_n(set.out, of.size(), 0.0F);
+    if (of.type == float32) {
+        return set;
+    }
+    // The problem's type first: the other one has what is left of the floats.
+    for (const element_type type : {of.type, of.type == float16 ? bfloat16 : float16}) {
+        for (std::size_t k = 0; k < of.operation().inputs; ++k) {
+            auto* stored = memory.take<std::uint16_t>(of.input_size(k), type);
+            round_to(type, in[k], stored, of.input_size(k));
+            if (type == of.type) {
+                widen_from(type, stored, in[k], of.input_size(k));
+            }
+            set.half(type).in[k] = stored;
+        }
+        set.half(type).out = memory.take<std::uint16_t>(of.size(), type);
+        std::fill_n(set.half(type).out, of.size(), std::uint16_t{0});
+    }
+    return set;
 }
 
 } // namespace
@@ -48,21 +99,9 @@ buffers::buffers(const problem& of, condition state, const std::vector<std::stri
         throw std::bad_alloc();
     }
     madvise(memory_, bytes_, MADV_HUGEPAGE);
-    char* free = static_cast<char*>(memory_);
-    const auto take = [&](std::ptrdiff_t size) {
-        float* array = reinterpret_cast<float*>(free);
-        free += array_bytes(size);
-        return array;
-    };
+    supply free(memory_);
     for (std::size_t i = 0; i < sets_.size(); ++i) {
-        std::array<float*, most_inputs> in = {};
-        for (std::size_t k = 0; k < of.operation().inputs; ++k) {
-            in[k] = take(of.input_size(k));
-            sets_[i].in[k] = in[k];
-        }
-        fill(inputs[state == condition::hot ? i : 0], of, i, in);
-        sets_[i].out = take(of.size());
-        std::fill_n(sets_[i].out, of.size(), 0.0F);
+        sets_[i] = make_set(free, of, inputs[state == condition::hot ? i : 0], i);
     }
 }
 

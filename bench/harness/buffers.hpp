@@ -27,7 +27,7 @@ public:
     buffers& operator=(const buffers&) = delete;
 
     // The arrays for the next call on inputs[input].
-    operands next(std::size_t input) {
+    const operands& next(std::size_t input) {
         if (state_ == condition::hot) {
             return sets_[input];
         }
@@ -36,7 +36,7 @@ public:
     }
 
     // Arrays filled with inputs[input].
-    operands sample(std::size_t input) const { return sets_[input]; }
+    const operands& sample(std::size_t input) const { return sets_[input]; }
 
     // Moves the ring by one, so that a method does not meet the same arrays in every round.
     void skip() { next(0); }

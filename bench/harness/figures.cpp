@@ -66,7 +66,8 @@ private:
 
 std::string row::name() const {
     const std::string input = has_inputs() ? "/hard" : inputs.front() == ordinary_input ? "" : "/" + inputs.front();
-    return family() + ("/" + of.shape()) + (of.axis == 0 ? "/axis0/" : "/") + name_of(state) + input +
+    const std::string type = of.type == element_type::float32 ? "" : std::string("/") + facts_of(of.type).name;
+    return family() + ("/" + of.shape()) + type + (of.axis == 0 ? "/axis0/" : "/") + name_of(state) + input +
            (of.threads > 1 ? "/threads:" + std::to_string(of.threads) : "");
 }
 
@@ -78,6 +79,7 @@ std::vector<figure> evaluate(const std::vector<entrant>& entrants, const std::ve
         figure f;
         f.work = entrants[i].work;
         f.work.run = nullptr;
+        f.work.in_floats = nullptr;
         f.input = inputs[entrants[i].input];
         f.rounds = static_cast<std::size_t>(
             std::count_if(times[i].begin(), times[i].end(), [](double t) { return !std::isnan(t); }));

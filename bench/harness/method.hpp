@@ -29,9 +29,12 @@ struct method {
     std::string version;
     int year = 0; // of the release; 0: not known
     std::function<void(const operands&)> run;
-    std::string missing;       // why there is no `run`
-    std::optional<op> instead; // the operator it computes, if not the problem's
-    std::size_t bytes = 0;     // moved by a call; 0: the problem's
+    std::string missing;              // why there is no `run`
+    std::optional<op> instead;        // the operator it computes, if not the problem's
+    std::optional<element_type> type; // of the operands it uses, if not the problem's
+    std::size_t bytes = 0;            // moved by a call; 0: the problem's
+    // The same call on the floats: what it gives, rounded once, must be what `run` gives in 16 bits. Empty: not so.
+    std::function<void(const operands&)> in_floats;
 };
 
 using method_list = std::vector<method>;

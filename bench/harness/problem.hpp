@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What is to be computed: an operator, the shape and the axis; from them follow the operands and their sizes.
+// What is to be computed: an operator, the shape, the axis and the type of the elements; from them follow the operands
+// and their sizes.
 #pragma once
+
+#include <harness/elements.hpp>
 
 #include <array>
 #include <cstddef>
@@ -34,9 +37,26 @@ constexpr std::array<signature, 6> signatures{{
     {"logsumexp_backward", 3, {extent::matrix, extent::lanes, extent::lanes}, extent::matrix},
 }};
 
+struct half_operands {
+    std::array<const std::uint16_t*, most_inputs> in;
+    std::uint16_t* out;
+};
+
 struct operands {
     std::array<const float*, most_inputs> in; // as many as the operator has
     float* out;                               // room for a matrix, whatever the operator writes
+    // The same in bfloat16 and in float16, for problems of such a type. Their floats are numbers of that type.
+    std::array<half_operands, 2> halves = {};
+
+    const half_operands& half(element_type type) const { return halves[type == element_type::float16 ? 1 : 0]; }
+    half_operands& half(element_type type) { return halves[type == element_type::float16 ? 1 : 0]; }
+
+    const void* input(element_type type, std::size_t k) const {
+        return type == element_type::float32 ? static_cast<const void*>(in[k]) : half(type).in[k];
+    }
+    void* output(element_type type) const {
+        return type == element_type::float32 ? static_cast<void*>(out) : half(type).out;
+    }
 };
 
 // Row-major matrices of one shape; the operator runs along `axis`.
@@ -46,6 +66,7 @@ struct problem {
     int axis = -1; // -1: along every row; 0: along every column
     op what = op::softmax;
     int threads = 1; // that a method may use
+    element_type type = element_type::float32;
 
     const signature& operation() const { return signatures[static_cast<std::size_t>(what)]; }
     std::string shape() const { return std::to_string(rows) + "x" + std::to_string(columns); }
@@ -67,7 +88,7 @@ struct problem {
     }
     std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : lane_length(); }
 
-    // The operands where lane i begins.
+    // The floats where lane i begins.
     operands lane(operands a, std::ptrdiff_t i) const {
         const std::array<std::ptrdiff_t, most_inputs> strides = input_lane_strides();
         for (std::size_t k = 0; k < most_inputs; ++k) {
@@ -86,7 +107,7 @@ struct problem {
         for (std::size_t k = 0; k < operation().inputs; ++k) {
             numbers += input_size(k);
         }
-        return sizeof(float) * static_cast<std::size_t>(numbers);
+        return facts_of(type).bytes * static_cast<std::size_t>(numbers);
     }
 
 private:

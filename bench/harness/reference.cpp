@@ -12,14 +12,17 @@ namespace {
 
 constexpr std::ptrdiff_t sample_limit = std::ptrdiff_t{1} << 19;
 constexpr std::ptrdiff_t ends = 64; // elements at the end of a lane that are always looked at
-constexpr long double least_normal = std::numeric_limits<float>::min();
 
-long double unit_of(long double value) {
-    return std::isfinite(value) ? std::ldexp(1.0L, std::ilogb(std::max(std::fabs(value), least_normal)) - 23) : 1.0L;
+long double unit_of(long double value, const element_facts& type) {
+    if (!std::isfinite(value)) {
+        return 1;
+    }
+    const int exponent = value == 0 ? type.least_exponent : std::max(std::ilogb(value), type.least_exponent);
+    return std::ldexp(1.0L, exponent - (type.digits - 1));
 }
 
-double error_in_units(long double exact, long double unit, long double tolerance, float result) {
-    const float nearest = static_cast<float>(exact);
+double error_in_units(element_type type, long double exact, long double unit, long double tolerance, float result) {
+    const float nearest = nearest_in(type, static_cast<float>(exact));
     if (!std::isfinite(nearest)) {
         const bool same = std::isnan(nearest) ? std::isnan(result) : result == nearest;
         return same ? 0 : std::numeric_limits<double>::infinity();
@@ -33,7 +36,7 @@ double error_in_units(long double exact, long double unit, long double tolerance
 
 } // namespace
 
-reference::reference(const problem& of, const operands& arrays) {
+reference::reference(const problem& of, const operands& arrays) : type_(of.type) {
     const std::ptrdiff_t wanted = std::max<std::ptrdiff_t>(2, sample_limit / of.lane_length());
     const std::ptrdiff_t count = std::min(of.lanes(), wanted);
     for (std::ptrdiff_t i = 0; i < count; ++i) {
@@ -47,15 +50,15 @@ void reference::add_lane(const problem& of, const operands& arrays, std::ptrdiff
     const std::ptrdiff_t step = (length + sample_limit - 1) / sample_limit;
     for (std::ptrdiff_t i = 0; i < length; i += i < length - ends ? step : 1) {
         const exact_result r = exact.at(i);
-        samples_.push_back({lane * of.output_lane_stride() + i * of.element_stride(), r.value, unit_of(r.magnitude),
-                            std::fabs(r.value) < r.small ? r.small : 0});
+        samples_.push_back({lane * of.output_lane_stride() + i * of.element_stride(), r.value,
+                            unit_of(r.magnitude, facts_of(of.type)), std::fabs(r.value) < r.small ? r.small : 0});
     }
 }
 
 double reference::max_ulp(const float* y) const {
     double worst = 0;
     for (const sample& s : samples_) {
-        worst = std::max(worst, error_in_units(s.value, s.unit, s.tolerance, y[s.index]));
+        worst = std::max(worst, error_in_units(type_, s.value, s.unit, s.tolerance, y[s.index]));
     }
     return worst;
 }

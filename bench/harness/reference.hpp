@@ -15,8 +15,8 @@ public:
     // Long shapes are sampled: whole lanes spread over the matrix, or elements spread over long lanes, ends included.
     reference(const problem& of, const operands& arrays);
 
-    // The largest error in units of the last place: of the exact result, or, where parts may cancel, of the parts (see
-    // exact.cpp). Infinite if a result is NaN or infinite where it must not be, or not where it must be.
+    // The largest error in units of the last place of the problem's type: of the exact result, or, where parts may cancel,
+    // of the parts (see exact.cpp). Infinite if a result is NaN or infinite where it must not be, or not where it must be.
     double max_ulp(const float* y) const;
 
 private:
@@ -28,6 +28,7 @@ private:
     };
     void add_lane(const problem& of, const operands& arrays, std::ptrdiff_t lane);
 
+    element_type type_;
     std::vector<sample> samples_;
 };
 

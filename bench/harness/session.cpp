@@ -5,8 +5,9 @@
 #include <harness/reference.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <map>
-#include <utility>
+#include <tuple>
 
 namespace bench {
 namespace {
@@ -22,39 +23,65 @@ std::vector<entrant> enter(const method_list& methods, std::size_t inputs) {
     return entrants;
 }
 
-// The exact results on every input, of the problem's operator and of others that methods compute instead.
+// The problem that a method solves.
+problem solved_by(const method& work, problem of) {
+    of.what = work.instead.value_or(of.what);
+    of.type = work.type.value_or(of.type);
+    return of;
+}
+
+// The exact results on every input, of the problem and of others that methods solve instead.
 class references {
 public:
-    references(const problem& of, const buffers& data) : of_(of), data_(data) {}
+    explicit references(const buffers& data) : data_(data) {}
 
-    double max_ulp(const entrant& one, const float* y) {
-        problem solved = of_;
-        solved.what = one.work.instead.value_or(of_.what);
-        const auto key = std::make_pair(solved.what, one.input);
+    double max_ulp(const problem& solved, std::size_t input, const float* y) {
+        const auto key = std::make_tuple(solved.what, solved.type, input);
         auto found = known_.find(key);
         if (found == known_.end()) {
-            found = known_.emplace(key, reference(solved, data_.sample(one.input))).first;
+            found = known_.emplace(key, reference(solved, data_.sample(input))).first;
         }
         return found->second.max_ulp(y);
     }
 
 private:
-    const problem& of_;
     const buffers& data_;
-    std::map<std::pair<op, std::size_t>, reference> known_;
+    std::map<std::tuple<op, element_type, std::size_t>, reference> known_;
 };
 
-std::vector<std::optional<double>> check(const std::vector<entrant>& entrants, const problem& of, const buffers& data) {
+// The error of one method. 16-bit results of the library that are not the float results rounded once are wrong.
+double error_of(const method& work, const problem& solved, std::size_t input, const buffers& data, references& exact) {
     constexpr float no_result = 1e30F; // what a method leaves out is found
-    references exact(of, data);
+    const operands& arrays = data.sample(input);
+    std::fill_n(arrays.out, solved.size(), no_result);
+    if (solved.type == element_type::float32) {
+        work.run(arrays);
+        return exact.max_ulp(solved, input, arrays.out);
+    }
+    std::uint16_t* out = arrays.half(solved.type).out;
+    round_to(solved.type, arrays.out, out, solved.size());
+    work.run(arrays);
+    widen_from(solved.type, out, arrays.out, solved.output_size());
+    const double error = exact.max_ulp(solved, input, arrays.out);
+    if (work.in_floats) {
+        work.in_floats(arrays);
+        if (!is_rounded(solved.type, arrays.out, out, solved.output_size())) {
+            return std::numeric_limits<double>::infinity();
+        }
+    }
+    return error;
+}
+
+// What uses another type of 16 bits than the problem's has inputs of its own, without exact results.
+std::vector<std::optional<double>> check(const std::vector<entrant>& entrants, const problem& of, const buffers& data) {
+    references exact(data);
     std::vector<std::optional<double>> errors;
     for (const entrant& one : entrants) {
         errors.emplace_back();
-        if (one.work.kind != role::movement) {
-            const operands arrays = data.sample(one.input);
-            std::fill_n(arrays.out, of.size(), no_result);
-            one.work.run(arrays);
-            errors.back() = exact.max_ulp(one, arrays.out);
+        const problem solved = solved_by(one.work, of);
+        const bool has_exact = solved.type == of.type || solved.type == element_type::float32;
+        if (one.work.kind != role::movement && has_exact) {
+            errors.back() = error_of(one.work, solved, one.input, data, exact);
         }
     }
     return errors;

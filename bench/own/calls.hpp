@@ -6,7 +6,9 @@
 
 #include <own/own.hpp>
 
+#include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
+#include <tarn/range.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/version.hpp>
@@ -14,20 +16,23 @@
 #include <array>
 #include <functional>
 #include <stdexcept>
+#include <vector>
 
 namespace bench { namespace {
 
 // What a call may leave to the library or name; the first leaves all. Whatever stands here is measured and reported.
 struct way {
-    const char* name; // of the enumerator
+    const char* name; // of the enumerator, or of what is filled besides
     tarn::stores stores;
     tarn::softmax_algorithm algorithm;
+    bool with_lse = false; // softmax fills the log-sum-exp of every row as well
 };
 
-constexpr std::array<way, 8> ways{{
+constexpr std::array<way, 9> ways{{
     {"", tarn::stores::automatic, tarn::softmax_algorithm::automatic},
     {"cached", tarn::stores::cached, tarn::softmax_algorithm::automatic},
     {"streaming", tarn::stores::streaming, tarn::softmax_algorithm::automatic},
+    {"with lse", tarn::stores::automatic, tarn::softmax_algorithm::automatic, true},
     {"optimistic", tarn::stores::automatic, tarn::softmax_algorithm::optimistic},
     {"three_pass_recompute", tarn::stores::automatic, tarn::softmax_algorithm::three_pass_recompute},
     {"three_pass_reload", tarn::stores::automatic, tarn::softmax_algorithm::three_pass_reload},
@@ -48,45 +53,88 @@ inline tarn::softmax_options softmax_options(const problem& of, const way& how) 
     return options;
 }
 
-inline auto input(const problem& of, const operands& a, std::size_t k = 0) {
-    return tarn::make_view(a.in[k], of.rows, of.columns);
+template <class T> constexpr element_type type_of = element_type::float32;
+template <> constexpr element_type type_of<tarn::bfloat16> = element_type::bfloat16;
+template <> constexpr element_type type_of<tarn::float16> = element_type::float16;
+
+// The operands of a problem whose elements are T.
+template <class T> struct views {
+    problem of;
+
+    static const T* numbers(const operands& a, std::size_t k) { return static_cast<const T*>(a.input(type_of<T>, k)); }
+    static T* results(const operands& a) { return static_cast<T*>(a.output(type_of<T>)); }
+
+    auto input(const operands& a, std::size_t k = 0) const {
+        return tarn::make_view(numbers(a, k), of.rows, of.columns);
+    }
+    auto lane_input(const operands& a, std::size_t k) const { return tarn::make_view(numbers(a, k), of.lanes()); }
+    auto output(const operands& a) const { return tarn::make_view(results(a), of.rows, of.columns); }
+    auto lane_output(const operands& a) const { return tarn::make_view(results(a), of.lanes()); }
+};
+
+using call = std::function<void(const operands&)>;
+
+template <class T, class... Where> call softmax_with_lse(const problem& of, const way& how, Where... where) {
+    std::vector<float> lse(static_cast<std::size_t>(of.lanes()));
+    return [v = views<T>{of}, where..., options = softmax_options(of, how), lse](const operands& a) mutable {
+        tarn::softmax(where..., v.input(a), v.output(a), lse, options);
+    };
 }
-inline auto lane_input(const problem& of, const operands& a, std::size_t k) {
-    return tarn::make_view(a.in[k], of.lanes());
-}
-inline auto matrix_output(const problem& of, const operands& a) { return tarn::make_view(a.out, of.rows, of.columns); }
 
 // `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
-template <class... Where>
-std::function<void(const operands&)> call_of(const problem& of, const way& how, Where... where) {
+template <class T, class... Where> call call_in(const problem& of, const way& how, Where... where) {
+    const views<T> v{of};
     switch (of.what) {
     case op::softmax:
-        return [of, where..., options = softmax_options(of, how)](const operands& a) {
-            tarn::softmax(where..., input(of, a), matrix_output(of, a), options);
+        if (how.with_lse) {
+            return softmax_with_lse<T>(of, how, where...);
+        }
+        return [v, where..., options = softmax_options(of, how)](const operands& a) {
+            tarn::softmax(where..., v.input(a), v.output(a), options);
         };
     case op::log_softmax:
-        return [of, where..., options = with_stores<tarn::log_softmax_options>(of, how)](const operands& a) {
-            tarn::log_softmax(where..., input(of, a), matrix_output(of, a), options);
+        return [v, where..., options = with_stores<tarn::log_softmax_options>(of, how)](const operands& a) {
+            tarn::log_softmax(where..., v.input(a), v.output(a), options);
         };
     case op::logsumexp:
-        return [of, where...](const operands& a) {
-            tarn::logsumexp(where..., input(of, a), tarn::make_view(a.out, of.lanes()), {of.axis});
-        };
+        return
+            [v, where...](const operands& a) { tarn::logsumexp(where..., v.input(a), v.lane_output(a), {v.of.axis}); };
     case op::softmax_backward:
-        return [of, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
-            tarn::softmax_backward(where..., input(of, a), input(of, a, 1), matrix_output(of, a), options);
+        return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+            tarn::softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
         };
     case op::log_softmax_backward:
-        return [of, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
-            tarn::log_softmax_backward(where..., input(of, a), input(of, a, 1), matrix_output(of, a), options);
+        return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+            tarn::log_softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
         };
     case op::logsumexp_backward:
-        return [of, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
-            tarn::logsumexp_backward(where..., input(of, a), lane_input(of, a, 1), lane_input(of, a, 2),
-                                     matrix_output(of, a), options);
+        return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+            tarn::logsumexp_backward(where..., v.input(a), v.lane_input(a, 1), v.lane_input(a, 2), v.output(a),
+                                     options);
         };
     }
-    throw std::invalid_argument(std::string("no call is known for ") + of.operation().name);
+    throw std::invalid_argument("no call is known for the operator");
+}
+
+template <class... Where> call call_of(const problem& of, const way& how, Where... where) {
+    switch (of.type) {
+    case element_type::float32:
+        return call_in<float>(of, how, where...);
+    case element_type::bfloat16:
+        return call_in<tarn::bfloat16>(of, how, where...);
+    case element_type::float16:
+        return call_in<tarn::float16>(of, how, where...);
+    }
+    throw std::invalid_argument("no call is known for the type");
+}
+
+// Makes a method of the call, and of the same call on floats where the problem has 16 bits.
+template <class... Where> void set_calls(method& result, problem of, const way& how, Where... where) {
+    result.run = call_of(of, how, where...);
+    if (of.type != element_type::float32) {
+        of.type = element_type::float32;
+        result.in_floats = call_of(of, how, where...);
+    }
 }
 
 inline method own_method(const std::string& name, const std::string& tier) {

@@ -58,11 +58,12 @@ std::vector<std::string> available_tiers() {
     return names;
 }
 
-std::vector<std::string> ways_of(op what) {
+std::vector<std::string> ways_of(const problem& of) {
+    const bool is_softmax = of.what == op::softmax, has_stores = of.what != op::logsumexp;
+    const bool has_algorithms = is_softmax && of.type == element_type::float32;
     std::vector<std::string> names;
     for (const way& w : ways) {
-        const bool has_algorithms = what == op::softmax, has_stores = what != op::logsumexp;
-        if ((has_algorithms || w.algorithm == tarn::softmax_algorithm::automatic) &&
+        if ((has_algorithms || w.algorithm == tarn::softmax_algorithm::automatic) && (is_softmax || !w.with_lse) &&
             (has_stores || w.stores == tarn::stores::automatic)) {
             names.emplace_back(w.name);
         }
@@ -75,10 +76,12 @@ method own_dispatch(const problem& of, const std::string& tier, const std::strin
     const way& how = find_way(name);
     const tarn::tier where = find_tier(tier);
     if (of.threads > 1) {
-        result.run = call_of(of, how, tarn::on(where, device_of(of.threads)));
+        set_calls(result, of, how, tarn::on(where, device_of(of.threads)));
+    } else if (where == tarn::best_tier()) {
+        // As the library takes it when nobody asks, so that a call costs here what it costs a user.
+        set_calls(result, of, how);
     } else {
-        // The best tier as the library takes it when nobody asks, so that a call costs here what it costs a user.
-        result.run = where == tarn::best_tier() ? call_of(of, how) : call_of(of, how, tarn::on(where));
+        set_calls(result, of, how, tarn::on(where));
     }
     return result;
 }
@@ -87,6 +90,15 @@ method one_thread_beside(problem of, const std::string& tier) {
     of.threads = 1;
     method result = own_dispatch(of, tier);
     result.name = "tarn one thread";
+    return result;
+}
+
+method type_beside(problem of, element_type type, const std::string& tier) {
+    of.type = type;
+    method result = own_dispatch(of, tier);
+    result.name += std::string(" ") + facts_of(type).name;
+    result.type = type;
+    result.bytes = of.bytes();
     return result;
 }
 

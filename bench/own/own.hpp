@@ -13,14 +13,18 @@ namespace bench {
 // Tiers that this CPU can run, best first.
 std::vector<std::string> available_tiers();
 
-// The names of the stores and algorithms that a call of the operator can ask for; the first, "", leaves all to the library.
-std::vector<std::string> ways_of(op what);
+// The names of the stores, algorithms and further results that a call can ask for; the first, "", leaves all to the
+// library. The named algorithms are about floats.
+std::vector<std::string> ways_of(const problem& of);
 
 // "tarn", or "tarn <way>".
 method own_dispatch(const problem& of, const std::string& tier, const std::string& way = "");
 
 // "tarn softmax", for families that are measured against it.
 method softmax_beside(const problem& of, const std::string& tier);
+
+// "tarn float" or "tarn bfloat16", for problems of 16 bits: the same numbers in another type.
+method type_beside(problem of, element_type type, const std::string& tier);
 
 // "tarn one thread", for problems with several.
 method one_thread_beside(problem of, const std::string& tier);

@@ -13,9 +13,20 @@
 namespace bench::peers {
 namespace {
 
+at::ScalarType type_of(const problem& of) {
+    switch (of.type) {
+    case element_type::bfloat16:
+        return at::kBFloat16;
+    case element_type::float16:
+        return at::kHalf;
+    default:
+        return at::kFloat;
+    }
+}
+
 class aten_call {
 public:
-    explicit aten_call(const problem& of) : of_(of), axis_(of.axis == 0 ? 0 : 1) {}
+    explicit aten_call(const problem& of) : of_(of), type_(type_of(of)), axis_(of.axis == 0 ? 0 : 1) {}
 
     void run(const operands& a) {
         const c10::InferenceMode no_gradients;
@@ -33,10 +44,10 @@ public:
             at::logsumexp_out(out_, in_[0], axis_);
             break;
         case op::softmax_backward:
-            at::_softmax_backward_data_out(out_, in_[1], in_[0], axis_, at::kFloat);
+            at::_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);
             break;
         case op::log_softmax_backward:
-            at::_log_softmax_backward_data_out(out_, in_[1], in_[0], axis_, at::kFloat);
+            at::_log_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);
             break;
         case op::logsumexp_backward:
             break;
@@ -44,21 +55,22 @@ public:
     }
 
 private:
-    at::Tensor tensor(const float* data, extent e) const {
+    at::Tensor tensor(const void* data, extent e) const {
         const auto lanes = at::IntArrayRef(lanes_), matrix = at::IntArrayRef(matrix_);
-        return at::from_blob(const_cast<float*>(data), e == extent::matrix ? matrix : lanes, at::kFloat);
+        return at::from_blob(const_cast<void*>(data), e == extent::matrix ? matrix : lanes, type_);
     }
 
     void view(const operands& a) {
         for (std::size_t k = 0; k < of_.operation().inputs; ++k) {
-            in_[k] = tensor(a.in[k], of_.operation().in[k]);
+            in_[k] = tensor(a.input(of_.type, k), of_.operation().in[k]);
         }
-        out_ = tensor(a.out, of_.operation().out);
+        out_ = tensor(a.output(of_.type), of_.operation().out);
         in_of_ = a.in[0];
         out_of_ = a.out;
     }
 
     problem of_;
+    at::ScalarType type_;
     std::int64_t axis_;
     std::array<std::int64_t, 2> matrix_{of_.rows, of_.columns};
     std::array<std::int64_t, 1> lanes_{of_.lanes()};

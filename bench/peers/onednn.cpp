@@ -16,6 +16,17 @@ namespace {
 
 bool is_gradient(op what) { return what == op::softmax_backward || what == op::log_softmax_backward; }
 
+dnnl::memory::data_type type_of(const problem& of) {
+    switch (of.type) {
+    case element_type::bfloat16:
+        return dnnl::memory::data_type::bf16;
+    case element_type::float16:
+        return dnnl::memory::data_type::f16;
+    default:
+        return dnnl::memory::data_type::f32;
+    }
+}
+
 #if DNNL_VERSION_MAJOR >= 3
 dnnl::primitive make_primitive(const dnnl::engine& engine, const dnnl::memory::desc& matrix, const problem& of) {
     const bool logarithm = of.what == op::log_softmax || of.what == op::log_softmax_backward;
@@ -49,8 +60,8 @@ dnnl::primitive make_primitive(const dnnl::engine& engine, const dnnl::memory::d
 class onednn_call {
 public:
     explicit onednn_call(const problem& of)
-        : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_),
-          matrix_({of.rows, of.columns}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::ab),
+        : type_(of.type), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_),
+          matrix_({of.rows, of.columns}, type_of(of), dnnl::memory::format_tag::ab),
           primitive_(make_primitive(engine_, matrix_, of)), in_(of.operation().inputs), out_(make_memory()) {
         const bool gradient = is_gradient(of.what);
         for (std::size_t k = 0; k < in_.size(); ++k) {
@@ -63,9 +74,9 @@ public:
     // The C call spares the vector that the C++ call builds from its map of arguments.
     void run(const operands& a) {
         for (std::size_t k = 0; k < in_.size(); ++k) {
-            in_[k].set_data_handle(const_cast<float*>(a.in[k]));
+            in_[k].set_data_handle(const_cast<void*>(a.input(type_, k)));
         }
-        out_.set_data_handle(a.out);
+        out_.set_data_handle(a.output(type_));
         dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream_.get(),
                                                        static_cast<int>(arguments_.size()), arguments_.data()),
                                 "the primitive failed");
@@ -75,6 +86,7 @@ public:
 private:
     dnnl::memory make_memory() const { return {matrix_, engine_, nullptr}; }
 
+    element_type type_;
     dnnl::engine engine_;
     dnnl::stream stream_;
     dnnl::memory::desc matrix_;

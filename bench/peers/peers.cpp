@@ -14,6 +14,7 @@ struct library {
     const char* name;
     const char* source;
     bool further, threaded;
+    bool halves; // knows types of 16 bits
     std::vector<op> operators;
 };
 
@@ -27,22 +28,31 @@ const std::array<library, 5>& libraries() {
          "Debian: libdnnl-dev",
          false,
          true,
+         true,
          {softmax, log_softmax, softmax_backward, log_softmax_backward}},
-        {"onednn3", "oneDNN 3", further, true, true, {softmax, log_softmax, softmax_backward, log_softmax_backward}},
+        {"onednn3",
+         "oneDNN 3",
+         further,
+         true,
+         true,
+         true,
+         {softmax, log_softmax, softmax_backward, log_softmax_backward}},
         {"aten",
          "ATen",
          further,
          true,
          true,
+         true,
          {softmax, log_softmax, logsumexp, softmax_backward, log_softmax_backward}},
-        {"onnxruntime", "ONNX Runtime", further, true, true, {softmax, log_softmax, logsumexp}},
-        {"sleef", "SLEEF three-pass", further, true, false, {softmax}},
+        {"onnxruntime", "ONNX Runtime", further, true, true, false, {softmax, log_softmax, logsumexp}},
+        {"sleef", "SLEEF three-pass", further, true, false, false, {softmax}},
     }};
     return all;
 }
 
-bool knows(const library& one, op what) {
-    return std::find(one.operators.begin(), one.operators.end(), what) != one.operators.end();
+bool knows(const library& one, const problem& of) {
+    return std::find(one.operators.begin(), one.operators.end(), of.what) != one.operators.end() &&
+           (one.halves || of.type == element_type::float32);
 }
 
 } // namespace
@@ -50,7 +60,7 @@ bool knows(const library& one, op what) {
 method_list peers_for(const problem& of, bool further) {
     method_list all;
     const auto add = [&all](const method_list& more) { all.insert(all.end(), more.begin(), more.end()); };
-    if (of.threads == 1) {
+    if (of.threads == 1 && of.type == element_type::float32) {
         if (of.what == op::softmax) {
             add(peers::avx2_three_pass(of));
         }
@@ -59,7 +69,7 @@ method_list peers_for(const problem& of, bool further) {
         add(peers::eigen(of));
     }
     for (const library& one : libraries()) {
-        if ((further || !one.further) && (of.threads == 1 || one.threaded) && knows(one, of.what)) {
+        if ((further || !one.further) && (of.threads == 1 || one.threaded) && knows(one, of)) {
             add(peers::load_peer(of, one.file, one.name, one.source));
         }
     }

@@ -18,12 +18,12 @@ method_list peers_for(const problem& of, bool further);
 
 namespace peers {
 
-// On one thread, every operator.
+// On one thread, every operator, floats.
 method_list plain_fast_math(const problem& of); // plain loops, -O3 -march=native -ffast-math
 method_list plain_strict(const problem& of);    // the same without -ffast-math
 method_list eigen(const problem& of);           // whole matrices, and lane by lane
 
-// On one thread, softmax.
+// On one thread, softmax of floats.
 method_list avx2_three_pass(const problem& of);
 
 // A peer in the shared library peer_<file>.so (plugin.hpp). If it is not there, one method with `name` says so and what

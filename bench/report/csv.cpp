@@ -43,10 +43,10 @@ csv_writer::csv_writer(const std::string& path, const machine_facts& machine) {
 
 void csv_writer::write(const row& r) {
     for (const figure& f : r.figures) {
-        out_ << r.family() << ',' << r.of.shape() << ',' << r.of.axis << ",float," << r.of.threads << ','
-             << name_of(r.state) << ',' << f.input << ',' << f.work.name << ',' << f.work.tier << ','
-             << name_of(f.work.kind) << ',' << f.work.version << ',' << f.work.year << ",\"" << f.work.missing << "\","
-             << f.rounds << ',' << f.call * 1e9 << ',' << f.call_quartile * 1e9 << ','
+        out_ << r.family() << ',' << r.of.shape() << ',' << r.of.axis << ',' << facts_of(r.of.type).name << ','
+             << r.of.threads << ',' << name_of(r.state) << ',' << f.input << ',' << f.work.name << ',' << f.work.tier
+             << ',' << name_of(f.work.kind) << ',' << f.work.version << ',' << f.work.year << ",\"" << f.work.missing
+             << "\"," << f.rounds << ',' << f.call * 1e9 << ',' << f.call_quartile * 1e9 << ','
              << f.call * 1e9 / static_cast<double>(r.of.size()) << ',';
         if (f.max_ulp) {
             out_ << *f.max_ulp;

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 ROLES = ("own", "peer", "baseline", "movement")
+MORE_THAN_SOFTMAX = ("tarn with lse",)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Figures:
 
 
 def is_shown(row, best_tier):
-    return row["role"] != "own" or row["tier"] in (best_tier, "native")
+    """Of the library: its best tier, where it computes what the others compute."""
+    return row["role"] != "own" or (row["tier"] in (best_tier, "native") and row["method"] not in MORE_THAN_SOFTMAX)
 
 
 def implementation_of(row):

@@ -31,6 +31,8 @@ class PointFile:
         different = [name for name in SAME if self.facts and self.facts.get(name) != facts.get(name)]
         if different:
             sys.exit(f"{self.path} is of another {', '.join(different)}: start anew with --fresh")
+        if self.rows and list(self.rows[0]) != [*ADDED, *rows[0]]:
+            sys.exit(f"{self.path} has other columns than the bench writes now: start anew with --fresh")
         date = datetime.date.today().isoformat()
         added = dict(zip(ADDED, (point.section, " ".join(point.arguments(peers)), commit, date)))
         rows = [{**added, **row} for row in rows]

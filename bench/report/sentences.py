@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One line about every shape of a bench, for a reader who knows no benchmark."""
+"""One line about every problem of a bench, for a reader who knows no benchmark."""
 import re
 
 REDUCTIONS = {"logsumexp"}  # write so little that reading is the limit
@@ -21,13 +21,21 @@ def limit_of(family):
     return ("of memcpy", "of NT copy"), "copying the data"
 
 
-def bytes_per_element(family):
-    return 4 if family in REDUCTIONS else 12 if family in OF_TWO else 8
+def bytes_per_element(family, dtype):
+    arrays = 1 if family in REDUCTIONS else 3 if family in OF_TWO else 2
+    return arrays * (4 if dtype == "float" else 2)
 
 
-def sentence(family, shape, axis, rows, cache_bytes):
-    count, columns = map(int, shape.split("x"))
-    fits = bytes_per_element(family) * count * columns <= cache_bytes // 2
+def title_of(row):
+    """What a row is about, beside the family: "64x1000", "64x1000 bfloat16 axis 0 2 threads"."""
+    return (row["shape"] + (f" {row['dtype']}" if row["dtype"] != "float" else "") +
+            (" axis 0" if row["axis"] == "0" else "") +
+            (f" {row['threads']} threads" if row["threads"] not in ("", "1") else ""))
+
+
+def sentence(family, title, rows, cache_bytes):
+    count, columns = map(int, rows[0]["shape"].split("x"))
+    fits = bytes_per_element(family, rows[0]["dtype"]) * count * columns <= cache_bytes // 2
     conditions = {row["condition"] for row in rows}
     condition = "hot" if "hot" in conditions and (fits or "cold" not in conditions) else "cold"
     missing = sorted({row["method"] for row in rows if row["role"] == "peer" and row["missing"]})
@@ -46,7 +54,7 @@ def sentence(family, shape, axis, rows, cache_bytes):
     where = "data in cache" if condition == "hot" else "data in memory"
     if best["method"] == "tarn streaming":
         where += ", results written past the caches"
-    text = f"{family} {shape}{', axis 0' if axis == '0' else ''}: {of_limit(best):.3g} of the time of {limit_name}"
+    text = f"{family} {title}: {of_limit(best):.3g} of the time of {limit_name}"
     if best["of tarn softmax"]:
         text += f", {float(best['of tarn softmax']):.3g} of softmax"
     if peers:
@@ -59,10 +67,10 @@ def sentence(family, shape, axis, rows, cache_bytes):
 
 
 def print_sentences(rows, facts):
-    shapes = {}
+    problems = {}
     for row in rows:
-        shapes.setdefault((row["family"], row["shape"], row["axis"]), []).append(row)
-    lines = [sentence(*shape, of_shape, last_level_cache(facts)) for shape, of_shape in shapes.items()
-             if any(row["role"] == "peer" for row in of_shape)]
+        problems.setdefault((row["family"], title_of(row)), []).append(row)
+    lines = [sentence(*problem, of_problem, last_level_cache(facts)) for problem, of_problem in problems.items()
+             if any(row["role"] == "peer" for row in of_problem)]
     if lines:
         print("\n" + "\n".join(line for line in lines if line))

@@ -85,8 +85,9 @@ void print_row(const row& r) {
     for (const figure& f : r.figures) {
         rounds = std::max(rounds, f.rounds);
     }
-    std::printf("\n%s %s, float, %s, %s, %s, %d thread%s; %zu rounds, medians; ratios of the times of one round\n",
-                r.family().c_str(), r.of.shape().c_str(), r.of.axis == 0 ? "axis 0" : "last axis", name_of(r.state),
+    std::printf("\n%s %s, %s, %s, %s, %s, %d thread%s; %zu rounds, medians; ratios of the times of one round\n",
+                r.family().c_str(), r.of.shape().c_str(), facts_of(r.of.type).name,
+                r.of.axis == 0 ? "axis 0" : "last axis", name_of(r.state),
                 r.has_inputs() ? "inputs as named" : r.inputs.front().c_str(), r.of.threads,
                 r.of.threads > 1 ? "s" : "", rounds);
     std::printf("  %-44s %-7s %8s %8s %6s", "method", "tier", "a call", "ns/elem", "GB/s");

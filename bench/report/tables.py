@@ -82,8 +82,8 @@ def targets_table(rows):
         state = "missed" if result == "MISSED" else "met"
         body.append([
             target["family"], target["shape"] + (", axis 0" if target["axis"] == "0" else ""), target["dtype"],
-            target["condition"], target["tier"], target["method"], input_text(target["input"]), target["yardstick"],
-            (target["bound"], "number"), (target["aim"], "number"), (target["reached"], f"number {state}"),
-            (result.lower(), state), target["commit"]])
-    return table(["operator", "shape", "type", "data", "tier", "method", "logits", "relative to", "bound", "aim", "reached",
-                  "verdict", "commit"], body)
+            (target["threads"] or "1", "number"), target["condition"], target["tier"], target["method"],
+            input_text(target["input"]), target["yardstick"], (target["bound"], "number"), (target["aim"], "number"),
+            (target["reached"], f"number {state}"), (result.lower(), state), target["commit"]])
+    return table(["operator", "shape", "type", "threads", "data", "tier", "method", "logits", "relative to", "bound", "aim",
+                  "reached", "verdict", "commit"], body)

@@ -28,7 +28,12 @@ def read_csv(path):
 
 def key_of(row):
     """What tells figures apart; a target that names no threads is about one."""
-    return tuple(row.get(name) or "1" if name == "threads" else row[name] for name in KEY)
+    return tuple(row[name] or "1" if name == "threads" else row[name] for name in KEY)
+
+
+def problem_of(row):
+    """What a row is about, whoever solves it."""
+    return key_of(row)[:KEY.index("tier")]
 
 
 def target_key(row):
@@ -63,7 +68,7 @@ def targets_of(machine, rows):
 def print_targets(targets, figures, facts):
     tiers = facts["tiers"].split()
     lacking = sorted({target["tier"] for target in targets}.difference(tiers, TIERLESS))
-    line = "  {:<16} {:<5} {:<7} {:<16} {:<16} {:<16} {:>7} {:>7} {:>7} {:>8}  {}"
+    line = "  {:<22} {:<5} {:<7} {:<16} {:<16} {:<16} {:>7} {:>7} {:>7} {:>8}  {}"
     print(f"\ntargets on {facts['machine']}, tiers {', '.join(tiers)}" +
           (f" (left out: tier {', '.join(lacking)}, which it lacks)" if lacking else ""))
     print("bound: must; aim: should; before: as noted for this machine in targets.csv")
@@ -80,9 +85,8 @@ def print_targets(targets, figures, facts):
             if target["family"] != family:
                 family = target["family"]
                 print(f" {family}")
-            shape = target["shape"] + (" axis 0" if target["axis"] == "0" else "")
-            print(line.format(shape, target["condition"], target["tier"], target["method"], target["input"],
-                              target["yardstick"], target["bound"], target["aim"], f"{value:.3g}",
+            print(line.format(sentences.title_of(target), target["condition"], target["tier"], target["method"],
+                              target["input"], target["yardstick"], target["bound"], target["aim"], f"{value:.3g}",
                               target["reached"] or "-", result))
     print("targets: " + "; ".join(f"{count} {result}" for result, count in sorted(counts.items())))
 
@@ -119,14 +123,14 @@ def main():
     figures = {}
     for row in rows:
         figures.setdefault(key_of(row), []).append(row)
-    shapes = {(row["family"], row["shape"], row["axis"]) for row in rows}
+    problems = {problem_of(row) for row in rows}
     _, noted = read_csv(arguments.targets)
     targets = targets_of(facts["machine"], noted)
     if arguments.update_targets:
         update(arguments.targets, noted, targets, figures, facts["machine"], arguments.update_targets)
-    of_shapes = [target for target in targets if (target["family"], target["shape"], target["axis"]) in shapes]
-    if of_shapes:
-        print_targets(of_shapes, figures, facts)
+    of_problems = [target for target in targets if problem_of(target) in problems]
+    if of_problems:
+        print_targets(of_problems, figures, facts)
     sentences.print_sentences(rows, facts)
 
 
