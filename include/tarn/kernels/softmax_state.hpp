@@ -63,17 +63,18 @@ template <class A> struct softmax_state {
         const float greatest = guessed.greatest;
         if (base.high != 0 && greatest * base.sign() == infinity) {
             push_others(s, x, n, scale, greatest);
-        } else if (guessed.weights != guessed.weights) {
-            s.sum = guessed.weights;
-        } else if (greatest * base.sign() != -infinity) {
-            reference ref = state.ref;
-            span_sums span = guessed;
-            if (!acceptable(guessed.weights)) {
-                ref = reference::of_greatest(greatest, base, state.carried_bias);
-                span = sums_of(exp_weight<A, false>(base, ref), base, x, n, ref.centre);
-            }
-            merge(s, span.referred(base, ref));
+            return;
         }
+        reference ref = state.ref;
+        span_sums span = guessed;
+        if (!acceptable(span.weights)) {
+            ref = reference::of_greatest(greatest, base, state.carried_bias);
+            span = sums_of(exp_weight<A, false>(base, ref), base, x, n, ref.centre);
+        }
+        if (acceptable(span.weights))
+            merge(s, span.referred(base, ref));
+        else if (span.weights != span.weights)
+            s.sum = span.weights;
     }
 
     static dispatch::softmax_readings read(const sums& s) noexcept {
