@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""usage: check_headers.py --compiler C --include DIR [--system DIR]...
+"""usage: check_headers.py --compiler C --include DIR [--system DIR]... [--together]
 
 Compiles every header under DIR/tarn alone, without warnings, in each mode and for each instruction set that it is meant
 for, and checks what it brings along: no xsimd where a user of tarn::dispatch includes it, Eigen only from the adapters.
+
+--together: all headers of a mode and an instruction set in one file, for a second compiler. Whether a header includes all
+that it uses is the same for all compilers; what they warn of is not.
 """
 import argparse
 import pathlib
@@ -46,6 +49,23 @@ def ways_of_use(headers):
                 yield f"{header}, kernels of {tier}", [header], flags, True
 
 
+def ways_of_use_together(headers):
+    """As ways_of_use, but with one file for all headers of a mode and an instruction set."""
+    with_kernels = [header for header in headers if holds_kernels(header)]
+    for_users = [header for header in headers if not holds_kernels(header)]
+    # First a file without the adapters, which may not include Eigen.
+    without_adapters = [header for header in for_users if not header.name.startswith("eigen")]
+    adapters_first = sorted(for_users, key=lambda header: not header.name.startswith("eigen"))
+    for used in (without_adapters, adapters_first):
+        yield f"{len(used)} headers, dispatch", used, ["-DTARN_DISPATCH=1"], False
+    header_only = [header for header in adapters_first if header.parts[0] != "dispatch"]
+    yield f"{len(header_only)} headers, header-only", header_only, [], True
+    for tier, level in TIERS.items():
+        yield f"{len(with_kernels)} headers with kernels, header-only, {level}", with_kernels, [f"-march={level}"], True
+        tables = [header for header in with_kernels if header.parts[0] == "dispatch"]
+        yield f"{len(tables)} headers, kernels of {tier}", tables, [f"-march={level}", f"-DTARN_KERNEL_TIER_{tier}=1"], True
+
+
 def check(arguments, headers, flags, may_include_xsimd):
     """Returns what is wrong with the headers used this way."""
     with tempfile.TemporaryDirectory() as directory:
@@ -71,13 +91,15 @@ def main():
     parser.add_argument("--compiler", required=True)
     parser.add_argument("--include", required=True, type=pathlib.Path)
     parser.add_argument("--system", action="append", default=[])
+    parser.add_argument("--together", action="store_true")
     arguments = parser.parse_args()
 
     root = arguments.include / "tarn"
     headers = sorted(path.relative_to(root) for path in root.rglob("*.hpp"))
     count = failures = 0
     reported = set()
-    for name, used, flags, may_include_xsimd in ways_of_use(headers):
+    ways = ways_of_use_together if arguments.together else ways_of_use
+    for name, used, flags, may_include_xsimd in ways(headers):
         count += 1
         problem = check(arguments, used, flags, may_include_xsimd)
         if not problem:

@@ -56,8 +56,8 @@ class Consumer:
         text = (self.source / "include" / "tarn" / "version.hpp").read_text()
         return ".".join(re.findall(r"#define TARN_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", text))
 
-    def compile(self, name, *flags):
-        self.run(self.compiler, "-std=c++17", self.projects / "main.cpp", self.projects / "sum.cpp", *flags,
+    def compile(self, name, sources, flags):
+        self.run(self.compiler, "-std=c++17", *(self.projects / source for source in sources), *flags,
                  "-o", self.work / name)
         self.run(self.work / name)
 
@@ -73,14 +73,22 @@ def fetch_content(consumer):
 def add_subdirectory(consumer):
     consumer.configure("add_subdirectory", f"-DCONSUMED_SOURCE_DIR={consumer.source}", "-DCMAKE_BUILD_TYPE=Debug",
                        "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
-    kernels = 0
+    flags_of_tier = {}
+    families = set()
     for entry in json.loads((consumer.work / "build" / "compile_commands.json").read_text()):
         if "tarn_dispatch" in entry["command"]:
-            kernels += 1
             if re.findall(r"\s-(O\S*|f(?:no-)?lto)\b", entry["command"])[-2:] != ["O2", "fno-lto"]:
                 sys.exit(f"not optimised, or with link-time optimisation: {entry['command']}")
-    if kernels == 0:
-        sys.exit("no kernels are built")
+            found = re.fullmatch(r"(\w+)_(sse2|avx2|avx512)", pathlib.Path(entry["file"]).stem)
+            if found:
+                family, tier = found.groups()
+                families.add(family)
+                flags_of_tier.setdefault(tier, set()).add(entry["command"].replace(f"{family}_{tier}", ""))
+    if len(flags_of_tier) != 3 or any(len(flags) != 1 for flags in flags_of_tier.values()):
+        sys.exit(f"not one set of flags for every tier: {flags_of_tier}")
+    only = "softmax_backward"
+    print(f"families with the same flags: {', '.join(sorted(families))}; built: {only}")
+    consumer.configure("add_subdirectory", f"-DONLY_FAMILY={only}")
     consumer.build()
     consumer.run_program("consumer")
     consumer.run(sys.executable, pathlib.Path(__file__).with_name("check_instructions.py"),
@@ -105,13 +113,13 @@ def pkg_config(consumer):
     for package in ("tarn", "tarn-dispatch"):
         query = ["pkg-config", "--cflags", "--libs", f"{package} = {consumer.version()}"]
         flags = subprocess.run(query, env=environment, text=True, capture_output=True, check=True).stdout
-        consumer.compile(package, *shlex.split(flags))
+        consumer.compile(package, ["gradient.cpp"] if package == "tarn" else ["main.cpp", "sum.cpp"], shlex.split(flags))
 
 
 def plain_include(consumer):
     # Naming the compiler's own header directory again would break its search order.
     xsimd = [] if consumer.xsimd == pathlib.Path("/usr/include") else ["-isystem", consumer.xsimd]
-    consumer.compile("program", "-I", consumer.source / "include", *xsimd)
+    consumer.compile("program", ["main.cpp", "sum.cpp"], ["-I", consumer.source / "include", *xsimd])
 
 
 def xsimd_search(consumer):

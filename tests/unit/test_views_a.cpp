@@ -2,80 +2,14 @@
 //
 // Every accepted operand: the view has the logical shape, addresses the same elements as the operand's own indexing, in
 // the same memory, and is writable exactly when it should be.
-#include <tarn/eigen_tensor.hpp>
-#include <tarn/range.hpp>
+#include "support/views.hpp"
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
 #include <cstdint>
 #include <numeric>
-#include <type_traits>
-#include <utility>
 
 namespace {
 
-using tarn::extents;
-using tarn::make_view;
-using tarn::optional_view;
-using tarn::strides;
-using tarn::tensor_view;
-using tarn::detail::input_view;
-using tarn::detail::output_view;
-
-template <class X> using input_t = decltype(input_view(std::declval<const X&>()));
-template <class Y> using output_t = decltype(output_view(std::declval<Y>()));
-// The view of Y before the operator asks for a direction: its element type tells whether Y may be an output.
-template <class Y> constexpr bool writable = !std::is_const<tarn::detail::element_of<Y>>::value;
-template <class T> constexpr bool owns = tarn::view_traits<T>::owns_elements;
-
-template <class A, class B> bool same(const A& a, const B& b) {
-    return a.data == b.data && std::equal(a.extent, a.extent + A::rank, b.extent) &&
-           std::equal(a.stride, a.stride + A::rank, b.stride);
-}
-
-// Visits the indices of every element of v in logical order.
-template <int Rank, class T, class F, class... I> void each_index(const tensor_view<T, Rank>& v, const F& f, I... i) {
-    if constexpr (sizeof...(I) == Rank) {
-        f(i...);
-    } else {
-        for (std::ptrdiff_t k = 0; k < v.extent[sizeof...(I)]; ++k) {
-            each_index(v, f, i..., k);
-        }
-    }
-}
-
-// Writes a different number to every element through the output view of y and reads them back with at(indices...), then
-// checks that the input view is the same memory.
-template <class Y, class At> void expect_written_through(Y&& y, const At& at) {
-    const auto v = output_view(std::forward<Y>(y));
-    using value = typename decltype(v)::value_type;
-    static_assert(!std::is_const<std::remove_reference_t<decltype(*v.data)>>::value, "outputs are writable");
-    float next = 0;
-    each_index(v, [&](auto... i) { v(i...) = static_cast<value>(++next); });
-    next = 0;
-    each_index(v, [&](auto... i) { EXPECT_EQ(at(i...), static_cast<value>(++next)); });
-    EXPECT_TRUE(same(v, input_view(std::as_const(y))));
-}
-
-// For Eigen objects of either rank, against operator()(row, column) and operator()(i).
-template <class Y> void expect_eigen(Y&& y) {
-    using object = std::decay_t<Y>;
-    const auto& read = y;
-    if constexpr (object::RowsAtCompileTime == 1 || object::ColsAtCompileTime == 1) {
-        static_assert(output_t<Y>::rank == 1, "vectors have rank 1");
-        EXPECT_EQ(output_view(y).extent[0], read.size());
-        expect_written_through(std::forward<Y>(y), [&](auto i) { return read(i); });
-    } else {
-        static_assert(output_t<Y>::rank == 2, "matrices have rank 2");
-        EXPECT_EQ(output_view(y).extent[0], read.rows());
-        EXPECT_EQ(output_view(y).extent[1], read.cols());
-        expect_written_through(std::forward<Y>(y), [&](auto i, auto j) { return read(i, j); });
-    }
-}
-
-using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using any_stride = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
+using namespace support;
 
 // ---------------------------------------------------------------------------------------------- tensor_view, make_view
 
@@ -248,58 +182,6 @@ static_assert(!writable<decltype(std::declval<const Eigen::MatrixXf&>().diagonal
 static_assert(!writable<decltype(std::declval<const Eigen::MatrixXf&>().array())>, "");
 static_assert(!writable<decltype(std::declval<const Eigen::VectorXf&>().head(2).reverse().nestedExpression())>, "");
 
-template <class M> class eigen_matrix : public testing::Test {};
-using matrices = testing::Types<Eigen::MatrixXf, row_major, Eigen::ArrayXXd,
-                                Eigen::Array<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>,
-                                Eigen::Matrix<float, 6, 5>, Eigen::Matrix<float, 6, 5, Eigen::RowMajor>,
-                                Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor, 8, 8>,
-                                Eigen::Matrix<std::int64_t, 6, Eigen::Dynamic>, Eigen::Matrix<Eigen::half, 6, 5>>;
-TYPED_TEST_SUITE(eigen_matrix, matrices, );
-
-TYPED_TEST(eigen_matrix, and_its_parts) {
-    TypeParam m(6, 5);
-    expect_eigen(m);
-    EXPECT_EQ(output_view(m).data, m.data());
-    expect_eigen(m.row(4));
-    expect_eigen(m.col(3));
-    expect_eigen(m.row(4).tail(2));
-    expect_eigen(m.col(3).segment(1, 3));
-    expect_eigen(m.block(1, 2, 3, 2));
-    expect_eigen(m.template block<2, 3>(3, 1));
-    expect_eigen(m.template topRows<1>());
-    expect_eigen(m.middleCols(1, 3));
-    expect_eigen(m.middleRows(1, 3).rightCols(2));
-    expect_eigen(m.block(1, 1, 4, 4).col(2).tail(2));
-    expect_eigen(m.transpose());
-    expect_eigen(m.transpose().row(2));
-    expect_eigen(m.block(1, 1, 4, 3).transpose());
-    expect_eigen(m.row(2).transpose());
-    expect_eigen(m.transpose().block(1, 1, 2, 4).transpose());
-    Eigen::Ref<TypeParam> ref(m);
-    expect_eigen(ref);
-    EXPECT_EQ(output_view(ref).data, m.data());
-    const Eigen::Ref<const TypeParam> read(m);
-    EXPECT_EQ(input_view(read).data, m.data());
-    EXPECT_TRUE(same(input_view(read), input_view(m)));
-    Eigen::Map<TypeParam> map(m.data(), 6, 5);
-    expect_eigen(map);
-    EXPECT_TRUE(same(output_view(std::as_const(map)), output_view(m)));
-    constexpr int order = TypeParam::IsRowMajor ? Eigen::RowMajor : Eigen::ColMajor;
-    expect_eigen(m.template reshaped<order>(10, 3));
-    expect_eigen(m.template reshaped<order>(Eigen::fix<1>, 30));
-    expect_eigen(m.template reshaped<order>());
-    expect_eigen(m.transpose().template reshaped<1 - order>(15, 2));
-    expect_eigen(m.matrix().block(1, 1, 2, 2));
-    expect_eigen(m.array().block(1, 1, 2, 2));
-    expect_eigen(m.matrix().diagonal());
-    expect_eigen(m.matrix().diagonal(-2));
-    expect_eigen(m.matrix().diagonal(3).tail(1));
-    expect_eigen(m.matrix().block(1, 1, 3, 4).diagonal(1));
-    expect_eigen(m.matrix().block(1, 1, 3, 4).transpose().diagonal().transpose());
-    // Empty parts, also where they start beyond the last element.
-    expect_eigen(m.block(6, 5, 0, 0));
-    EXPECT_EQ(input_view(m.bottomRows(0)).extent[0], 0);
-}
 
 template <class V> class eigen_vector : public testing::Test {};
 using vectors = testing::Types<Eigen::VectorXf, Eigen::RowVectorXf, Eigen::ArrayXd,
