@@ -182,7 +182,6 @@ static_assert(!writable<decltype(std::declval<const Eigen::MatrixXf&>().diagonal
 static_assert(!writable<decltype(std::declval<const Eigen::MatrixXf&>().array())>, "");
 static_assert(!writable<decltype(std::declval<const Eigen::VectorXf&>().head(2).reverse().nestedExpression())>, "");
 
-
 template <class V> class eigen_vector : public testing::Test {};
 using vectors = testing::Types<Eigen::VectorXf, Eigen::RowVectorXf, Eigen::ArrayXd,
                                Eigen::Array<float, 1, Eigen::Dynamic>, Eigen::Vector4d, Eigen::RowVector4f>;
