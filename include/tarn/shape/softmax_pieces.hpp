@@ -31,7 +31,7 @@ void softmax_in_pieces(const place<Executor>& where, const dispatch::softmax_pie
     };
     // found(what of(piece) gives) for all pieces in order.
     const auto collect = [&](auto zero, const auto& of, const auto& found) {
-        decltype(zero) values[most];
+        decltype(zero) values[most] = {};
         for (std::ptrdiff_t first = 0; first < pieces; first += most) {
             const std::ptrdiff_t count = pieces - first < most ? pieces - first : most;
             for_all(first, count, [&](std::ptrdiff_t i) { values[i - first] = of(piece(i)); });
