@@ -145,7 +145,7 @@ private:
     }
 
     float scale_;
-    dispatch::softmax_sums sums_;
+    dispatch::softmax_sums sums_ = {};
 };
 
 }} // namespace tarn::v0

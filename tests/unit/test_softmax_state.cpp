@@ -72,7 +72,7 @@ protected:
         return tarn::dispatch::softmax_state_table_of(GetParam());
     }
     softmax_sums of(const float* x, std::ptrdiff_t n, float scale) const {
-        softmax_sums s;
+        softmax_sums s = {};
         table().push(s, x, n, scale);
         return s;
     }

@@ -10,15 +10,15 @@
 namespace tarn { inline namespace v0 { namespace dispatch {
 
 // Sums over logits, each with the weight w = 2^v, v = scale * logit * log2(e) - exponent. The greatest weight lies in
-// sqrt(1/2)..sqrt(2). NaN among the logits makes `sum` NaN.
+// sqrt(1/2)..sqrt(2). NaN among the logits makes `sum` NaN. All zero: no logits yet.
 struct softmax_sums {
-    double exponent = 0;     // an integer
-    double sum = 0;          // of w; 0: no logits yet, or none above -inf
-    double moment = 0;       // of w * v
-    double squares = 0;      // of w * w
-    double greatest = 0;     // the greatest v
-    bool infinite = false;   // +inf has been met: the sums are those of the others
-    bool has_logits = false; // any, -inf included
+    double exponent; // an integer
+    double sum;      // of w; 0: no logits yet, or none above -inf
+    double moment;   // of w * v
+    double squares;  // of w * w
+    double greatest; // the greatest v
+    bool infinite;   // +inf has been met: the sums are those of the others
+    bool has_logits; // any, -inf included
 };
 
 struct softmax_readings {

@@ -126,7 +126,7 @@ private:
             const double steps = reference::nearest_integer(shift, 1.5 * 0x1p52);
             const double factor =
                 simd::power_of_two(steps) * simd::exp_of_small<A>((shift - steps) * log_2) / common_factor;
-            sums r;
+            sums r = {};
             r.exponent = whole;
             r.sum = weights * factor;
             r.moment = (product(exact, moments) + product(at, weights)) * factor;
