@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Storage types of 16 bits: float16 (IEEE binary16: 11 bits of precision, up to 65504) and bfloat16 (the upper half of a
-// float: 8 bits, the range of float). Operators read them, compute in float and round each result once, to nearest,
-// ties to even. Eigen::half and Eigen::bfloat16 (with eigen.hpp) and C++23's std::float16_t and std::bfloat16_t are
-// elements too.
+// Storage types of 16 bits: float16 (IEEE binary16: 11 bits of precision, up to 65504) and bfloat16 (the upper half of
+// a float: 8 bits, the range of float). Operators read them, compute in float and round each result once, to nearest,
+// ties to even; float16 results below 2^-14 are its denormal numbers. Eigen::half and Eigen::bfloat16 (with eigen.hpp)
+// and C++23's std::float16_t and std::bfloat16_t are elements too.
 #pragma once
 
 #include <tarn/element.hpp>
