@@ -150,6 +150,7 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  other axes, a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
 //                  Elements of 16 bits, and rows whose elements lie apart, are converted in blocks: on the stack, above
 //                  2304 elements in that buffer, and where that is too small x is read twice. Their results do not stream.
+//                  Rows that threads share are read twice.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
 //                  or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.

@@ -17,6 +17,16 @@ namespace support {
 
 constexpr float untouched = -77.0f;
 
+// The message of the exception that f throws.
+template <class F> std::string refusal_of(F f) {
+    try {
+        f();
+    } catch (const std::invalid_argument& e) {
+        return e.what();
+    }
+    return "no exception";
+}
+
 class refusal_test : public testing::Test {
 protected:
     std::vector<float> x = normal_logits(1000, 1, 0, 1);
@@ -25,12 +35,7 @@ protected:
 
     // The message of the exception that f throws, after a look at the memory.
     template <class F> std::string message_of(F f) {
-        std::string message = "no exception";
-        try {
-            f();
-        } catch (const std::invalid_argument& e) {
-            message = e.what();
-        }
+        const std::string message = refusal_of(f);
         EXPECT_EQ(x, x_before) << "input changed";
         EXPECT_EQ(y, std::vector<float>(y.size(), untouched)) << "output changed";
         return message;

@@ -3,6 +3,8 @@
 // The online state on every tier against sums in long double: spans, single numbers, any split and order of merging;
 // what it says of special values; and the public class in std::reduce and on Eigen's thread pool.
 #include "support/guarded.hpp"
+#include "support/mxcsr.hpp"
+#include "support/refusals.hpp"
 #include "support/rows.hpp"
 
 #include <tarn/eigen_thread_pool.hpp>
@@ -12,7 +14,6 @@
 
 #include <cmath>
 #include <numeric>
-#include <stdexcept>
 
 namespace {
 
@@ -180,6 +181,23 @@ TEST_P(softmax_state, special_values) {
     }
 }
 
+TEST_P(softmax_state, merging_makes_no_denormal) {
+    for (const float apart : {10.0f, 300.0f, 345.0f, 346.0f, 347.0f, 350.0f, 400.0f, 690.0f, 700.0f, 1e5f}) {
+        const float low = -apart;
+        softmax_sums a = of(&low, 1, 1.0f);
+        const float high = 0.0f;
+        const softmax_sums b = of(&high, 1, 1.0f);
+        unsigned after = 0;
+        {
+            const mxcsr_scope clear(0);
+            table().merge(a, b);
+            after = _mm_getcsr();
+        }
+        EXPECT_EQ(after & (denormal_operand | underflow), 0u) << apart;
+        EXPECT_TRUE(agrees(table().read(a), exact_readings({low, high}, 1.0f))) << apart;
+    }
+}
+
 TEST_P(softmax_state, touches_nothing_beyond_the_span) {
     guarded_floats memory(200);
     for (std::ptrdiff_t n = 1; n <= 100; ++n) {
@@ -244,26 +262,18 @@ TEST(softmax_state_class, takes_any_view) {
 }
 
 TEST(softmax_state_class, refuses) {
-    const auto message = [&](auto f) -> std::string {
-        try {
-            f();
-        } catch (const std::invalid_argument& e) {
-            return e.what();
-        }
-        return "no error";
-    };
-    EXPECT_EQ(message([] { tarn::softmax_state s(nan_value); }),
+    EXPECT_EQ(refusal_of([] { tarn::softmax_state s(nan_value); }),
               "tarn::softmax_state: scale nan, expected a number below 2^127 in magnitude");
     tarn::softmax_state a(1.0f), b(2.0f), none(3.0f);
     a.push(1.0f);
     b.push(1.0f);
-    EXPECT_EQ(message([&] { a.merge(b); }), "tarn::softmax_state: scale 2.000000, expected 1.000000");
+    EXPECT_EQ(refusal_of([&] { a.merge(b); }), "tarn::softmax_state: scale 2.000000, expected 1.000000");
     EXPECT_EQ(a.logsumexp(), 1.0f);
-    EXPECT_EQ(message([&] { a.merge(none); }), "no error");
+    EXPECT_EQ(refusal_of([&] { a.merge(none); }), "no exception");
     const float* const null = nullptr;
-    EXPECT_EQ(message([&] { a.push(tarn::make_view(null, 3)); }),
+    EXPECT_EQ(refusal_of([&] { a.push(tarn::make_view(null, 3)); }),
               "tarn::softmax_state: logits data is null with extents {3}, expected a pointer to the elements");
-    EXPECT_EQ(message([&] { a.push(tarn::make_view(null, 0)); }), "no error");
+    EXPECT_EQ(refusal_of([&] { a.push(tarn::make_view(null, 0)); }), "no exception");
 }
 
 } // namespace

@@ -32,7 +32,6 @@ template <class A> struct state_sums {
 template <class A> struct softmax_state {
     using sums = dispatch::softmax_sums;
 
-    static constexpr double log2_e = 1.4426950408889634074;
     static constexpr double log_2 = 0.693147180559945309417;
 
     // a and b with the greater exponent of both.
@@ -97,7 +96,8 @@ private:
     // s with another exponent, not below its own.
     TARN_INLINE static void refer(sums& s, double exponent) noexcept {
         const double down = s.exponent - exponent;
-        if (down < -1000) {
+        // What is that far below the sum is nothing beside it, and its squares would not be normal numbers.
+        if (down < -500) {
             s.sum = s.sum == s.sum ? 0.0 : s.sum;
             s.moment = s.squares = 0;
         } else {

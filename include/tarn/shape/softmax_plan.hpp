@@ -62,13 +62,14 @@ public:
     // The buffer that a range of items can use.
     std::ptrdiff_t scratch_floats() const noexcept { return scratch_floats_; }
 
-    // Whether an executor had better share rows than deal them: few of them, each of many pieces. f(row) for each.
+    // Whether an executor had better share rows than deal them: few of them, each of many pieces.
     bool in_pieces() const noexcept {
         const bool any_algorithm =
             request_.algorithm == softmax_algorithm::automatic || request_.algorithm == softmax_algorithm::optimistic;
         return any_algorithm && !parts_.buffered() && !loops_.by_columns() && loops_.items() <= few_rows &&
                loops_.axis().extent >= 4 * dispatch::softmax_piece_size;
     }
+    // f(row, where its log-sum-exp goes) for each; only if in_pieces().
     template <class F> void for_each_row(const F& f) const {
         parts_.run({nullptr, nullptr}, 0, loops_.items(), {nullptr, 0}, [&](const row_part& part) {
             for (std::ptrdiff_t r = 0; r < part.rows; ++r)
