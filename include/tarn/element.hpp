@@ -11,7 +11,7 @@
 namespace tarn { inline namespace v0 {
 
 // How an element is stored. 16-bit elements are worked on as floats.
-enum class element { float32, float16, bfloat16 };
+enum class element { float32, float64, float16, bfloat16 };
 
 // Which of them T is. A class with the bits of one may be made an element by
 //
@@ -22,13 +22,22 @@ template <> struct element_traits<float> {
     static constexpr bool known = true;
     static constexpr element value = element::float32;
 };
+template <> struct element_traits<double> {
+    static constexpr bool known = true;
+    static constexpr element value = element::float64;
+};
 
 namespace detail {
 
-TARN_INLINE constexpr std::ptrdiff_t size_of(element e) noexcept { return e == element::float32 ? 4 : 2; }
+TARN_INLINE constexpr std::ptrdiff_t size_of(element e) noexcept {
+    return e == element::float64 ? 8 : e == element::float32 ? 4 : 2;
+}
 
 template <class T, bool = element_traits<T>::known> struct is_half : std::false_type {};
-template <class T> struct is_half<T, true> : std::bool_constant<element_traits<T>::value != element::float32> {};
+template <class T> struct is_half<T, true> : std::bool_constant<size_of(element_traits<T>::value) == 2> {};
+
+// The type in which elements of T are worked on.
+template <class T> using number_of = std::conditional_t<std::is_same<T, double>::value, double, float>;
 
 // Whether an operator may read elements of one type and write those of the other: the same, or 16 bits in and float
 // out.

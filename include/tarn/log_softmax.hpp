@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/log_softmax_table.hpp>
 #include <tarn/shape/reduction.hpp>
 #include <tarn/shape/run_parts.hpp>
@@ -11,13 +12,16 @@
 #include <tarn/dispatch/log_softmax_kernels.hpp>
 #endif
 
+TARN_DEFINE_KERNELS_OF(log_softmax)
+
 namespace tarn { inline namespace v0 {
 
 struct log_softmax_options {
     // The axis to normalise along, in the logical order of the operands; negative counts from the end.
     int axis = -1;
-    // Multiplies the logits; 1 / temperature. Any number below 2^127 in magnitude, negative and 0 included.
-    float scale = 1.0f;
+    // Multiplies the logits; 1 / temperature. Any number below 2^127 in magnitude, negative and 0 included; rounded to
+    // float for all types but double.
+    double scale = 1;
     // What a row of -inf becomes: NaN, or the logarithm of zero, -inf.
     v0::empty_row empty_row = v0::empty_row::nan;
     v0::stores stores = v0::stores::automatic;
@@ -26,43 +30,30 @@ struct log_softmax_options {
 struct logsumexp_options {
     // The axis to reduce, in the logical order of the input; negative counts from the end.
     int axis = -1;
-    // Multiplies the logits; 1 / temperature. Any number below 2^127 in magnitude, negative and 0 included.
-    float scale = 1.0f;
+    // Multiplies the logits; 1 / temperature. Any number below 2^127 in magnitude, negative and 0 included; rounded to
+    // float for all types but double.
+    double scale = 1;
 };
-
-#if defined(TARN_DISPATCH)
-namespace dispatch {
-const log_softmax_table& log_softmax_table_of(tier t) noexcept;
-}
-#endif
 
 inline namespace TARN_BACKEND {
 
 namespace shape {
 
-TARN_INLINE const dispatch::log_softmax_table& log_softmax_kernels_of([[maybe_unused]] tier t) noexcept {
-#if defined(TARN_DISPATCH)
-    return dispatch::log_softmax_table_of(t);
-#else
-    return kernels::log_softmax_kernels<simd::tier_arch>::table;
-#endif
-}
-
 // What log_softmax and logsumexp ask of a row, and which operands they have beside x; -1: none.
-struct log_softmax_request {
-    float scale;
+template <class T> struct log_softmax_request {
+    T scale;
     double lse_offset;
     bool empty_rows_lowest;
     bool stream;
     int y, lse;
 };
 
-template <class Executor>
-void run_log_softmax(const place<Executor>& where, tier t, const row_loops& loops, const row_parts& parts,
-                     item_cost cost, const log_softmax_request& request) {
-    const dispatch::log_softmax_table& kernels = log_softmax_kernels_of(t);
+template <class T, class Executor>
+void run_log_softmax(const place<Executor>& where, tier t, const row_loops& loops, const row_parts<T>& parts,
+                     item_cost cost, const log_softmax_request<T>& request) {
+    const dispatch::log_softmax_table<T>& kernels = log_softmax_kernels_of<T>(t);
     const auto kernel = loops.by_columns() ? kernels.columns : kernels.rows;
-    run_parts(where, t, loops, parts, cost, [&](const row_part& part) {
+    run_parts(where, t, loops, parts, cost, [&](const row_part<T>& part) {
         const dispatch::stored_rows none = {};
         const auto& step = loops.by_columns() ? part.along : part.across;
         if (part.stored)
@@ -77,7 +68,7 @@ void run_log_softmax(const place<Executor>& where, tier t, const row_loops& loop
     });
 }
 
-template <class Executor>
+template <class T, class Executor>
 void log_softmax(const place<Executor>& where, const operand& x, const operand& y, const log_softmax_options& options,
                  double streaming_bytes) {
     constexpr const char* op = "log_softmax";
@@ -91,14 +82,14 @@ void log_softmax(const place<Executor>& where, const operand& x, const operand& 
         return;
     const bool in_place = check_overlap(op, x, y);
     const row_loops loops(axis, 2, 1, x, y);
-    const row_parts parts(loops, 2, 1u << 1, block_rule::shared_results, x, y);
+    const row_parts<T> parts(loops, 2, 1u << 1, block_rule::shared_results, x, y);
     const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(y), streaming_bytes);
-    run_log_softmax(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)),
-                    {options.scale, 0.0, options.empty_row == empty_row::zero, stream, 1, -1});
+    run_log_softmax<T>(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)),
+                       {static_cast<T>(options.scale), 0.0, options.empty_row == empty_row::zero, stream, 1, -1});
 }
 
 // logsumexp, and logmeanexp if `mean`.
-template <class Executor>
+template <class T, class Executor>
 void logsumexp(const char* op, const place<Executor>& where, const operand& x, const operand& y,
                const logsumexp_options& options, bool mean) {
     check_operand(op, "input", x);
@@ -116,14 +107,14 @@ void logsumexp(const char* op, const place<Executor>& where, const operand& x, c
     }
     check_apart(op, x, out);
     const row_loops loops(axis, 1, 0, x, out);
-    const row_parts parts(loops, 1, 1u << 1, block_rule::whole_rows, x, out);
+    const row_parts<T> parts(loops, 1, 1u << 1, block_rule::whole_rows, x, out);
     const double offset = mean ? -__builtin_log(static_cast<double>(x.extent[axis])) : 0.0;
-    run_log_softmax(where, t, loops, parts, loops.cost(bytes_of_element(x), 0),
-                    {options.scale, offset, false, false, -1, 1});
+    run_log_softmax<T>(where, t, loops, parts, loops.cost(bytes_of_element(x), 0),
+                       {static_cast<T>(options.scale), offset, false, false, -1, 1});
 }
 
 // Every element by itself: whichever axis lies side by side is a row.
-template <class Executor>
+template <class T, class Executor>
 void logaddexp(const place<Executor>& where, const operand& a, const operand& b, const operand& y) {
     constexpr const char* op = "logaddexp";
     check_operand(op, "first input", a);
@@ -137,11 +128,11 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
     check_overlap(op, a, y);
     check_overlap(op, b, y);
     const row_loops loops(a.rank - 1, 3, 2, a, b, y);
-    const row_parts parts(loops, 3, 1u << 2, block_rule::elements, a, b, y);
+    const row_parts<T> parts(loops, 3, 1u << 2, block_rule::elements, a, b, y);
     const bool columns = loops.by_columns();
-    const auto kernel = log_softmax_kernels_of(t).logaddexp;
+    const auto kernel = log_softmax_kernels_of<T>(t).logaddexp;
     const item_cost cost = loops.cost(bytes_of_element(a) + bytes_of_element(b), bytes_of_element(y));
-    run_parts(where, t, loops, parts, cost, [&](const row_part& part) {
+    run_parts(where, t, loops, parts, cost, [&](const row_part<T>& part) {
         const auto& step = columns ? part.along : part.across;
         kernel({part.input(0), part.input(1), part.output(2), columns ? part.length : part.rows,
                 columns ? part.rows : part.length, step[0], step[1], step[2]});
@@ -155,21 +146,23 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
 // The logarithm of softmax without the softmax: results are exact far below where a softmax vanishes, and
 // log-probabilities next to 0 keep all their digits.
 //
-//   x        float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
-//   y        the type of x, or float; the extents of x, any strides but 0; x itself (in place) or memory apart from it
+//   x        float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
+//   y        the type of x, or float for x of 16 bits; the extents of x, any strides but 0; x itself (in place) or
+//            memory apart from it
 //   options  see log_softmax_options
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   NaN or +inf in a row (after scaling): the whole row is NaN. -inf: -inf. A row of -inf: NaN, or -inf
-//                  with empty_row::zero. A row of one element: 0. No result is above 0, and those above -2^-126 are 0.
-//                  An axis of extent 0: nothing is written. Finite logits more than 3.4e38 below the greatest give
-//                  -inf.
-// Accuracy         at most 4 ulp of the exact value, next to 0 as well (measured: 2.8, in rows sought for it). 16-bit
-//                  results are the float results rounded once.
+//                  with empty_row::zero. A row of one element: 0. No result is above 0, and those above -2^-126
+//                  (doubles: -2^-1022) are 0.
+//                  An axis of extent 0: nothing is written. Finite logits further below the greatest than the
+//                  type reaches give -inf.
+// Accuracy         at most 4 ulp of the exact value, next to 0 as well (measured: 2.8, in rows sought for it). For
+//                  doubles 3.1 were measured. 16-bit results are the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           x is read once from memory and once from a cache, and once more where one element has all but 1e-5
-//                  (short rows: 1e-8) of the probability; y written once. No buffer for floats side by side, along the axis or
-//                  across it; for others see softmax.
+//                  (short rows: 1e-8, doubles: 1e-13) of the probability; y written once. No buffer for elements side
+//                  by side, along the axis or across it, but of 16 bits; for others see softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class X, class Y>
 TARN_INLINE void log_softmax(const place<Executor>& where, const X& x, Y&& y, const log_softmax_options& options = {}) {
@@ -179,11 +172,13 @@ TARN_INLINE void log_softmax(const place<Executor>& where, const X& x, Y&& y, co
     using output_value = typename decltype(output)::value_type;
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
     static_assert(!viewable || detail::is_element_pair<input_value, output_value>::value,
-                  "tarn: log_softmax takes operands of float, float16 or bfloat16, of one type, or results in float");
+                  "tarn: log_softmax takes operands of float, double, float16 or bfloat16, of one type, or of 16 bits "
+                  "with results in float");
     static_assert(!viewable || decltype(input)::rank == decltype(output)::rank,
                   "tarn: input and output of log_softmax have different ranks");
     static_assert(!viewable || decltype(input)::rank >= 1, "tarn: log_softmax needs an axis: operands of rank 1 to 5");
-    shape::log_softmax(where, shape::erase(input), shape::erase(output), options, TARN_STREAMING_BYTES);
+    shape::log_softmax<detail::number_of<input_value>>(where, shape::erase(input), shape::erase(output), options,
+                                                       TARN_STREAMING_BYTES);
 }
 template <class X, class Y> TARN_INLINE void log_softmax(const X& x, Y&& y, const log_softmax_options& options = {}) {
     log_softmax(on(serial), x, static_cast<Y&&>(y), options);
@@ -191,9 +186,9 @@ template <class X, class Y> TARN_INLINE void log_softmax(const X& x, Y&& y, cons
 
 // y = log sum_j exp(scale * x_j) along one axis.
 //
-//   x        float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
-//   y        the type of x, or float; the extents of x without the axis, or with extent 1 there; a number for x of rank
-//            1; apart from x
+//   x        float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
+//   y        the type of x, or float for x of 16 bits; the extents of x without the axis, or with extent 1 there; a
+//            number for x of rank 1; apart from x
 //   options  see logsumexp_options
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
@@ -202,8 +197,8 @@ template <class X, class Y> TARN_INLINE void log_softmax(const X& x, Y&& y, cons
 // Accuracy         within 4 ulp of the largest of |y|, |scale * max x| and log of the number of terms that count;
 //                  measured 2.4, in rows sought for it. 16-bit results are the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
-// Memory           x is read once, and again where one element has all but 1e-5 (short rows: 1e-8) of the sum. Buffers as
-//                  log_softmax.
+// Memory           x is read once, and again where one element has all but 1e-5 (short rows: 1e-8) of the sum. Buffers
+//                  as log_softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that do not
 //                  fit or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.
@@ -212,7 +207,8 @@ TARN_INLINE void logsumexp(const place<Executor>& where, const X& x, Y&& y, cons
     const auto input = detail::input_view(x);
     const auto output = detail::output_view(static_cast<Y&&>(y));
     shape::assert_reduction<X, Y>(input, output);
-    shape::logsumexp("logsumexp", where, shape::erase(input), shape::erase(output), options, false);
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::logsumexp<number>("logsumexp", where, shape::erase(input), shape::erase(output), options, false);
 }
 template <class X, class Y> TARN_INLINE void logsumexp(const X& x, Y&& y, const logsumexp_options& options = {}) {
     logsumexp(on(serial), x, static_cast<Y&&>(y), options);
@@ -225,16 +221,19 @@ TARN_INLINE void logmeanexp(const place<Executor>& where, const X& x, Y&& y, con
     const auto input = detail::input_view(x);
     const auto output = detail::output_view(static_cast<Y&&>(y));
     shape::assert_reduction<X, Y>(input, output);
-    shape::logsumexp("logmeanexp", where, shape::erase(input), shape::erase(output), options, true);
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::logsumexp<number>("logmeanexp", where, shape::erase(input), shape::erase(output), options, true);
 }
 template <class X, class Y> TARN_INLINE void logmeanexp(const X& x, Y&& y, const logsumexp_options& options = {}) {
     logmeanexp(on(serial), x, static_cast<Y&&>(y), options);
 }
 
-// y = log(e^a + e^b) = max(a, b) + log(1 + e^-|a - b|), element by element: the sum of two numbers given by their logarithms.
+// y = log(e^a + e^b) = max(a, b) + log(1 + e^-|a - b|), element by element: the sum of two numbers given by their
+// logarithms.
 //
-//   a, b     float, float16 or bfloat16, rank 1 to 5, equal extents, any strides, broadcast (stride 0) included
-//   y        the type of a, or float; the same extents, any strides but 0; a or b itself, or memory apart from them
+//   a, b     float, double, float16 or bfloat16, rank 1 to 5, equal extents, any strides, broadcast (stride 0) included
+//   y        the type of a, or float for 16 bits; the same extents, any strides but 0; a or b itself, or memory apart
+//            from them
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   NaN in a or b: NaN. Otherwise +inf in one: +inf. -inf in one: the other. -inf in both: -inf.
@@ -251,13 +250,16 @@ TARN_INLINE void logaddexp(const place<Executor>& where, const X& a, const Z& b,
     constexpr bool viewable =
         detail::accepts_input<X>::value && detail::accepts_input<Z>::value && detail::accepts_output<Y>::value;
     using first_value = typename decltype(first)::value_type;
-    static_assert(!viewable || (std::is_same<first_value, typename decltype(second)::value_type>::value &&
-                                detail::is_element_pair<first_value, typename decltype(output)::value_type>::value),
-                  "tarn: logaddexp takes operands of float, float16 or bfloat16, of one type, or results in float");
+    static_assert(
+        !viewable || (std::is_same<first_value, typename decltype(second)::value_type>::value &&
+                      detail::is_element_pair<first_value, typename decltype(output)::value_type>::value),
+        "tarn: logaddexp takes operands of float, double, float16 or bfloat16, of one type, or of 16 bits with results "
+        "in float");
     static_assert(!viewable || (decltype(first)::rank == decltype(second)::rank &&
                                 decltype(first)::rank == decltype(output)::rank && decltype(first)::rank >= 1),
                   "tarn: operands of logaddexp have one rank, 1 to 5");
-    shape::logaddexp(where, shape::erase(first), shape::erase(second), shape::erase(output));
+    shape::logaddexp<detail::number_of<first_value>>(where, shape::erase(first), shape::erase(second),
+                                                     shape::erase(output));
 }
 template <class X, class Z, class Y> TARN_INLINE void logaddexp(const X& a, const Z& b, Y&& y) {
     logaddexp(on(serial), a, b, static_cast<Y&&>(y));

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <tarn/dispatch/conversions.hpp>
+#include <tarn/dispatch/family.hpp>
+#include <tarn/dispatch/softmax_table.hpp>
 #include <tarn/shape/dense_rows.hpp>
 #include <tarn/shape/reduction.hpp>
 #include <tarn/shape/softmax_pieces.hpp>
@@ -13,14 +15,16 @@
 #include <tarn/dispatch/softmax_kernels.hpp>
 #endif
 
+TARN_DEFINE_KERNELS_OF(softmax)
+
 namespace tarn { inline namespace v0 {
 
 struct softmax_options {
     // The axis to normalise along, in the logical order of the operands; negative counts from the end.
     int axis = -1;
     // Multiplies the logits; 1 / temperature. Any number below 2^127 in magnitude, negative and 0 included. Costs
-    // nothing and is exact: the product is never rounded.
-    float scale = 1.0f;
+    // nothing and is exact: the product is never rounded. Rounded to float for all types but double.
+    double scale = 1;
     // What a row of -inf becomes.
     v0::empty_row empty_row = v0::empty_row::nan;
     softmax_algorithm algorithm = softmax_algorithm::automatic;
@@ -31,43 +35,29 @@ namespace detail {
 template <class T> using is_options = std::is_same<remove_cvref_t<T>, softmax_options>;
 }
 
-#if defined(TARN_DISPATCH)
-namespace dispatch {
-const softmax_table& softmax_table_of(tier t) noexcept;
-}
-#endif
-
 inline namespace TARN_BACKEND {
 
 namespace shape {
 
-TARN_INLINE const dispatch::softmax_table& softmax_kernels_of([[maybe_unused]] tier t) noexcept {
-#if defined(TARN_DISPATCH)
-    return dispatch::softmax_table_of(t);
-#else
-    return kernels::softmax_kernels<simd::tier_arch>::table;
-#endif
-}
-
 // A dense block of a few short rows on the best tier, without checks and plans, which would take longer than the rows.
 // False if it is not one.
-template <int Rank>
-TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const float, Rank>& x,
-                                const tensor_view<float, Rank>& y, const softmax_options& options) noexcept {
+template <class T, int Rank>
+TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const T, Rank>& x, const tensor_view<T, Rank>& y,
+                                const softmax_options& options) noexcept {
     const dense_rows block = dense_rows::of(x, y, options.axis, few_elements);
     const bool ordinary = tier_index == place<const serial_executor>::best && is_scale(options.scale) &&
                           options.algorithm == softmax_algorithm::automatic && options.stores != stores::streaming;
     if (!ordinary || block.columns == 0 || block.columns > dispatch::short_row_columns)
         return false;
-    softmax_kernels_of(best_tier())
+    softmax_kernels_of<T>(best_tier())
         .rows[static_cast<int>(dispatch::row_kernel::short_rows)](
-            {x.data, y.data, block.rows, block.columns, block.columns, block.columns, options.scale,
+            {x.data, y.data, block.rows, block.columns, block.columns, block.columns, static_cast<T>(options.scale),
              options.empty_row == empty_row::zero, false, nullptr, 0});
     return true;
 }
 
-// lse null: not wanted.
-template <class Executor>
+// T: the type that elements are worked on in. lse null: not wanted.
+template <class T, class Executor>
 void softmax(const place<Executor>& where, const operand& x, const operand& y, const operand* given_lse,
              const softmax_options& options, double streaming_bytes) {
     constexpr const char* op = "softmax";
@@ -82,8 +72,8 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     }
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
-    const dispatch::softmax_table& kernels = softmax_kernels_of(t);
-    const dispatch::convert_table& convert = convert_kernels_of(t);
+    const dispatch::softmax_table<T>& kernels = softmax_kernels_of<T>(t);
+    const dispatch::convert_table<T>& convert = convert_kernels_of<T>(t);
     if (given_lse && size(lse) > 0)
         check_distinct(op, *given_lse, "logsumexp");
     if (size(x) == 0) {
@@ -97,19 +87,19 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
         check_apart(op, lse, y, "logsumexp", "output");
     }
     const bool zero_empty_rows = options.empty_row == empty_row::zero;
-    const softmax_plan plan(x, y, given_lse ? &lse : nullptr, axis,
-                            {options.scale, zero_empty_rows, options.algorithm, options.stores, streaming_bytes},
-                            in_place);
+    const softmax_plan<T> plan(
+        x, y, given_lse ? &lse : nullptr, axis,
+        {static_cast<T>(options.scale), zero_empty_rows, options.algorithm, options.stores, streaming_bytes}, in_place);
     if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
         if (plan.in_pieces()) {
-            plan.for_each_row([&](const dispatch::softmax_piece& row, float* row_lse) {
+            plan.for_each_row([&](const dispatch::softmax_piece<T>& row, T* row_lse) {
                 softmax_in_pieces(where, kernels.pieces, row, row_lse, zero_empty_rows);
             });
             return;
         }
     }
     where.parallel_for(plan.items(), plan.cost(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        plan.run(kernels, convert, begin, end, buffer_for(where, plan.scratch_floats()));
+        plan.run(kernels, convert, begin, end, buffer_for<T>(where, plan.scratch_numbers()));
     });
 }
 
@@ -118,7 +108,9 @@ template <class X, class Y, class Input, class Output>
 TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept {
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
     static_assert(!viewable || detail::is_element_pair<typename Input::value_type, typename Output::value_type>::value,
-                  "tarn: softmax takes operands of float, float16 or bfloat16, of one type, or results in float");
+                  "tarn: softmax takes operands of float, double, float16 or bfloat16, of one type, or of 16 bits with "
+                  "results in "
+                  "float");
     static_assert(!viewable || Input::rank == Output::rank, "tarn: input and output of softmax have different ranks");
     static_assert(!viewable || Input::rank >= 1, "tarn: softmax needs an axis: operands of rank 1 to 5");
 }
@@ -131,26 +123,28 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 // describe the known schemes. By default tarn guesses the reference exponent that they search for, checks the guess by
 // the sum, and repeats what fails: one read and one write of memory for rows that fit a cache.
 //
-//   x        float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
-//   y        the type of x, or float; the extents of x, any strides but 0; x itself (in place) or memory apart from it
+//   x        float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
+//   y        the type of x, or float for x of 16 bits; the extents of x, any strides but 0; x itself (in place) or
+//            memory apart from it
 //   options  see softmax_options
 //   where    tarn::on(tier, executor, scratch) as first argument; default: the best tier, in this thread
 //
 // Special values   NaN or +inf in a row (after scaling): the whole row is NaN. -inf: weight 0. A row of -inf: NaN, or 0
-//                  with empty_row::zero. An axis of extent 0: nothing is written. Results below 2^-126 are 0.
-// Accuracy         at most 4 ulp of the exact softmax of the given floats, whatever their size or offset; measured 2.8
-//                  over rows of 1 to 64e6 logits of standard deviation 1 to 50 and offsets to 1e6. 16-bit results are
-//                  the float results rounded once.
+//                  with empty_row::zero. An axis of extent 0: nothing is written. Results below 2^-126, of doubles
+//                  below 2^-1022, are 0.
+// Accuracy         at most 4 ulp of the exact softmax of the given numbers, whatever their size or offset; measured 2.8
+//                  over rows of 1 to 64e6 logits of standard deviation 1 to 50 and offsets to 1e6, for doubles as well.
+//                  16-bit results are the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position,
 //                  strides, alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512.
 //                  Threads share rows of 262144 elements and more if there are few of them.
 //                  SSE2 has no fused multiply-add and may differ by a few units in the last place.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 //                  or above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along
-//                  other axes, a buffer is used: scratch lent by tarn::on, or the thread's own. At most 64 KB of stack.
-//                  Elements of 16 bits, and rows whose elements lie apart, are converted in blocks: on the stack, above
-//                  2304 elements in that buffer, and where that is too small x is read twice. Their results do not stream.
-//                  Rows that threads share are read twice.
+//                  other axes, a buffer is used (doubles: half as many): scratch lent by tarn::on, or the thread's own.
+//                  At most 64 KB of stack. Elements of 16 bits, and rows whose elements lie apart, are converted in
+//                  blocks: on the stack, above 9 KB in that buffer, and where that is too small x is read twice. Their
+//                  results do not stream. Rows that threads share are read twice.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
 //                  or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.
@@ -161,11 +155,13 @@ TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, const 
     shape::assert_softmax<X, Y>(input, output);
     if constexpr (detail::accepts_input<X>::value && detail::accepts_output<Y>::value &&
                   std::is_same<Executor, const serial_executor>::value &&
-                  std::is_same<typename decltype(input)::value_type, float>::value) {
+                  std::is_same<typename decltype(input)::value_type,
+                               detail::number_of<typename decltype(input)::value_type>>::value) {
         if (shape::softmax_of_few(where.tier_index, input, output, options))
             return;
     }
-    shape::softmax(where, shape::erase(input), shape::erase(output), nullptr, options, TARN_STREAMING_BYTES);
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::softmax<number>(where, shape::erase(input), shape::erase(output), nullptr, options, TARN_STREAMING_BYTES);
 }
 template <class X, class Y> TARN_INLINE void softmax(const X& x, Y&& y, const softmax_options& options = {}) {
     softmax(on(serial), x, static_cast<Y&&>(y), options);
@@ -174,7 +170,8 @@ template <class X, class Y> TARN_INLINE void softmax(const X& x, Y&& y, const so
 // The same, and the log-sum-exp of every row, log sum_j exp(scale * x_j), from the sum that its softmax needs anyway: a
 // few nanoseconds for a row.
 //
-//   lse      the type of x, or float; the extents of x without the axis, or with extent 1 there; apart from x and y
+//   lse      the type of x, or float for x of 16 bits; the extents of x without the axis, or with extent 1 there; apart
+//            from x and y
 //
 // Special values   a row that softmax makes NaN: NaN, but -inf for a row of -inf. An axis of extent 0: -inf.
 // Accuracy         within 4 ulp of the largest of 1, |lse| and |scale * max x|: what exp(scale * x - lse) needs.
@@ -188,7 +185,8 @@ TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, L&& ls
     shape::assert_softmax<X, Y>(input, output);
     shape::assert_reduction<X, L>(input, sums);
     const shape::operand logs = shape::erase(sums);
-    shape::softmax(where, shape::erase(input), shape::erase(output), &logs, options, TARN_STREAMING_BYTES);
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::softmax<number>(where, shape::erase(input), shape::erase(output), &logs, options, TARN_STREAMING_BYTES);
 }
 template <class X, class Y, class L,
           std::enable_if_t<!detail::is_place<X>::value && !detail::is_options<L>::value, int> = 0>

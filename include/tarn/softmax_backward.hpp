@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/softmax_backward_table.hpp>
 #include <tarn/shape/reduction.hpp>
 #include <tarn/shape/run_parts.hpp>
@@ -11,35 +12,23 @@
 #include <tarn/dispatch/softmax_backward_kernels.hpp>
 #endif
 
+TARN_DEFINE_KERNELS_OF(softmax_backward)
+
 namespace tarn { inline namespace v0 {
 
 struct softmax_backward_options {
     // The axis of the operator, in the logical order of the operands; negative counts from the end.
     int axis = -1;
     // The scale that the operator was given.
-    float scale = 1.0f;
+    double scale = 1;
     v0::stores stores = v0::stores::automatic;
 };
-
-#if defined(TARN_DISPATCH)
-namespace dispatch {
-const softmax_backward_table& softmax_backward_table_of(tier t) noexcept;
-}
-#endif
 
 inline namespace TARN_BACKEND {
 
 namespace shape {
 
-TARN_INLINE const dispatch::softmax_backward_table& softmax_backward_kernels_of([[maybe_unused]] tier t) noexcept {
-#if defined(TARN_DISPATCH)
-    return dispatch::softmax_backward_table_of(t);
-#else
-    return kernels::softmax_backward_kernels<simd::tier_arch>::table;
-#endif
-}
-
-template <class Executor>
+template <class T, class Executor>
 void softmax_backward(const char* op, dispatch::softmax_gradient of, const place<Executor>& where, const operand& y,
                       const operand& dy, const operand& dx, const softmax_backward_options& options,
                       double streaming_bytes) {
@@ -51,7 +40,8 @@ void softmax_backward(const char* op, dispatch::softmax_gradient of, const place
     const int axis = check_axis(op, options.axis, y.rank);
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
-    const dispatch::softmax_backward_table& kernels = softmax_backward_kernels_of(t);
+    const dispatch::softmax_backward_table<T>& kernels = softmax_backward_kernels_of<T>(t);
+    const auto scale = static_cast<T>(options.scale);
     if (size(y) == 0)
         return;
     const bool over_input = check_overlap(op, y, dx);
@@ -59,22 +49,21 @@ void softmax_backward(const char* op, dispatch::softmax_gradient of, const place
     const bool stream = streams(options.stores, over_input || over_gradient, bytes_of(y) + bytes_of(dy) + bytes_of(dx),
                                 streaming_bytes);
     const row_loops loops(axis, 3, 2, y, dy, dx);
-    const row_parts parts(loops, 3, 1u << 2, block_rule::shared_results, y, dy, dx);
+    const row_parts<T> parts(loops, 3, 1u << 2, block_rule::shared_results, y, dy, dx);
     const int g = static_cast<int>(of);
     const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
     const item_cost cost = loops.cost(bytes_of_element(y) + bytes_of_element(dy), bytes_of_element(dx));
-    run_parts(where, t, loops, parts, cost, [&](const row_part& part) {
+    run_parts(where, t, loops, parts, cost, [&](const row_part<T>& part) {
         const auto& step = loops.by_columns() ? part.along : part.across;
         if (part.stored)
-            kernels.stored[g](
-                {part.rows_of(0), part.rows_of(1), part.rows_of(2), part.rows, part.length, options.scale});
+            kernels.stored[g]({part.rows_of(0), part.rows_of(1), part.rows_of(2), part.rows, part.length, scale});
         else
             kernel({part.input(0), part.input(1), nullptr, nullptr, part.output(2), part.rows, part.length, step[0],
-                    step[1], step[2], 0, 0, options.scale, stream && !part.buffered});
+                    step[1], step[2], 0, 0, scale, stream && !part.buffered});
     });
 }
 
-template <class Executor>
+template <class T, class Executor>
 void logsumexp_backward(const place<Executor>& where, const operand& x, const operand& given_lse,
                         const operand& given_dlse, const operand& dx, const softmax_backward_options& options,
                         double streaming_bytes) {
@@ -89,7 +78,8 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
     check_same_extents(op, x, dx);
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
-    const dispatch::softmax_backward_table& kernels = softmax_backward_kernels_of(t);
+    const dispatch::softmax_backward_table<T>& kernels = softmax_backward_kernels_of<T>(t);
+    const auto scale = static_cast<T>(options.scale);
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap(op, x, dx);
@@ -97,26 +87,27 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
     check_apart(op, dx, dlse, "gradient", "output");
     const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(dx), streaming_bytes);
     const row_loops loops(axis, 2, 1, x, dx, lse, dlse);
-    const row_parts parts(loops, 2, 1u << 1, block_rule::elements, x, dx, lse, dlse);
+    const row_parts<T> parts(loops, 2, 1u << 1, block_rule::elements, x, dx, lse, dlse);
     const int g = static_cast<int>(dispatch::softmax_gradient::logsumexp);
     const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
-    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(dx)), [&](const row_part& part) {
-        const auto& step = loops.by_columns() ? part.along : part.across;
-        kernel({part.input(0), nullptr, part.input(2), part.input(3), part.output(1), part.rows, part.length, step[0],
-                0, step[1], part.across[2], part.across[3], options.scale, stream && !part.buffered});
-    });
+    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(dx)),
+              [&](const row_part<T>& part) {
+                  const auto& step = loops.by_columns() ? part.along : part.across;
+                  kernel({part.input(0), nullptr, part.input(2), part.input(3), part.output(1), part.rows, part.length,
+                          step[0], 0, step[1], part.across[2], part.across[3], scale, stream && !part.buffered});
+              });
 }
 
 // AnyGradient: the gradient has one number for a row, which may be float for input of 16 bits.
 template <class Input, class Gradient, class Output, bool Viewable, bool AnyGradient = false>
 TARN_INLINE constexpr void assert_gradient() noexcept {
     using value = typename Input::value_type;
-    static_assert(!Viewable ||
-                      ((std::is_same<value, typename Gradient::value_type>::value ||
-                        (AnyGradient && detail::is_element_pair<value, typename Gradient::value_type>::value)) &&
-                       detail::is_element_pair<value, typename Output::value_type>::value),
-                  "tarn: gradients of the softmax family take operands of float, float16 or bfloat16, of one type, or "
-                  "results in float");
+    static_assert(
+        !Viewable || ((std::is_same<value, typename Gradient::value_type>::value ||
+                       (AnyGradient && detail::is_element_pair<value, typename Gradient::value_type>::value)) &&
+                      detail::is_element_pair<value, typename Output::value_type>::value),
+        "tarn: gradients of the softmax family take operands of float, double, float16 or bfloat16, of one type, or "
+        "of 16 bits with results in float");
     static_assert(!Viewable || Input::rank == Output::rank,
                   "tarn: input and output of a gradient have different ranks");
     static_assert(!Viewable || Input::rank >= 1, "tarn: a gradient needs an axis: operands of rank 1 to 5");
@@ -127,19 +118,22 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 // The gradient of softmax: dx_i = scale * y_i * (dy_i - sum_j y_j dy_j) along one axis, from the result y = softmax(x)
 // and the gradient dy of what y went into. The Jacobian is symmetric: with a tangent for dy, dx is the tangent of y.
 //
-//   y        float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included: what softmax returned,
-//            in 0..1
+//   y        float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included: what softmax
+//            returned, in 0..1
 //   dy       the type and extents of y, any strides
-//   dx       the type of y, or float; the extents of y, any strides but 0; y or dy itself, or memory apart from them
+//   dx       the type of y, or float for y of 16 bits; the extents of y, any strides but 0; y or dy itself, or memory
+//            apart from them
 //   options  see softmax_backward_options; scale is the one of the forward call
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   a row with NaN in y or dy, or +-inf in dy where y is not 0: NaN. y = 0 (a logit of -inf): 0. Rows of
-//                  0 (empty_row::zero): 0. Results below 2^-126 are 0. An axis of extent 0: nothing is written.
-// Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|; the sum is exact to 2^-48.
+//                  0 (empty_row::zero): 0. Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing
+//                  is written.
+// Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|; the sum is exact to 2^-48, of doubles
+//                  to 2^-53 of sum_j |y_j dy_j|.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
-// Memory           y and dy are read once from memory and once from a cache; dx written once. No buffer for floats side by
-//                  side, along the axis or across it; for others see softmax.
+// Memory           y and dy are read once from memory and once from a cache; dx written once. No buffer for floats side
+//                  by side, along the axis or across it; for others see softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class Y, class DY, class DX>
 TARN_INLINE void softmax_backward(const place<Executor>& where, const Y& y, const DY& dy, DX&& dx,
@@ -152,8 +146,9 @@ TARN_INLINE void softmax_backward(const place<Executor>& where, const Y& y, cons
     shape::assert_gradient<decltype(input), decltype(gradient), decltype(output), viewable>();
     static_assert(!viewable || decltype(input)::rank == decltype(gradient)::rank,
                   "tarn: input and gradient of softmax_backward have different ranks");
-    shape::softmax_backward("softmax_backward", dispatch::softmax_gradient::softmax, where, shape::erase(input),
-                            shape::erase(gradient), shape::erase(output), options, TARN_STREAMING_BYTES);
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::softmax_backward<number>("softmax_backward", dispatch::softmax_gradient::softmax, where, shape::erase(input),
+                                    shape::erase(gradient), shape::erase(output), options, TARN_STREAMING_BYTES);
 }
 template <class Y, class DY, class DX>
 TARN_INLINE void softmax_backward(const Y& y, const DY& dy, DX&& dx, const softmax_backward_options& options = {}) {
@@ -167,7 +162,8 @@ TARN_INLINE void softmax_backward(const Y& y, const DY& dy, DX&& dx, const softm
 //
 // Special values   NaN in a row of dy: the row is NaN; NaN in y: NaN there. y = -inf: scale * dy_i. An axis of extent
 //                  0: nothing is written.
-// Accuracy         within 4 ulp of (|dy_i| + exp(y_i) * sum_j |dy_j|) * |scale|; exp(y) below 2^-118 counts as 0.
+// Accuracy         within 4 ulp of (|dy_i| + exp(y_i) * sum_j |dy_j|) * |scale|; exp(y) below 2^-118 (doubles: 2^-957)
+//                  counts as 0.
 // Determinism, memory, errors   as softmax_backward.
 template <class Executor, class Y, class DY, class DX>
 TARN_INLINE void log_softmax_backward(const place<Executor>& where, const Y& y, const DY& dy, DX&& dx,
@@ -180,8 +176,10 @@ TARN_INLINE void log_softmax_backward(const place<Executor>& where, const Y& y, 
     shape::assert_gradient<decltype(input), decltype(gradient), decltype(output), viewable>();
     static_assert(!viewable || decltype(input)::rank == decltype(gradient)::rank,
                   "tarn: input and gradient of log_softmax_backward have different ranks");
-    shape::softmax_backward("log_softmax_backward", dispatch::softmax_gradient::log_softmax, where, shape::erase(input),
-                            shape::erase(gradient), shape::erase(output), options, TARN_STREAMING_BYTES);
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::softmax_backward<number>("log_softmax_backward", dispatch::softmax_gradient::log_softmax, where,
+                                    shape::erase(input), shape::erase(gradient), shape::erase(output), options,
+                                    TARN_STREAMING_BYTES);
 }
 template <class Y, class DY, class DX>
 TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const softmax_backward_options& options = {}) {
@@ -191,16 +189,18 @@ TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const s
 // The gradient of logsumexp (and of logmeanexp, with its own lse + log n): dx_i = dlse * scale * exp(scale * x_i -
 // lse), the softmax of the row times dlse, with lse = logsumexp(x) along the axis.
 //
-//   x         float, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
-//   lse, dlse the type of x, or float; the extents of x without the axis, or with extent 1 there; apart from dx
-//   dx        the type of x, or float; the extents of x, any strides but 0; x itself, or memory apart from it
+//   x         float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
+//   lse, dlse the type of x, or float for x of 16 bits; the extents of x without the axis, or with extent 1 there;
+//   apart from dx
+//   dx        the type of x, or float for x of 16 bits; the extents of x, any strides but 0; x itself, or memory apart
+//             from it
 //   options   see softmax_backward_options; scale is the one of the forward call
 //   where     tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   x = -inf: 0. NaN or +inf in x, or NaN in lse or dlse: NaN there. A row of -inf (lse = -inf): NaN.
-//                  Results below 2^-126 are 0. An axis of extent 0: nothing is written.
-// Accuracy         within 4 ulp for |lse| below 49900; beyond it lse, a float, holds no more than its own last place, and
-//                  logits above it count as it.
+//                  Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing is written.
+// Accuracy         within 4 ulp (doubles: 5, measured 3.7) for |lse| below 49900; beyond it lse holds little more than
+//                  its own last place, and logits above it count as it.
 // Determinism      the bits of an element depend on it, on lse, dlse and the scale only.
 // Memory           x is read once, dx written once. No buffer but the stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
@@ -223,8 +223,9 @@ TARN_INLINE void logsumexp_backward(const place<Executor>& where, const X& x, co
                                 (decltype(gradient)::rank == decltype(input)::rank ||
                                  decltype(gradient)::rank == decltype(input)::rank - 1)),
                   "tarn: lse and its gradient have the rank of the input, or one less");
-    shape::logsumexp_backward(where, shape::erase(input), shape::erase(sums), shape::erase(gradient),
-                              shape::erase(output), options, TARN_STREAMING_BYTES);
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::logsumexp_backward<number>(where, shape::erase(input), shape::erase(sums), shape::erase(gradient),
+                                      shape::erase(output), options, TARN_STREAMING_BYTES);
 }
 template <class X, class L, class DL, class DX>
 TARN_INLINE void logsumexp_backward(const X& x, const L& lse, const DL& dlse, DX&& dx,

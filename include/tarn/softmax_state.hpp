@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tarn/dispatch/conversions.hpp>
+#include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/softmax_state_table.hpp>
 #include <tarn/shape/checks.hpp>
 #include <tarn/shape/tiers.hpp>
@@ -10,27 +11,16 @@
 #include <tarn/dispatch/softmax_state_kernels.hpp>
 #endif
 
-namespace tarn { inline namespace v0 {
+TARN_DEFINE_KERNELS_OF(softmax_state)
 
-#if defined(TARN_DISPATCH)
-namespace dispatch {
-const softmax_state_table& softmax_state_table_of(tier t) noexcept;
-}
-#endif
+namespace tarn { inline namespace v0 {
 
 inline namespace TARN_BACKEND { namespace shape {
 
-TARN_INLINE const dispatch::softmax_state_table& softmax_state_kernels_of([[maybe_unused]] tier t) noexcept {
-#if defined(TARN_DISPATCH)
-    return dispatch::softmax_state_table_of(t);
-#else
-    return kernels::softmax_state_kernels<simd::tier_arch>::table;
-#endif
-}
-
-// All elements of a view in runs of floats side by side, converted in blocks where they are not: f(floats, count).
+// All elements of a view in runs of numbers side by side, converted in blocks where they are not: f(numbers, count).
 template <class T, int Rank, class F>
-void for_float_runs(const dispatch::convert_table& convert, const tensor_view<T, Rank>& x, const F& f) {
+void for_number_runs(const dispatch::convert_table<detail::number_of<std::remove_const_t<T>>>& convert,
+                     const tensor_view<T, Rank>& x, const F& f) {
     if constexpr (Rank > 1) {
         for (std::ptrdiff_t i = 0; i < x.extent[0]; ++i) {
             tensor_view<T, Rank - 1> part{x.data + i * x.stride[0], {}, {}};
@@ -38,29 +28,29 @@ void for_float_runs(const dispatch::convert_table& convert, const tensor_view<T,
                 part.extent[k - 1] = x.extent[k];
                 part.stride[k - 1] = x.stride[k];
             }
-            for_float_runs(convert, part, f);
+            for_number_runs(convert, part, f);
         }
     } else {
-        constexpr bool is_float = std::is_same<std::remove_const_t<T>, float>::value;
+        using number = detail::number_of<std::remove_const_t<T>>;
         const std::ptrdiff_t n = Rank == 0 ? 1 : x.extent[0];
         const std::ptrdiff_t stride = Rank == 0 ? 1 : x.stride[0];
-        if constexpr (is_float) {
+        if constexpr (std::is_same<std::remove_const_t<T>, number>::value) {
             if (stride == 1) {
                 f(x.data, n);
                 return;
             }
         }
-        constexpr std::ptrdiff_t block = 2048;
-        alignas(64) float floats[block];
+        constexpr std::ptrdiff_t block = 8192 / static_cast<std::ptrdiff_t>(sizeof(number));
+        alignas(64) number numbers[block];
         for (std::ptrdiff_t i = 0; i < n; i += block) {
             const std::ptrdiff_t count = n - i < block ? n - i : block;
             convert.widen({{const_cast<void*>(static_cast<const void*>(x.data + i * stride)),
                             element_traits<std::remove_const_t<T>>::value, stride, 0},
-                           floats,
+                           numbers,
                            0,
                            1,
                            count});
-            f(static_cast<const float*>(floats), count);
+            f(static_cast<const number*>(numbers), count);
         }
     }
 }
@@ -70,16 +60,17 @@ template <class X> void push_logits(dispatch::softmax_sums& sums, const X& logit
     const auto x = detail::input_view(logits);
     constexpr bool known = element_traits<typename decltype(x)::value_type>::known;
     static_assert(!detail::accepts_input<X>::value || known,
-                  "tarn: softmax_state takes logits of float, float16 or bfloat16");
+                  "tarn: softmax_state takes logits of float, double, float16 or bfloat16");
     if constexpr (known) {
         const operand all = erase(x);
         check_operand("softmax_state", "logits", all);
         if (size(all) == 0)
             return;
         const tier t = best_tier();
-        const dispatch::softmax_state_table& kernels = softmax_state_kernels_of(t);
-        for_float_runs(convert_kernels_of(t), x,
-                       [&](const float* p, std::ptrdiff_t n) { kernels.push(sums, p, n, scale); });
+        using number = detail::number_of<typename decltype(x)::value_type>;
+        const dispatch::softmax_state_table<number>& kernels = softmax_state_kernels_of<number>(t);
+        for_number_runs(convert_kernels_of<number>(t), x,
+                        [&](const number* p, std::ptrdiff_t n) { kernels.push(sums, p, n, scale); });
     }
 }
 inline void merge_sums(dispatch::softmax_sums& sums, float& scale, const dispatch::softmax_sums& other,
@@ -90,36 +81,36 @@ inline void merge_sums(dispatch::softmax_sums& sums, float& scale, const dispatc
         scale = other_scale;
     if (scale != other_scale)
         fail("softmax_state", "scale", std::to_string(other_scale), std::to_string(scale));
-    softmax_state_kernels_of(best_tier()).merge(sums, other);
+    softmax_state_kernels_of<float>(best_tier()).merge(sums, other);
 }
 
 }} // namespace TARN_BACKEND::shape
 
-// What a softmax knows of the logits it has seen: their greatest, the sum of exponentials, and two sums more. Logits come
-// one by one, in spans, or from states of other parts of the row; no part need be in memory when another is.
+// What a softmax knows of the logits it has seen: their greatest, the sum of exponentials, and two sums more. Logits
+// come one by one, in spans, or from states of other parts of the row; no part need be in memory when another is.
 //
 // Online normalizer calculation for softmax (arXiv 1805.02867), its state (m, d) extended by the sums for entropy and
 // collision probability, and with a reference that is a power of two, so that merging needs no exponential.
 //
 //   softmax_state s(scale);      the identity: no logits. The scale multiplies logits: 1 / temperature
-//   s.push(x)                    a number, or all elements of a view of float, float16 or bfloat16, rank 0 to 5
+//   s.push(x)                    a number, or all elements of a view of float, double, float16 or bfloat16, rank 0 to 5
 //   s.merge(other)               logits that another state of the same scale has seen; a + b makes a new state
 //   s.logsumexp()                log sum_j exp(scale * x_j)
 //   s.confidence()               the greatest probability, 1 / sum_j exp(scale * (x_j - max))
 //   s.entropy()                  -sum_j p_j log p_j, in nats
 //   s.sum_of_squares()           sum_j p_j^2, the probability that two draws are the same
 //
-// States form a commutative monoid up to rounding: std::reduce, threads and tree reductions may merge them in any order.
-// Sums of pieces in a fixed order have the same bits however they were computed.
+// States form a commutative monoid up to rounding: std::reduce, threads and tree reductions may merge them in any
+// order. Sums of pieces in a fixed order have the same bits however they were computed.
 //
-// Special values   NaN among the logits: all readings are NaN. +inf: logsumexp is +inf, the others NaN. -inf: no weight.
-//                  No logits, or only -inf: logsumexp is -inf, the others NaN.
-// Accuracy         logsumexp within 4 ulp of the largest of 1, |result| and |scale * max x|; confidence and sum_of_squares
-//                  within 8 ulp; entropy within 1e-6 * max(1, result).
-// Time             a span in one read, at 1.6 times the time of logsumexp; a merge about ten nanoseconds, a single number
-//                  more: collect numbers.
-// Errors           std::invalid_argument (message and abort without exceptions): a scale that is NaN or too large, states of
-//                  different scales merged (one that has seen nothing takes the other's scale).
+// Special values   NaN among the logits: all readings are NaN. +inf: logsumexp is +inf, the others NaN. -inf: no
+//                  weight. No logits, or only -inf: logsumexp is -inf, the others NaN.
+// Accuracy         logsumexp within 4 ulp of the largest of 1, |result| and |scale * max x|; confidence and
+//                  sum_of_squares within 8 ulp; entropy within 1e-6 * max(1, result).
+// Time             a span in one read, at 1.6 times the time of logsumexp; a merge about ten nanoseconds, a single
+//                  number more: collect numbers.
+// Errors           std::invalid_argument (message and abort without exceptions): a scale that is NaN or too large,
+//                  states of different scales merged (one that has seen nothing takes the other's scale).
 class softmax_state {
 public:
     TARN_INLINE explicit softmax_state(float scale = 1.0f) : scale_(scale) {
@@ -141,7 +132,7 @@ public:
 
 private:
     TARN_INLINE dispatch::softmax_readings read() const noexcept {
-        return shape::softmax_state_kernels_of(best_tier()).read(sums_);
+        return shape::softmax_state_kernels_of<float>(best_tier()).read(sums_);
     }
 
     float scale_;

@@ -12,8 +12,8 @@ namespace {
 
 using namespace support;
 namespace kernels = tarn::kernels;
-using kernels::exp_base;
-using kernels::reference;
+using exp_base = kernels::exp_base<arch>;
+using reference = kernels::reference<arch>;
 
 // Of the table and of the polynomial, whose errors are not centred on 1.
 constexpr long double common_factor = 1.538261175725582588947L * (1 + 0.31L * 0x1p-24L);
@@ -159,7 +159,7 @@ TEST(exp_weight, ends_and_nan) {
         EXPECT_TRUE(std::isnan(array_of(loose(batch(qnan)))[0]));
         for (const float x : {inf, 3.4e38f, 1e9f}) {
             for (const float w : {array_of(folded(batch(x)))[0], array_of(loose(batch(x)))[0]})
-                EXPECT_FALSE(w >= 0 && w <= kernels::greatest_sum)
+                EXPECT_FALSE(w >= 0 && w <= kernels::weights_of<arch>::greatest_sum)
                     << "a sum with " << w << " of " << x << " is accepted";
         }
     }

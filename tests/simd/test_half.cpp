@@ -15,7 +15,7 @@ namespace {
 
 using namespace support;
 namespace simd = tarn::simd;
-using arch = simd::tier_arch;
+using arch = simd::tier_target<float>;
 
 // A format with `precision` bits in the significand, exponents from `least` to `greatest` for numbers 1.f * 2^e.
 struct format {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// simd/reduce.hpp: the one order of additions (lanes i and i + 8, then i + 4, i + 2, i + 1), bit by bit against a plain
+// simd/sums.hpp: the one order of additions (lanes i and i + 8, then i + 4, i + 2, i + 1), bit by bit against a plain
 // model, alone and sixteen rows at a time.
 #include "support/packs.hpp"
 
-#include <tarn/simd/reduce.hpp>
+#include <tarn/simd/sums.hpp>
 
 #include <cstring>
 
@@ -13,6 +13,7 @@ namespace {
 using namespace support;
 namespace simd = tarn::simd;
 using double_pack = simd::double_pack<arch>;
+using sums = simd::float_sums<arch>;
 using doubles_array = std::array<double, 16>;
 
 doubles_array array_of(const double_pack& v) {
@@ -50,7 +51,7 @@ TEST(double_pack, total_has_the_order) {
     int differ = 0;
     for (int round = 0; round < 5000; ++round) {
         const doubles_array a = random_doubles(random);
-        ASSERT_TRUE(same(double_pack_of(a).total(), model_total(a)));
+        ASSERT_TRUE(same(sums{double_pack_of(a)}.total(), model_total(a)));
         double plain = 0;
         for (const double v : a)
             plain += v;
@@ -64,14 +65,14 @@ TEST(double_pack, totals_of_sixteen_rows_have_the_bits_of_one) {
     for (int round = 0; round < 500; ++round) {
         doubles_array rows[16];
         alignas(64) double folded[16 * 8];
-        alignas(64) double totals[16];
+        simd::row_totals<arch, 16> totals;
         for (std::size_t r = 0; r < 16; ++r) {
             rows[r] = random_doubles(random);
-            double_pack_of(rows[r]).store_folded(folded + 8 * r);
+            sums{double_pack_of(rows[r])}.store_folded(folded + 8 * r);
         }
-        simd::totals_of_folded<arch>(folded, totals);
+        totals.assign_folded(folded);
         for (std::size_t r = 0; r < 16; ++r)
-            ASSERT_TRUE(same(totals[r], double_pack_of(rows[r]).total())) << "row " << r;
+            ASSERT_TRUE(same(totals[static_cast<int>(r)], sums{double_pack_of(rows[r])}.total())) << "row " << r;
     }
 }
 
@@ -79,12 +80,12 @@ TEST(double_pack, adds_lane_by_lane) {
     random_bits random(3);
     const auto a = filled<pack_array>([&](std::size_t) { return random_float(random, 30); });
     const auto b = filled<pack_array>([&](std::size_t) { return random_float(random, 30); });
-    double_pack sums = double_pack::zero();
-    for (const double v : array_of(sums))
+    sums s = sums::zero();
+    for (const double v : array_of(s.lane))
         EXPECT_TRUE(same(v, 0.0));
-    sums.add(support::pack_of(a));
-    sums.add(double_pack::of(support::pack_of(b)));
-    const auto result = array_of(sums);
+    s.add(support::pack_of(a));
+    s.add(sums::of(support::pack_of(b)));
+    const auto result = array_of(s.lane);
     for (std::size_t i = 0; i < 16; ++i)
         EXPECT_TRUE(same(result[i], static_cast<double>(a[i]) + static_cast<double>(b[i]))) << "lane " << i;
 }
@@ -93,9 +94,12 @@ TEST(double_pack, rounds_once_to_float) {
     random_bits random(4);
     for (int round = 0; round < 2000; ++round) {
         const doubles_array a = random_doubles(random);
-        const auto rounded = support::array_of(double_pack_of(a).to_floats());
+        const auto rounded = support::array_of(double_pack_of(a).to_numbers());
         pack high, low;
-        double_pack_of(a).divide(3.0, high, low);
+        simd::row_totals<arch, 16> totals;
+        for (int i = 0; i < 16; ++i)
+            totals.set(i, a[static_cast<std::size_t>(i)]);
+        totals.divide(3.0, high, low);
         for (std::size_t i = 0; i < 16; ++i) {
             ASSERT_TRUE(same_bits(rounded[i], static_cast<float>(a[i])));
             const double quotient = 3.0 / a[i];

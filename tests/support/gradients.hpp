@@ -30,16 +30,16 @@ struct steps {
 
 // Dense operands of rows of n elements. `y` is what the forward operator returned, for logsumexp its input; dy has one
 // number for every element, for logsumexp one for every row.
-struct gradient_problem {
+template <class T = float> struct gradient_problem {
     std::ptrdiff_t rows, n;
-    float scale = 1.0f;
-    std::vector<float> y, dy, lse;
+    double scale = 1;
+    std::vector<T> y, dy, lse;
 
-    static gradient_problem of(gradient g, tarn::tier t, const std::vector<float>& x, std::ptrdiff_t n, float scale,
+    static gradient_problem of(gradient g, tarn::tier t, const std::vector<T>& x, std::ptrdiff_t n, double scale,
                                std::uint64_t seed) {
         const auto rows = static_cast<std::ptrdiff_t>(x.size()) / n;
-        gradient_problem p{rows, n, scale, x, normal_logits(g == gradient::logsumexp ? rows : rows * n, 1, 0.3, seed),
-                           {}};
+        gradient_problem p{
+            rows, n, scale, x, normal_logits<T>(g == gradient::logsumexp ? rows : rows * n, 1, 0.3, seed), {}};
         const auto from = tarn::make_view(x.data(), rows, n);
         const auto to = tarn::make_view(p.y.data(), rows, n);
         if (g == gradient::softmax)
@@ -54,10 +54,9 @@ struct gradient_problem {
     }
 };
 
-template <class Place>
-void run_gradient(gradient g, const Place& where, const gradient_problem& p, tarn::tensor_view<const float, 2> y,
-                  tarn::tensor_view<const float, 2> dy, tarn::tensor_view<float, 2> dx, tarn::stores how,
-                  int axis = -1) {
+template <class Place, class T>
+void run_gradient(gradient g, const Place& where, const gradient_problem<T>& p, tarn::tensor_view<const T, 2> y,
+                  tarn::tensor_view<const T, 2> dy, tarn::tensor_view<T, 2> dx, tarn::stores how, int axis = -1) {
     const tarn::softmax_backward_options options{axis, p.scale, how};
     if (g == gradient::softmax)
         tarn::softmax_backward(where, y, dy, dx, options);
@@ -68,15 +67,23 @@ void run_gradient(gradient g, const Place& where, const gradient_problem& p, tar
 }
 
 // Dense rows to dense rows.
-template <class Place>
-std::vector<float> gradient_of(gradient g, const Place& where, const gradient_problem& p,
-                               tarn::stores how = tarn::stores::automatic) {
-    std::vector<float> dx(p.y.size());
+template <class Place, class T>
+std::vector<T> gradient_of(gradient g, const Place& where, const gradient_problem<T>& p,
+                           tarn::stores how = tarn::stores::automatic) {
+    std::vector<T> dx(p.y.size());
     const steps dense{p.n, 1};
-    run_gradient(g, where, p, dense.view(p.y.data(), p.rows, p.n),
-                 dense.view(p.dy.data(), p.rows, g == gradient::logsumexp ? 1 : p.n),
-                 dense.view(dx.data(), p.rows, p.n), how);
+    run_gradient<Place, T>(g, where, p, dense.view(p.y.data(), p.rows, p.n),
+                           dense.view(p.dy.data(), p.rows, g == gradient::logsumexp ? 1 : p.n),
+                           dense.view(dx.data(), p.rows, p.n), how);
     return dx;
+}
+
+// exp(scale * v - lse), the product not rounded.
+inline long double exact_weight_below(long double scale, long double v, long double lse) {
+    const long double product = scale * v;
+    const long double t = product - lse;
+    const long double e = std::exp(t);
+    return std::isinf(product) ? e : e + e * std::fma(scale, v, -product);
 }
 
 // A gradient and the number that its error is measured by: the sum of the magnitudes it is made of.
@@ -84,9 +91,10 @@ struct exact_gradient {
     long double value, magnitude;
 };
 
-inline std::vector<exact_gradient> exact_gradients(gradient g, const gradient_problem& p, std::ptrdiff_t r) {
-    const float* const y = p.y.data() + r * p.n;
-    const float* const dy = p.dy.data() + r * p.n;
+template <class T>
+std::vector<exact_gradient> exact_gradients(gradient g, const gradient_problem<T>& p, std::ptrdiff_t r) {
+    const T* const y = p.y.data() + r * p.n;
+    const T* const dy = p.dy.data() + r * p.n;
     const long double s = p.scale;
     long double sum = 0;
     long double magnitudes = 0;
@@ -102,8 +110,8 @@ inline std::vector<exact_gradient> exact_gradients(gradient g, const gradient_pr
         const long double v = y[i];
         if (g == gradient::logsumexp) {
             const auto row = static_cast<std::size_t>(r);
-            const long double value =
-                static_cast<long double>(p.dy[row]) * s * std::exp(s * v - static_cast<long double>(p.lse[row]));
+            const long double value = static_cast<long double>(p.dy[row]) * s *
+                                      exact_weight_below(s, v, static_cast<long double>(p.lse[row]));
             result.push_back({value, std::fabs(value)});
             continue;
         }
@@ -118,17 +126,20 @@ inline std::vector<exact_gradient> exact_gradients(gradient g, const gradient_pr
 }
 
 // In units in the last place of the magnitude; infinite if a result is denormal, or 0 without reason.
-inline double gradient_error(float dx, const exact_gradient& exact) {
+template <class T> double gradient_error(T dx, const exact_gradient& exact) {
+    using limits = std::numeric_limits<T>;
+    constexpr long double least = limits::min();
     if (std::isnan(exact.value))
         return std::isnan(dx) ? 0.0 : HUGE_VAL;
-    if (dx != 0 && std::fabs(dx) < 0x1p-126f)
+    if (dx != 0 && std::fabs(dx) < limits::min())
         return HUGE_VAL;
-    if (dx == 0 && std::fabs(exact.value) < 0x1p-126L * (1 + 1e-6L))
+    if (dx == 0 && std::fabs(exact.value) < least * (1 + 1e-6L))
         return 0.0;
     if (exact.magnitude == 0)
         return dx == 0 ? 0.0 : HUGE_VAL;
-    const int exponent = std::max(-126, std::ilogb(exact.magnitude));
-    return static_cast<double>(std::fabs(static_cast<long double>(dx) - exact.value) / std::ldexp(1.0L, exponent - 23));
+    const int exponent = std::max(limits::min_exponent - 1, std::ilogb(exact.magnitude));
+    return static_cast<double>(std::fabs(static_cast<long double>(dx) - exact.value) /
+                               std::ldexp(1.0L, exponent + 1 - limits::digits));
 }
 
 // Tests that run for every gradient on every tier.

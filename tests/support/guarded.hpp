@@ -14,29 +14,30 @@
 
 namespace support {
 
-// Floats that can be placed against the page before them or against the page after them.
-class guarded_floats {
+// Numbers that can be placed against the page before them or against the page after them.
+template <class T> class guarded_numbers {
 public:
-    explicit guarded_floats(std::ptrdiff_t most)
+    explicit guarded_numbers(std::ptrdiff_t most)
         : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))),
-          inside_((static_cast<std::size_t>(most) * sizeof(float) + page_ - 1) / page_ * page_),
+          inside_((static_cast<std::size_t>(most) * sizeof(T) + page_ - 1) / page_ * page_),
           memory_(static_cast<char*>(
               mmap(nullptr, inside_ + 2 * page_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
         if (memory_ == MAP_FAILED || mprotect(memory_ + page_, inside_, PROT_READ | PROT_WRITE) != 0)
             std::abort();
     }
-    ~guarded_floats() { munmap(memory_, inside_ + 2 * page_); }
-    guarded_floats(const guarded_floats&) = delete;
-    guarded_floats& operator=(const guarded_floats&) = delete;
+    ~guarded_numbers() { munmap(memory_, inside_ + 2 * page_); }
+    guarded_numbers(const guarded_numbers&) = delete;
+    guarded_numbers& operator=(const guarded_numbers&) = delete;
 
-    float* against_start() { return reinterpret_cast<float*>(memory_ + page_); }
-    // n floats that end where the page after them begins.
-    float* against_end(std::ptrdiff_t n) { return reinterpret_cast<float*>(memory_ + page_ + inside_) - n; }
+    T* against_start() { return reinterpret_cast<T*>(memory_ + page_); }
+    // n numbers that end where the page after them begins.
+    T* against_end(std::ptrdiff_t n) { return reinterpret_cast<T*>(memory_ + page_ + inside_) - n; }
 
 private:
     std::size_t page_, inside_;
     char* memory_;
 };
+using guarded_floats = guarded_numbers<float>;
 
 namespace detail {
 inline sigjmp_buf& jump_back() {

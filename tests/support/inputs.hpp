@@ -38,11 +38,16 @@ private:
 };
 
 // `count` logits of standard deviation `sd` around `offset`.
-inline std::vector<float> normal_logits(std::ptrdiff_t count, double sd, double offset, std::uint64_t seed) {
+template <class T = float>
+std::vector<T> normal_logits(std::ptrdiff_t count, double sd, double offset, std::uint64_t seed) {
     random_bits random(seed);
-    std::vector<float> x(static_cast<std::size_t>(count));
-    for (float& v : x)
-        v = static_cast<float>(offset + sd * random.normal());
+    std::vector<T> x(static_cast<std::size_t>(count));
+    for (T& v : x) {
+        v = static_cast<T>(offset + sd * random.normal());
+        // Doubles have digits that floats have not.
+        if (sizeof(T) > 4)
+            v = static_cast<T>(v * (1 + static_cast<T>(random.below(1 << 20)) * static_cast<T>(0x1p-50)));
+    }
     return x;
 }
 

@@ -70,10 +70,10 @@ static_assert(tarn::dispatch::row_kernels == 8, "a kernel without a way");
 inline void PrintTo(const way& w, std::ostream* os) { *os << w.name; }
 
 // The longest row that a kernel takes.
-constexpr std::ptrdiff_t longest_row(const way& w) {
+template <class T = float> constexpr std::ptrdiff_t longest_row(const way& w) {
     if (w.kernel == index_of(row_kernel::short_rows))
         return tarn::dispatch::short_row_columns;
-    return w.kernel == index_of(row_kernel::buffered) && !w.scratch ? tarn::dispatch::stack_buffered_columns
+    return w.kernel == index_of(row_kernel::buffered) && !w.scratch ? tarn::dispatch::stack_buffered_columns<T>
                                                                     : PTRDIFF_MAX;
 }
 
@@ -82,11 +82,11 @@ constexpr std::ptrdiff_t shortest_row(const way& w) {
     return w.kernel == index_of(row_kernel::buffered) && w.stream ? 16 : 1;
 }
 
-// Floats of scratch that the library would hand over for rows of n elements.
-constexpr std::ptrdiff_t scratch_size(const way& w, std::ptrdiff_t n) {
+// Numbers of scratch that the library would hand over for rows of n elements.
+template <class T = float> constexpr std::ptrdiff_t scratch_size(const way& w, std::ptrdiff_t n) {
     if (!w.scratch)
         return 0;
-    return w.kernel == columns_kernel ? n * 128 : tarn::dispatch::buffered_scratch(n);
+    return w.kernel == columns_kernel ? n * 128 : tarn::dispatch::buffered_scratch<T>(n);
 }
 
 // Element i of row r lies at r * row + i * element.
@@ -104,44 +104,48 @@ constexpr placement place_rows(const way& w, std::ptrdiff_t rows, std::ptrdiff_t
 
 struct kernel_call {
     std::ptrdiff_t rows, columns;
-    float scale = 1.0f;
+    double scale = 1;
     bool zero_empty_rows = false;
 };
 
-inline void run_kernel(tarn::tier t, const way& w, const kernel_call& call, const float* x, placement x_place, float* y,
-                       placement y_place, float* scratch = nullptr, std::ptrdiff_t scratch_floats = 0,
-                       float* lse = nullptr, std::ptrdiff_t lse_stride = 0) {
-    const tarn::dispatch::softmax_table& table = tarn::dispatch::softmax_table_of(t);
+template <class T>
+void run_kernel(tarn::tier t, const way& w, const kernel_call& call, const T* x, placement x_place, T* y,
+                placement y_place, T* scratch = nullptr, std::ptrdiff_t scratch_numbers = 0, T* lse = nullptr,
+                std::ptrdiff_t lse_stride = 0) {
+    constexpr tarn::element type = tarn::element_traits<T>::value;
+    const auto scale = static_cast<T>(call.scale);
+    const tarn::dispatch::softmax_table<T>& table = tarn::dispatch::softmax_table_of<T>(t);
     if (w.kernel == columns_kernel)
-        table.columns({x, y, call.columns, call.rows, x_place.element, y_place.element, call.scale,
-                       call.zero_empty_rows, w.stream, scratch, scratch_floats, lse, lse_stride});
+        table.columns({x, y, call.columns, call.rows, x_place.element, y_place.element, scale, call.zero_empty_rows,
+                       w.stream, scratch, scratch_numbers, lse, lse_stride});
     else if (w.kernel == stored_kernel)
-        table.stored({{const_cast<float*>(x), tarn::element::float32, x_place.element, x_place.row},
-                      {y, tarn::element::float32, y_place.element, y_place.row},
+        table.stored({{const_cast<T*>(x), type, x_place.element, x_place.row},
+                      {y, type, y_place.element, y_place.row},
                       call.rows,
                       call.columns,
-                      call.scale,
+                      scale,
                       call.zero_empty_rows,
-                      {lse, tarn::element::float32, lse_stride, 0}});
+                      {lse, type, lse_stride, 0}});
     else
-        table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, call.scale, call.zero_empty_rows,
-                              w.stream, scratch, scratch_floats, lse, lse_stride});
+        table.rows[w.kernel]({x, y, call.rows, call.columns, x_place.row, y_place.row, scale, call.zero_empty_rows,
+                              w.stream, scratch, scratch_numbers, lse, lse_stride});
 }
 
 // Memory at a 64-byte boundary.
-class aligned_floats {
+template <class T> class aligned_numbers {
 public:
-    explicit aligned_floats(std::ptrdiff_t n, float value = 0.0f)
-        : memory_(static_cast<std::size_t>(n) + 16, value), shift_((64 - address() % 64) % 64 / sizeof(float)) {}
-    aligned_floats(const aligned_floats&) = delete;
-    aligned_floats& operator=(const aligned_floats&) = delete;
-    float* data() { return memory_.data() + shift_; }
+    explicit aligned_numbers(std::ptrdiff_t n, T value = 0)
+        : memory_(static_cast<std::size_t>(n) + 16, value), shift_((64 - address() % 64) % 64 / sizeof(T)) {}
+    aligned_numbers(const aligned_numbers&) = delete;
+    aligned_numbers& operator=(const aligned_numbers&) = delete;
+    T* data() { return memory_.data() + shift_; }
 
 private:
     std::uintptr_t address() const { return reinterpret_cast<std::uintptr_t>(memory_.data()); }
-    std::vector<float> memory_;
+    std::vector<T> memory_;
     std::size_t shift_;
 };
+using aligned_floats = aligned_numbers<float>;
 
 // f(index in dense rows, index in memory) for every element.
 template <class F> void each_placed(const placement& place, std::ptrdiff_t rows, std::ptrdiff_t n, F f) {
@@ -152,16 +156,17 @@ template <class F> void each_placed(const placement& place, std::ptrdiff_t rows,
 }
 
 // The softmax of dense rows by one kernel, whatever layout it needs: dense rows out.
-inline std::vector<float> softmax_by(tarn::tier t, const way& w, const kernel_call& call, const std::vector<float>& x) {
+template <class T>
+std::vector<T> softmax_by(tarn::tier t, const way& w, const kernel_call& call, const std::vector<T>& x) {
     const placement place = place_rows(w, call.rows, call.columns);
     const std::ptrdiff_t size = place.size(call.rows, call.columns);
-    aligned_floats in(size), out(size), scratch(scratch_size(w, call.columns));
-    std::vector<float> y(x.size());
+    aligned_numbers<T> in(size), out(size), scratch(scratch_size<T>(w, call.columns));
+    std::vector<T> y(x.size());
     each_placed(place, call.rows, call.columns,
                 [&](std::size_t dense, std::ptrdiff_t placed) { in.data()[placed] = x[dense]; });
-    float* to = w.in_place ? in.data() : out.data();
+    T* to = w.in_place ? in.data() : out.data();
     run_kernel(t, w, call, in.data(), place, to, place, w.scratch ? scratch.data() : nullptr,
-               scratch_size(w, call.columns));
+               scratch_size<T>(w, call.columns));
     each_placed(place, call.rows, call.columns,
                 [&](std::size_t dense, std::ptrdiff_t placed) { y[dense] = to[placed]; });
     return y;

@@ -46,22 +46,24 @@ constexpr placement place_rows(const log_way& w, std::ptrdiff_t rows, std::ptrdi
 
 struct log_call {
     std::ptrdiff_t rows, columns;
-    float scale = 1.0f;
+    double scale = 1;
     bool empty_rows_lowest = false;
     double offset = 0;
 };
 
-inline void run_log_kernel(tarn::tier t, const log_way& w, const log_call& call, const float* x, placement x_place,
-                           float* y, placement y_place, float* sums, std::ptrdiff_t sums_stride = 1) {
-    const tarn::dispatch::log_softmax_table& table = tarn::dispatch::log_softmax_table_of(t);
+template <class T>
+void run_log_kernel(tarn::tier t, const log_way& w, const log_call& call, const T* x, placement x_place, T* y,
+                    placement y_place, T* sums, std::ptrdiff_t sums_stride = 1) {
+    constexpr tarn::element type = tarn::element_traits<T>::value;
+    const auto scale = static_cast<T>(call.scale);
+    const tarn::dispatch::log_softmax_table<T>& table = tarn::dispatch::log_softmax_table_of<T>(t);
     if (w.spread) {
-        using tarn::element;
-        table.stored({{const_cast<float*>(x), element::float32, x_place.element, x_place.row},
-                      {w.results ? y : nullptr, element::float32, y_place.element, y_place.row},
-                      {w.sums ? sums : nullptr, element::float32, sums_stride, 0},
+        table.stored({{const_cast<T*>(x), type, x_place.element, x_place.row},
+                      {w.results ? y : nullptr, type, y_place.element, y_place.row},
+                      {w.sums ? sums : nullptr, type, sums_stride, 0},
                       call.rows,
                       call.columns,
-                      call.scale,
+                      scale,
                       call.offset,
                       call.empty_rows_lowest});
         return;
@@ -69,24 +71,23 @@ inline void run_log_kernel(tarn::tier t, const log_way& w, const log_call& call,
     (w.columns ? table.columns
                : table.rows)({x, w.results ? y : nullptr, w.sums ? sums : nullptr, call.rows, call.columns,
                               w.columns ? x_place.element : x_place.row, w.columns ? y_place.element : y_place.row,
-                              sums_stride, call.scale, call.offset, call.empty_rows_lowest, w.stream});
+                              sums_stride, scale, call.offset, call.empty_rows_lowest, w.stream});
 }
 
 // What a kernel makes of dense rows, whatever layout it needs: dense rows out, and one number for each row. What is not
 // asked for stays empty.
-struct log_results {
-    std::vector<float> y, sums;
-};
-inline log_results logs_by(tarn::tier t, const log_way& w, const log_call& call, const std::vector<float>& x) {
+template <class T = float> struct log_results { std::vector<T> y, sums; };
+template <class T>
+log_results<T> logs_by(tarn::tier t, const log_way& w, const log_call& call, const std::vector<T>& x) {
     const placement place = place_rows(w, call.rows, call.columns);
     const std::ptrdiff_t size = place.size(call.rows, call.columns);
-    aligned_floats in(size), out(size);
-    log_results r;
+    aligned_numbers<T> in(size), out(size);
+    log_results<T> r;
     r.y.resize(w.results ? x.size() : 0);
     r.sums.resize(w.sums ? static_cast<std::size_t>(call.rows) : 0);
     each_placed(place, call.rows, call.columns,
                 [&](std::size_t dense, std::ptrdiff_t placed) { in.data()[placed] = x[dense]; });
-    float* to = w.in_place ? in.data() : out.data();
+    T* to = w.in_place ? in.data() : out.data();
     run_log_kernel(t, w, call, in.data(), place, to, place, r.sums.data());
     if (w.results)
         each_placed(place, call.rows, call.columns,

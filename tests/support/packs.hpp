@@ -16,10 +16,10 @@
 
 namespace support {
 
-using arch = tarn::simd::tier_arch;
+using arch = tarn::simd::tier_target<float>;
 using batch = tarn::simd::floats<arch>;
 using pack = tarn::simd::pack<arch>;
-using tarn::simd::lanes;
+constexpr int lanes = tarn::simd::lanes<arch>;
 
 constexpr int width = static_cast<int>(batch::size);
 constexpr bool has_fma = width > 4;

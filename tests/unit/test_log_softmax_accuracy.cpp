@@ -116,7 +116,7 @@ protected:
         double worst = 0;
         double worst_sum = 0;
         for (const rows_case& c : cases) {
-            const log_results got = logs_by(on(), by(), {c.rows, c.n, c.scale}, c.x);
+            const log_results<> got = logs_by(on(), by(), {c.rows, c.n, c.scale}, c.x);
             for (std::size_t r = 0; r < c.y.size(); ++r) {
                 const double error =
                     by().results ? worst_log_error(&got.y[r * static_cast<std::size_t>(c.n)], c.y[r]) : 0.0;
@@ -148,7 +148,7 @@ TEST_P(log_softmax_accuracy, an_element_alone_has_0) {
         std::vector<float> x(static_cast<std::size_t>(rows * n), nothing);
         for (std::ptrdiff_t r = 0; r < rows; ++r)
             x[static_cast<std::size_t>(r * n + r % n)] = 37.7f * static_cast<float>(r) - 1000.0f;
-        const log_results got = logs_by(on(), by(), {rows, n}, x);
+        const log_results<> got = logs_by(on(), by(), {rows, n}, x);
         for (std::ptrdiff_t r = 0; r < rows; ++r) {
             const auto at = static_cast<std::size_t>(r * n + r % n);
             if (by().results) {

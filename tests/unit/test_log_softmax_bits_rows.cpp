@@ -14,8 +14,8 @@ constexpr std::ptrdiff_t lengths[] = {1, 5, 15, 16, 17, 48, 64, 100, 256, 257, 3
 class log_softmax_batch : public log_kernel_test {
 protected:
     // The rows of x one by one.
-    log_results one_by_one(const std::vector<float>& x, std::ptrdiff_t n, float scale = 1.0f) const {
-        log_results r;
+    log_results<> one_by_one(const std::vector<float>& x, std::ptrdiff_t n, float scale = 1.0f) const {
+        log_results<> r;
         for (std::size_t at = 0; at < x.size(); at += static_cast<std::size_t>(n)) {
             const auto row = log_softmax_alone(on(), x.data() + at, n, scale);
             r.y.insert(r.y.end(), row.begin(), row.end());
@@ -23,9 +23,9 @@ protected:
         }
         return r;
     }
-    void check(const std::vector<float>& x, const log_results& expected, std::ptrdiff_t rows, std::ptrdiff_t n,
+    void check(const std::vector<float>& x, const log_results<>& expected, std::ptrdiff_t rows, std::ptrdiff_t n,
                float scale = 1.0f) {
-        const log_results got = logs_by(on(), by(), {rows, n, scale}, x);
+        const log_results<> got = logs_by(on(), by(), {rows, n, scale}, x);
         for (std::ptrdiff_t r = 0; by().results && r < rows; ++r) {
             ASSERT_EQ("", difference(got.y.data() + r * n, expected.y.data() + r * n, n))
                 << "row " << r << " of " << rows << ", length " << n;
@@ -116,7 +116,7 @@ TEST_P(log_softmax_batch, at_every_place) {
             for (std::ptrdiff_t r = 0; r < rows; r += sanitized ? 5 : 1) {
                 auto x = others;
                 std::copy(row.begin(), row.end(), x.begin() + r * n);
-                const log_results got = logs_by(on(), by(), {rows, n}, x);
+                const log_results<> got = logs_by(on(), by(), {rows, n}, x);
                 if (by().results) {
                     ASSERT_EQ("", difference(got.y.data() + r * n, expected.data(), n))
                         << "row " << r << " among rows of kind " << kind << ", length " << n;

@@ -52,9 +52,9 @@ TEST_P(log_softmax_mxcsr, flush_modes_change_nothing_and_stay) {
         if (sanitized && n >= 300)
             continue;
         for (const std::vector<float>& x : families(n)) {
-            const log_results expected = logs_by(on(), by(), {rows, n}, x);
+            const log_results<> expected = logs_by(on(), by(), {rows, n}, x);
             const mxcsr_scope set(flush_to_zero | denormals_are_zero);
-            const log_results got = logs_by(on(), by(), {rows, n}, x);
+            const log_results<> got = logs_by(on(), by(), {rows, n}, x);
             ASSERT_EQ(_mm_getcsr() & (flush_to_zero | denormals_are_zero), flush_to_zero | denormals_are_zero);
             ASSERT_EQ("", difference(got.y.data(), expected.y.data(), by().results ? rows * n : 0)) << "length " << n;
             ASSERT_EQ("", difference(got.sums.data(), expected.sums.data(), by().sums ? rows : 0)) << "length " << n;
@@ -66,9 +66,9 @@ TEST_P(log_softmax_mxcsr, flush_modes_change_nothing_and_stay) {
 TEST_P(log_softmax_mxcsr, other_rounding_modes_keep_the_rules) {
     const std::ptrdiff_t n = 100;
     const auto x = mixed_rows(40, n, 8);
-    const log_results expected = logs_by(on(), by(), {40, n}, x);
+    const log_results<> expected = logs_by(on(), by(), {40, n}, x);
     for (unsigned mode = 1; mode < 4; ++mode) {
-        log_results got;
+        log_results<> got;
         {
             const mxcsr_scope set(mode << rounding_shift);
             got = logs_by(on(), by(), {40, n}, x);

@@ -32,7 +32,7 @@ protected:
             x.insert(x.end(), ordinary.begin(), ordinary.end());
         }
         const auto count = static_cast<std::ptrdiff_t>(2 * rows.size() + 1);
-        const log_results got = logs_by(on(), by(), {count, n, scale, lowest}, x);
+        const log_results<> got = logs_by(on(), by(), {count, n, scale, lowest}, x);
         for (std::ptrdiff_t r = 0; r < count; ++r) {
             const float* const y = by().results ? got.y.data() + r * n : nullptr;
             const float* const sum = by().sums ? got.sums.data() + r : nullptr;

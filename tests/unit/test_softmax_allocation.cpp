@@ -118,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(of_rows, lent_scratch, testing::Values(4097, 5000, 2000
 
 TEST_P(lent_scratch, is_used_and_respected) {
     const std::ptrdiff_t n = GetParam();
-    const std::ptrdiff_t floats = tarn::dispatch::buffered_scratch(n);
+    const std::ptrdiff_t floats = tarn::dispatch::buffered_scratch<float>(n);
     const auto x = normal_logits(5 * n, 1, 0, 2);
     std::vector<float> y(x.size()), expected(x.size());
     tarn::softmax(tarn::make_view(x.data(), 5, n), tarn::make_view(expected.data(), 5, n));

@@ -13,7 +13,8 @@ class gradient_accuracy : public gradient_test {
 protected:
     double worst_ = 0;
     void check(std::ptrdiff_t rows, std::ptrdiff_t n, double sd, double offset, float scale, std::uint64_t seed) {
-        const auto p = gradient_problem::of(of(), on(), normal_logits(rows * n, sd, offset, seed), n, scale, seed + 1);
+        const auto p =
+            gradient_problem<>::of(of(), on(), normal_logits(rows * n, sd, offset, seed), n, scale, seed + 1);
         const auto dx = gradient_of(of(), tarn::on(on()), p, seed % 2 ? tarn::stores::streaming : tarn::stores::cached);
         for (std::ptrdiff_t r = 0; r < rows; ++r) {
             const auto exact = exact_gradients(of(), p, r);
@@ -58,7 +59,7 @@ TEST_P(gradient_accuracy, differences_of_the_forward_operator) {
     const std::ptrdiff_t n = 11;
     const float scale = 0.75f;
     const auto x = normal_logits(n, 1, 0, 7);
-    const auto p = gradient_problem::of(of(), on(), x, n, scale, 8);
+    const auto p = gradient_problem<>::of(of(), on(), x, n, scale, 8);
     const auto dx = gradient_of(of(), tarn::on(on()), p);
     const auto value = [&](const std::vector<double>& at) {
         double sum = 0;

@@ -14,22 +14,22 @@ class gradient_bits : public gradient_test {
 protected:
     static constexpr std::ptrdiff_t lengths[] = {1, 5, 16, 17, 40, 128, 129, 257, 1000};
 
-    gradient_problem problem(std::ptrdiff_t rows, std::ptrdiff_t n, tarn::tier t) const {
+    gradient_problem<> problem(std::ptrdiff_t rows, std::ptrdiff_t n, tarn::tier t) const {
         std::vector<float> x;
         for (std::ptrdiff_t r = 0; r < rows; ++r) {
             const auto row = row_of_kind(static_cast<int>(r % row_kinds), n, static_cast<std::uint64_t>(r + 100 * n));
             x.insert(x.end(), row.begin(), row.end());
         }
-        return gradient_problem::of(of(), t, x, n, 0.75f, static_cast<std::uint64_t>(n));
+        return gradient_problem<>::of(of(), t, x, n, 0.75f, static_cast<std::uint64_t>(n));
     }
-    gradient_problem row(const gradient_problem& p, std::ptrdiff_t r) const {
+    gradient_problem<> row(const gradient_problem<>& p, std::ptrdiff_t r) const {
         const auto part = [&](const std::vector<float>& v) {
             const auto per_row = static_cast<std::ptrdiff_t>(v.size()) / p.rows;
             return std::vector<float>(v.begin() + r * per_row, v.begin() + (r + 1) * per_row);
         };
         return {1, p.n, p.scale, part(p.y), part(p.dy), part(p.lse)};
     }
-    std::vector<float> one_by_one(const gradient_problem& p) const {
+    std::vector<float> one_by_one(const gradient_problem<>& p) const {
         std::vector<float> all;
         for (std::ptrdiff_t r = 0; r < p.rows; ++r) {
             const auto dx = gradient_of(of(), tarn::on(on()), row(p, r));
@@ -39,7 +39,7 @@ protected:
     }
     // The problem with its operands spread by `place`; in place over y or dy if asked for.
     enum class over { nothing, y, dy };
-    std::vector<float> spread(const gradient_problem& p, steps place, over what, tarn::stores how) const {
+    std::vector<float> spread(const gradient_problem<>& p, steps place, over what, tarn::stores how) const {
         const auto size = static_cast<std::size_t>((p.rows - 1) * place.row + (p.n - 1) * place.element + 1);
         std::vector<float> y(size), dy(size), dx(size);
         const bool has_dy = of() != gradient::logsumexp;

@@ -22,7 +22,7 @@ TEST_P(gradient_rules, masked_logits_get_nothing) {
         auto x = normal_logits(4 * n, 1, 0, 1);
         for (std::size_t i = 0; i < x.size(); i += 2)
             x[i] = -inf;
-        auto p = gradient_problem::of(of(), on(), x, n, 1.0f, 2);
+        auto p = gradient_problem<>::of(of(), on(), x, n, 1.0f, 2);
         const auto dx = gradient_of(of(), tarn::on(on()), p);
         for (std::size_t i = 0; i < x.size(); ++i) {
             ASSERT_FALSE(std::isnan(dx[i])) << i;
@@ -36,7 +36,7 @@ TEST_P(gradient_rules, masked_logits_get_nothing) {
 TEST_P(gradient_rules, nan_stays_in_its_row) {
     for (const std::ptrdiff_t n : {2, 17, 129, 300}) {
         const std::ptrdiff_t rows = 20;
-        const auto p = gradient_problem::of(of(), on(), normal_logits(rows * n, 1, 0, 3), n, 1.0f, 4);
+        const auto p = gradient_problem<>::of(of(), on(), normal_logits(rows * n, 1, 0, 3), n, 1.0f, 4);
         const auto clean = gradient_of(of(), tarn::on(on()), p);
         for (const std::ptrdiff_t at : {std::ptrdiff_t{0}, n / 2, n - 1}) {
             auto spoilt = p;
@@ -59,7 +59,7 @@ TEST_P(gradient_rules, nan_stays_in_its_row) {
 
 TEST_P(gradient_rules, rows_without_weight) {
     const std::vector<float> x(40, -inf);
-    auto p = gradient_problem::of(of(), on(), x, 20, 1.0f, 5);
+    auto p = gradient_problem<>::of(of(), on(), x, 20, 1.0f, 5);
     for (const float v : gradient_of(of(), tarn::on(on()), p))
         EXPECT_TRUE(std::isnan(v));
     if (of() != gradient::softmax)
@@ -77,7 +77,7 @@ TEST_P(gradient_rules, far_rows_stay_finite) {
         for (const float scale : {0.75f, -0.37f, 1.0f, 0.1f}) {
             std::vector<float> x(40, -3.4e38f * (scale < 0 ? -1.0f : 1.0f));
             x[7] = x[31] = far;
-            auto p = gradient_problem::of(of(), on(), x, 20, scale, 10);
+            auto p = gradient_problem<>::of(of(), on(), x, 20, scale, 10);
             const auto dx = gradient_of(of(), tarn::on(on()), p);
             for (std::size_t i = 0; i < dx.size(); ++i) {
                 ASSERT_LE(std::fabs(dx[i]), std::fabs(p.dy[i / 20] * scale) * 1.000001f) << far << ", scale " << scale;
@@ -91,7 +91,7 @@ TEST_P(gradient_rules, nothing_outside_the_operands) {
     guarded_floats y(most), dy(most), dx(most);
     for (const std::ptrdiff_t n : {1, 2, 15, 16, 17, 31, 33, 63, 65, 127, 129, 131, 191, 193, 257, 300}) {
         for (const std::ptrdiff_t rows : {1, 3, 17, 33}) {
-            const auto p = gradient_problem::of(of(), on(), normal_logits(rows * n, 1, 0, 6), n, 1.0f, 7);
+            const auto p = gradient_problem<>::of(of(), on(), normal_logits(rows * n, 1, 0, 6), n, 1.0f, 7);
             for (const bool by_columns : {false, true}) {
                 for (const bool at_end : {false, true}) {
                     for (const tarn::stores how : {tarn::stores::cached, tarn::stores::streaming}) {
@@ -118,7 +118,7 @@ TEST_P(gradient_rules, nothing_outside_the_operands) {
 TEST_P(gradient_rules, no_denormal_is_met_or_made) {
     for (const std::ptrdiff_t n : {7, 33, 300, 1000}) {
         for (const double sd : {1.0, 50.0}) {
-            const auto p = gradient_problem::of(of(), on(), normal_logits(20 * n, sd, 0, 8), n, 1.0f, 9);
+            const auto p = gradient_problem<>::of(of(), on(), normal_logits(20 * n, sd, 0, 8), n, 1.0f, 9);
             unsigned after = 0;
             {
                 const mxcsr_scope clear(0);

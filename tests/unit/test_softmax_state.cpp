@@ -69,8 +69,8 @@ double error_in_units(float got, long double exact, long double size) {
 
 class softmax_state : public tier_test {
 protected:
-    const tarn::dispatch::softmax_state_table& table() const {
-        return tarn::dispatch::softmax_state_table_of(GetParam());
+    const tarn::dispatch::softmax_state_table<float>& table() const {
+        return tarn::dispatch::softmax_state_table_of<float>(GetParam());
     }
     softmax_sums of(const float* x, std::ptrdiff_t n, float scale) const {
         softmax_sums s = {};

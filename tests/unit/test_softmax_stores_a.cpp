@@ -24,13 +24,13 @@ template <class Arguments> void note(const Arguments& a) noexcept {
     noted.streaming += a.stream;
 }
 
-constexpr auto note_rows = &note<tarn::dispatch::softmax_rows>;
-constexpr tarn::dispatch::softmax_table note_takers = {
+constexpr auto note_rows = &note<tarn::dispatch::softmax_rows<float>>;
+constexpr tarn::dispatch::softmax_table<float> note_takers = {
     {note_rows, note_rows, note_rows, note_rows, note_rows, note_rows, note_rows, note_rows},
-    &note<tarn::dispatch::softmax_columns>,
+    &note<tarn::dispatch::softmax_columns<float>>,
     nullptr,
     {}};
-constexpr tarn::dispatch::convert_table no_conversions = {nullptr, nullptr};
+constexpr tarn::dispatch::convert_table<float> no_conversions = {nullptr, nullptr};
 
 // Whether a call on rows x columns floats along this axis streams. The elements are never touched.
 bool streams(std::ptrdiff_t rows, std::ptrdiff_t columns, int axis, stores how, bool in_place,
@@ -40,7 +40,8 @@ bool streams(std::ptrdiff_t rows, std::ptrdiff_t columns, int axis, stores how, 
     float y = 0;
     const shape::operand input = shape::erase(tarn::make_view(&x, rows, columns));
     const shape::operand output = shape::erase(tarn::make_view(in_place ? &x : &y, rows, columns));
-    const shape::softmax_plan plan(input, output, nullptr, axis, {1.0f, false, algorithm, how, threshold}, in_place);
+    const shape::softmax_plan<float> plan(input, output, nullptr, axis, {1.0f, false, algorithm, how, threshold},
+                                          in_place);
     noted = {};
     plan.run(note_takers, no_conversions, 0, plan.items(), {nullptr, 0});
     EXPECT_GT(noted.calls, 0);

@@ -17,7 +17,7 @@ constexpr std::ptrdiff_t columns = 5000;
 bool streams(std::ptrdiff_t rows, tarn::stores how = tarn::stores::automatic) {
     const std::vector<float> x(static_cast<std::size_t>(rows * columns), 1.0f);
     std::vector<float> y(x.size());
-    std::vector<float> memory(static_cast<std::size_t>(tarn::dispatch::buffered_scratch(columns)) + 16, -7.0f);
+    std::vector<float> memory(static_cast<std::size_t>(tarn::dispatch::buffered_scratch<float>(columns)) + 16, -7.0f);
     tarn::softmax_options options;
     options.stores = how;
     const tarn::scratch lent{memory.data(), static_cast<std::ptrdiff_t>(memory.size() * sizeof(float))};

@@ -10,9 +10,9 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct convert_kernels {
-    static constexpr dispatch::convert_table table = {&convert<A>::widen, &convert<A>::narrow};
+    static constexpr dispatch::convert_table<number<A>> table = {&convert<A>::widen, &convert<A>::narrow};
 };
 
 }}}} // namespace tarn::kernels
 
-TARN_DEFINE_TABLE(convert)
+TARN_DEFINE_TABLES(convert)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The boundary between calls and the kernels that turn stored elements into floats and back.
+// The boundary between calls and the kernels that turn stored elements into the numbers that kernels know, and back.
 #pragma once
 
 #include <tarn/element.hpp>
@@ -16,17 +16,17 @@ struct stored_rows {
     std::ptrdiff_t along, across;
 };
 
-// `rows` rows of `length` elements.
-struct convert_call {
+// `rows` rows of `length` elements. T: float or double, for stored elements of 64 bits.
+template <class T> struct convert_call {
     stored_rows stored;
-    float* floats;
-    std::ptrdiff_t floats_across; // from row to row; along a row floats lie side by side
+    T* numbers;
+    std::ptrdiff_t numbers_across; // from row to row; along a row numbers lie side by side
     std::ptrdiff_t rows, length;
 };
 
-struct convert_table {
-    void (*widen)(const convert_call&) noexcept;  // stored to floats
-    void (*narrow)(const convert_call&) noexcept; // floats to stored
+template <class T> struct convert_table {
+    void (*widen)(const convert_call<T>&) noexcept;  // stored to numbers
+    void (*narrow)(const convert_call<T>&) noexcept; // numbers to stored
 };
 
 }}} // namespace tarn::dispatch

@@ -13,10 +13,10 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct log_softmax_kernels {
-    static constexpr dispatch::log_softmax_table table = {&log_softmax_rows<A>::run, &log_softmax_columns<A>::run,
-                                                          &log_softmax_stored_rows<A>::run, &logaddexp<A>::run};
+    static constexpr dispatch::log_softmax_table<number<A>> table = {
+        &log_softmax_rows<A>::run, &log_softmax_columns<A>::run, &log_softmax_stored_rows<A>::run, &logaddexp<A>::run};
 };
 
 }}}} // namespace tarn::kernels
 
-TARN_DEFINE_TABLE(log_softmax)
+TARN_DEFINE_TABLES(log_softmax)

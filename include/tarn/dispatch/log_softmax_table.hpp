@@ -9,44 +9,44 @@ namespace tarn { inline namespace v0 { namespace dispatch {
 
 // Independent rows of `length` elements. By rows: elements side by side, x_stride and y_stride from row to row. By
 // columns: rows side by side, x_stride and y_stride from element to element.
-struct log_softmax_call {
-    const float* x;
-    float* y;   // null: only the logarithms of the sums are wanted
-    float* lse; // null: only y is wanted
+template <class T> struct log_softmax_call {
+    const T* x;
+    T* y;   // null: only the logarithms of the sums are wanted
+    T* lse; // null: only y is wanted
     std::ptrdiff_t rows, length;
     std::ptrdiff_t x_stride, y_stride;
     std::ptrdiff_t lse_stride; // from row to row
-    float scale;
+    T scale;
     double lse_offset;      // added to every logarithm
     bool empty_rows_lowest; // y of rows of -inf is -inf instead of NaN
     bool stream;            // y by non-temporal stores
 };
 
 // The same for rows of any type and stride, read where they are.
-struct log_softmax_stored {
+template <class T> struct log_softmax_stored {
     stored_rows x;
     stored_rows y;   // data null: only the logarithms of the sums are wanted
     stored_rows lse; // data null: only y is wanted; a row of numbers
     std::ptrdiff_t rows, length;
-    float scale;
+    T scale;
     double lse_offset;
     bool empty_rows_lowest;
 };
 
 // log(e^a + e^b) of rows of `length` elements that lie side by side.
-struct logaddexp_call {
-    const float* a;
-    const float* b;
-    float* y;
+template <class T> struct logaddexp_call {
+    const T* a;
+    const T* b;
+    T* y;
     std::ptrdiff_t rows, length;
     std::ptrdiff_t a_stride, b_stride, y_stride; // from row to row
 };
 
-struct log_softmax_table {
-    void (*rows)(const log_softmax_call&) noexcept;
-    void (*columns)(const log_softmax_call&) noexcept;
-    void (*stored)(const log_softmax_stored&) noexcept;
-    void (*logaddexp)(const logaddexp_call&) noexcept;
+template <class T> struct log_softmax_table {
+    void (*rows)(const log_softmax_call<T>&) noexcept;
+    void (*columns)(const log_softmax_call<T>&) noexcept;
+    void (*stored)(const log_softmax_stored<T>&) noexcept;
+    void (*logaddexp)(const logaddexp_call<T>&) noexcept;
 };
 
 }}} // namespace tarn::dispatch

@@ -12,7 +12,7 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct softmax_backward_kernels {
-    static constexpr dispatch::softmax_backward_table table = {
+    static constexpr dispatch::softmax_backward_table<number<A>> table = {
         {&backward_rows<A, softmax_gradient<A>>::run, &backward_rows<A, log_softmax_gradient<A>>::run,
          &logsumexp_backward<A>::run_rows},
         {&backward_columns<A, softmax_gradient<A>>::run, &backward_columns<A, log_softmax_gradient<A>>::run,
@@ -23,4 +23,4 @@ template <class A> struct softmax_backward_kernels {
 
 }}}} // namespace tarn::kernels
 
-TARN_DEFINE_TABLE(softmax_backward)
+TARN_DEFINE_TABLES(softmax_backward)

@@ -12,31 +12,31 @@ constexpr int softmax_gradients = 3;
 
 // Independent rows of `length` elements. By rows: elements side by side, y_stride, dy_stride and dx_stride from row to
 // row. By columns: rows side by side, these strides from element to element.
-struct softmax_backward_call {
-    const float* y;    // what the operator returned; for logsumexp its input
-    const float* dy;   // the gradient of that; not for logsumexp
-    const float* lse;  // for logsumexp: what it returned, one for each row,
-    const float* dlse; // and the gradient of that
-    float* dx;
+template <class T> struct softmax_backward_call {
+    const T* y;    // what the operator returned; for logsumexp its input
+    const T* dy;   // the gradient of that; not for logsumexp
+    const T* lse;  // for logsumexp: what it returned, one for each row,
+    const T* dlse; // and the gradient of that
+    T* dx;
     std::ptrdiff_t rows, length;
     std::ptrdiff_t y_stride, dy_stride, dx_stride;
     std::ptrdiff_t lse_stride, dlse_stride; // from row to row
-    float scale;
+    T scale;
     bool stream; // dx by non-temporal stores
 };
 
 // Rows of any type and stride, read where they are, for softmax and log_softmax.
-struct softmax_backward_stored {
+template <class T> struct softmax_backward_stored {
     stored_rows y, dy, dx;
     std::ptrdiff_t rows, length;
-    float scale;
+    T scale;
 };
 
-struct softmax_backward_table {
-    void (*rows[softmax_gradients])(const softmax_backward_call&) noexcept;
-    void (*columns[softmax_gradients])(const softmax_backward_call&) noexcept;
+template <class T> struct softmax_backward_table {
+    void (*rows[softmax_gradients])(const softmax_backward_call<T>&) noexcept;
+    void (*columns[softmax_gradients])(const softmax_backward_call<T>&) noexcept;
     // logsumexp has none: every element is by itself.
-    void (*stored[softmax_gradients])(const softmax_backward_stored&) noexcept;
+    void (*stored[softmax_gradients])(const softmax_backward_stored<T>&) noexcept;
 };
 
 }}} // namespace tarn::dispatch

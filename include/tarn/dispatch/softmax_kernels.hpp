@@ -17,7 +17,7 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 
 // A table's entries in the order of dispatch::row_kernel.
 template <class A> struct softmax_kernels {
-    static constexpr dispatch::softmax_table table = {
+    static constexpr dispatch::softmax_table<number<A>> table = {
         {&short_rows<A>::run, &cached_rows<A>::run, &buffered_rows<A>::run, &two_read_rows<A, guessed_sum>::run,
          &two_read_rows<A, extended_sum>::run, &two_read_rows<A, online_sum>::run, &three_pass_rows<A, false>::run,
          &three_pass_rows<A, true>::run},
@@ -29,4 +29,4 @@ template <class A> struct softmax_kernels {
 
 }}}} // namespace tarn::kernels
 
-TARN_DEFINE_TABLE(softmax)
+TARN_DEFINE_TABLES(softmax)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The kernels of the online softmax state of one tier as a table. Included by the three-line files of tarn::dispatch and
-// by header-only calls.
+// The kernels of the online softmax state of one tier as a table. Included by the three-line files of tarn::dispatch
+// and by header-only calls.
 #pragma once
 
 #include <tarn/dispatch/family.hpp>
@@ -10,10 +10,10 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct softmax_state_kernels {
-    static constexpr dispatch::softmax_state_table table = {&softmax_state<A>::push, &softmax_state<A>::merge,
-                                                            &softmax_state<A>::read};
+    static constexpr dispatch::softmax_state_table<number<A>> table = {
+        &softmax_state<A>::push, &softmax_state<A>::merge, &softmax_state<A>::read};
 };
 
 }}}} // namespace tarn::kernels
 
-TARN_DEFINE_TABLE(softmax_state)
+TARN_DEFINE_TABLES(softmax_state)

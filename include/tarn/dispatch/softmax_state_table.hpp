@@ -25,8 +25,8 @@ struct softmax_readings {
     float logsumexp, confidence, entropy, sum_of_squares;
 };
 
-struct softmax_state_table {
-    void (*push)(softmax_sums&, const float* x, std::ptrdiff_t n, float scale) noexcept; // elements side by side
+template <class T> struct softmax_state_table {
+    void (*push)(softmax_sums&, const T* x, std::ptrdiff_t n, T scale) noexcept; // elements side by side
     void (*merge)(softmax_sums&, const softmax_sums&) noexcept;
     softmax_readings (*read)(const softmax_sums&) noexcept;
 };

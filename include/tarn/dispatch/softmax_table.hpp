@@ -7,7 +7,7 @@
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
-// Kernels for rows of floats side by side.
+// Kernels for rows of numbers side by side. T is their type, float or double.
 enum class row_kernel {
     short_rows, // sixteen rows at a time; up to short_row_columns
     cached,     // weights into y, scaled in place from the end
@@ -23,89 +23,99 @@ constexpr int row_kernels = static_cast<int>(row_kernel::count_);
 
 constexpr std::ptrdiff_t short_row_columns = 256;
 
-// Floats of scratch that `buffered` uses for rows of n columns: two rows with a line of padding on either side, a
+// Numbers of scratch that `buffered` uses for rows of n columns: two rows with a line of padding on either side, a
 // quarter of a page apart modulo pages, and a page to choose where they start. Loads that follow a store to the same
 // offset in another page would wait for it.
-TARN_INLINE constexpr std::ptrdiff_t buffered_row_size(std::ptrdiff_t n) { return (n + 32 + 1023) / 1024 * 1024 + 256; }
-TARN_INLINE constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) { return 2 * buffered_row_size(n) + 1024; }
+template <class T> constexpr std::ptrdiff_t page_size = 4096 / static_cast<std::ptrdiff_t>(sizeof(T));
+template <class T> TARN_INLINE constexpr std::ptrdiff_t buffered_row_size(std::ptrdiff_t n) {
+    constexpr std::ptrdiff_t page = page_size<T>;
+    return (n + page / 32 + page - 1) / page * page + page / 4;
+}
+template <class T> TARN_INLINE constexpr std::ptrdiff_t buffered_scratch(std::ptrdiff_t n) {
+    return 2 * buffered_row_size<T>(n) + page_size<T>;
+}
 // Up to this many columns the stack has room for it (46 KB).
-constexpr std::ptrdiff_t stack_buffered_columns = 4096;
+template <class T> constexpr std::ptrdiff_t stack_buffered_columns = 4 * page_size<T>;
 
 // `rows` rows of `columns` elements. Strides are in elements.
-struct softmax_rows {
-    const float* x;
-    float* y;
+template <class T> struct softmax_rows {
+    const T* x;
+    T* y;
     std::ptrdiff_t rows, columns;
     std::ptrdiff_t x_row_stride, y_row_stride; // from row to row
-    float scale;
+    T scale;
     bool zero_empty_rows;        // rows of -inf become 0 instead of NaN
     bool stream;                 // results by non-temporal stores
-    float* scratch;              // aligned to 64 bytes; may be null where a kernel can do without
-    std::ptrdiff_t scratch_size; // in floats
-    float* lse = nullptr;        // the log-sum-exp of each row, if wanted
+    T* scratch;                  // aligned to 64 bytes; may be null where a kernel can do without
+    std::ptrdiff_t scratch_size; // in numbers
+    T* lse = nullptr;            // the log-sum-exp of each row, if wanted
     std::ptrdiff_t lse_stride = 0;
 };
 
 // Softmax along a strided axis: `columns` independent rows side by side (stride 1), each of `rows` elements.
-struct softmax_columns {
-    const float* x;
-    float* y;
+template <class T> struct softmax_columns {
+    const T* x;
+    T* y;
     std::ptrdiff_t rows, columns;
     std::ptrdiff_t x_stride, y_stride; // along the axis
-    float scale;
+    T scale;
     bool zero_empty_rows;
     bool stream;
-    float* scratch;
+    T* scratch;
     std::ptrdiff_t scratch_size;
-    float* lse = nullptr; // of each column
+    T* lse = nullptr; // of each column
     std::ptrdiff_t lse_stride = 0;
 };
 
 // Rows of any type and stride, read twice where they are.
-struct softmax_stored {
+template <class T> struct softmax_stored {
     stored_rows x, y;
     std::ptrdiff_t rows, length;
-    float scale;
+    T scale;
     bool zero_empty_rows;
     stored_rows lse = {}; // a row of numbers, if wanted
 };
 
 // A piece of one long row, of at most chunk_size elements: the steps of a softmax whose pieces are worked on apart.
-struct softmax_piece {
-    const float* x;
-    float* y;
+template <class T> struct softmax_piece {
+    const T* x;
+    T* y;
     std::ptrdiff_t length;
-    float scale;
+    T scale;
     bool stream;
 };
 // What steps tell each other of the row.
-struct softmax_row_numbers {
-    float exponent, centre;     // the reference
-    float high, low, threshold; // of the normaliser
-    double sum;
+template <class T> struct softmax_row_numbers {
+    T exponent, centre;     // the reference
+    T high, low, threshold; // of the normaliser
+    double sum, sum_low;    // what the rounded sum has lost is known for doubles
     bool acceptable;
 };
+struct softmax_piece_sum {
+    double high, low;
+};
 constexpr std::ptrdiff_t softmax_piece_size = 65536;
-struct softmax_pieces {
+template <class T> struct softmax_pieces {
     // A guess from the row's start; or from its greatest element.
-    softmax_row_numbers (*guess)(const softmax_piece&) noexcept;
-    softmax_row_numbers (*refer)(float greatest, float scale) noexcept;
+    softmax_row_numbers<T> (*guess)(const softmax_piece<T>&) noexcept;
+    softmax_row_numbers<T> (*refer)(T greatest, T scale) noexcept;
     // The greatest element in the direction of the scale; the sum of weights.
-    float (*greatest)(const softmax_piece&) noexcept;
-    double (*sum)(const softmax_piece&, const softmax_row_numbers&) noexcept;
-    // From the sum of all pieces in order: how to finish, and the log-sum-exp.
-    void (*normalise)(softmax_row_numbers&, double sum) noexcept;
-    float (*log)(const softmax_row_numbers&, float scale) noexcept;
+    T (*greatest)(const softmax_piece<T>&) noexcept;
+    softmax_piece_sum (*sum)(const softmax_piece<T>&, const softmax_row_numbers<T>&) noexcept;
+    // Adds the sum of a piece to the row's, in order. From the sum of all: how to finish, and the log-sum-exp.
+    void (*add)(softmax_row_numbers<T>&, const softmax_piece_sum&) noexcept;
+    void (*normalise)(softmax_row_numbers<T>&) noexcept;
+    T (*log)(const softmax_row_numbers<T>&, T scale) noexcept;
     // Results; of rows without an acceptable sum `value`.
-    void (*finish)(const softmax_piece&, const softmax_row_numbers&) noexcept;
-    void (*fill)(const softmax_piece&, float value) noexcept;
+    void (*finish)(const softmax_piece<T>&, const softmax_row_numbers<T>&) noexcept;
+    void (*fill)(const softmax_piece<T>&, T value) noexcept;
 };
 
-struct softmax_table {
-    void (*rows[row_kernels])(const softmax_rows&) noexcept;
-    void (*columns)(const softmax_columns&) noexcept;
-    void (*stored)(const softmax_stored&) noexcept;
-    softmax_pieces pieces;
+template <class T> struct softmax_table {
+    void (*rows[row_kernels])(const softmax_rows<T>&) noexcept;
+    void (*columns)(const softmax_columns<T>&) noexcept;
+    void (*stored)(const softmax_stored<T>&) noexcept;
+    softmax_pieces<T> pieces;
 };
 
 }}} // namespace tarn::dispatch

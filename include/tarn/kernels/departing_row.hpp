@@ -10,19 +10,19 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// A map of packs over the elements from p on: a source of results. Map turns an element into a result by on<A>()(pack).
+// A map of packs over the elements from p on: a source of results. Map turns an element into a result by on()(pack).
 template <class A, class Map> struct mapped_source {
-    const float* p;
+    const number<A>* p;
     Map map;
 
-    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return map.template on<A>()(simd::load<A>(p + i)); }
+    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return map.on()(simd::load<A>(p + i)); }
     TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
-        return map.template on<A>()(simd::load_first<A>(p + i, n));
+        return map.on()(simd::load_first<A>(p + i, n));
     }
 };
 
-// A row of results on its way to y, made when it leaves: first the part up to a line of y, then whole lines 64 elements
-// at a time, then the rest. Where the next row follows without a gap, the last part of a line waits for the first part
+// A row of results on its way to y, made when it leaves: first the part up to a line of y, then whole lines four at
+// a time, then the rest. Where the next row follows without a gap, the last part of a line waits for the first part
 // of that row, so that the line is written whole.
 template <class A, bool Stream, class Results> class departing_row {
 public:
@@ -32,15 +32,15 @@ public:
     TARN_INLINE explicit departing_row(bool joined) noexcept : joined_(joined && Stream) {}
 
     // Results within a line before the row can be asked for, whatever they are.
-    TARN_INLINE void start(const Results& results, float* y, std::ptrdiff_t n) noexcept {
+    TARN_INLINE void start(const Results& results, number<A>* y, std::ptrdiff_t n) noexcept {
         results_ = results;
         y_ = y;
         n_ = n;
-        const std::ptrdiff_t head = elements_to_line(y);
+        const std::ptrdiff_t head = elements_to_line<A>(y);
         at_ = head < n ? head : n;
         if (at_ == 0)
             return;
-        if (waiting_ > 0 && waiting_ + at_ == lanes) {
+        if (waiting_ > 0 && waiting_ + at_ == lanes<A>) {
             simd::stream<A>(y - waiting_, simd::first_or<A>(part_of_line_, waiting_, results.at(-waiting_)));
             waiting_ = 0;
         } else {
@@ -48,29 +48,29 @@ public:
         }
     }
 
-    // The 64 elements that follow, for as long as there are any: what runs beside the first half of the next row.
+    // The four lines that follow, for as long as there are any: what runs beside the first half of the next row.
     struct stride {
         Results results;
-        float* y;
+        number<A>* y;
         std::ptrdiff_t from, last;
         TARN_INLINE void operator()(std::ptrdiff_t i) const noexcept {
             if (i > last)
                 return;
             simd::unroll<4>([&](auto k) TARN_LAMBDA {
-                constexpr std::ptrdiff_t at = decltype(k)::value * lanes;
+                constexpr std::ptrdiff_t at = decltype(k)::value * lanes<A>;
                 sink{y}.put(from + i + at, results.at(from + i + at));
             });
         }
     };
-    TARN_INLINE stride beside() const noexcept { return {results_, y_, at_, n_ - at_ - 4 * lanes}; }
+    TARN_INLINE stride beside() const noexcept { return {results_, y_, at_, n_ - at_ - 4 * lanes<A>}; }
 
     // What `beside` has left after a row of n elements, or all lines if it never ran.
     TARN_INLINE void complete(bool has_run) noexcept {
         if (!y_)
             return;
         if (has_run)
-            at_ += (n_ - at_) / (4 * lanes) * (4 * lanes);
-        for (; at_ + lanes <= n_; at_ += lanes)
+            at_ += (n_ - at_) / (4 * lanes<A>)*(4 * lanes<A>);
+        for (; at_ + lanes<A> <= n_; at_ += lanes<A>)
             sink{y_}.put(at_, results_.at(at_));
         const int rest = static_cast<int>(n_ - at_);
         if (rest > 0) {
@@ -95,13 +95,13 @@ public:
 
 private:
     Results results_ = {};
-    float* y_ = nullptr;
+    number<A>* y_ = nullptr;
     std::ptrdiff_t n_ = 0;
     std::ptrdiff_t at_ = 0;
     bool joined_;
     int waiting_ = 0;
-    float* waiting_at_ = nullptr;
-    pack<A> part_of_line_ = simd::broadcast<A>(0.0f);
+    number<A>* waiting_at_ = nullptr;
+    pack<A> part_of_line_ = simd::broadcast<A>(0);
 };
 
 }}}} // namespace tarn::kernels

@@ -33,39 +33,46 @@ template <class A, class Source> struct noting_source {
 };
 
 // log sum_j exp(scale * x_j) = scale * greatest + value. Rows with NaN, and with +inf, have a value of NaN.
-struct log_sum {
-    float greatest; // of the logits in the direction of the scale
+template <class A> struct log_sum {
+    using number = simd::number<A>;
+    number greatest; // of the logits in the direction of the scale
     double value;
     bool infinite; // the row has +inf, and no NaN
 
     // The map of the row: y = scale * (x - greatest) - value.
     struct map {
-        float scale, greatest, value;
+        number scale, greatest, value;
 
-        template <class A> TARN_INLINE auto on() const noexcept {
+        TARN_INLINE auto on() const noexcept {
             return [scale_ = simd::broadcast<A>(scale), greatest_ = simd::broadcast<A>(greatest),
                     less_ = simd::broadcast<A>(-value)](const pack<A>& x)
                        TARN_LAMBDA { return simd::fmadd<A>(x - greatest_, scale_, less_); };
         }
     };
     TARN_INLINE bool empty() const noexcept { return greatest == -infinity || greatest == infinity; }
-    TARN_INLINE map map_of(float scale, bool empty_rows_lowest) const noexcept {
+    TARN_INLINE map map_of(number scale, bool empty_rows_lowest) const noexcept {
         if (empty_rows_lowest && value == value && empty())
             return {scale, 0.0f, infinity};
         if (scale == 0.0f)
-            return {scale, 0.0f, static_cast<float>(value)}; // differences may be infinite
-        return {scale, greatest, static_cast<float>(value)};
+            return {scale, 0.0f, static_cast<number>(value)}; // differences may be infinite
+        return {scale, greatest, static_cast<number>(value)};
     }
-    TARN_INLINE float log_of_sum(float scale, double offset) const noexcept {
+    TARN_INLINE number log_of_sum(number scale, double offset) const noexcept {
         if (infinite)
             return infinity;
-        return static_cast<float>(static_cast<double>(scale) * static_cast<double>(greatest) + value + offset);
+        // The product of floats is exact, so it does not matter whether it is fused.
+        if constexpr (simd::is_double<A>)
+            return simd::first_lane<A>(
+                       simd::fmadd<A>(simd::doubles<A>(scale), simd::doubles<A>(greatest), simd::doubles<A>(value))) +
+                   offset;
+        else
+            return static_cast<number>(static_cast<double>(scale) * static_cast<double>(greatest) + value + offset);
     }
 };
 
 template <class A, class Source> TARN_NOINLINE bool has_nan(Source x, std::ptrdiff_t n) noexcept {
-    for (std::ptrdiff_t i = 0; i < n; i += lanes) {
-        const int count = n - i < lanes ? static_cast<int>(n - i) : lanes;
+    for (std::ptrdiff_t i = 0; i < n; i += lanes<A>) {
+        const int count = n - i < lanes<A> ? static_cast<int>(n - i) : lanes<A>;
         if (!simd::all_within<A>(simd::first_or<A>(x.first(i, count), count, 0.0f), -infinity, infinity))
             return true;
     }
@@ -73,8 +80,8 @@ template <class A, class Source> TARN_NOINLINE bool has_nan(Source x, std::ptrdi
 }
 
 // A row without an acceptable sum: of no weight at all, or with NaN or +inf. has_nan() is asked only if that decides.
-template <class HasNan>
-TARN_INLINE log_sum log_sum_of_no_row(double sum, float greatest, exp_base base, HasNan has_nan) noexcept {
+template <class A, class HasNan>
+TARN_INLINE log_sum<A> log_sum_of_no_row(double sum, number<A> greatest, exp_base<A> base, HasNan has_nan) noexcept {
     if (sum == 0)
         return {greatest, 0.0, false};
     const bool infinite = base.high != 0 && greatest * base.sign() == infinity && !has_nan();
@@ -82,82 +89,88 @@ TARN_INLINE log_sum log_sum_of_no_row(double sum, float greatest, exp_base base,
 }
 
 // What one read of a row gives.
-struct noted_sum {
-    double sum;     // of the weights
-    double excess;  // sum / weight of the greatest - 1
-    float greatest; // in the direction of the scale
+template <class A> struct noted_sum {
+    double sum;         // of the weights
+    double excess;      // sum / weight of the greatest - 1
+    number<A> greatest; // in the direction of the scale
 };
 
 template <class A, class Weight>
-TARN_INLINE double excess_of(const Weight& weight, double sum, float greatest) noexcept {
+TARN_INLINE double excess_of(const Weight& weight, row_total<A> sum, number<A> greatest) noexcept {
     const double own = static_cast<double>(simd::greatest<A>(weight(simd::broadcast<A>(greatest))));
-    return (sum - own) / own;
+    return simd::total_less(sum, own) / own;
 }
 
 template <class A, class Weight, class Source, class Beside = nothing_beside>
-TARN_NOINLINE noted_sum note_row(const Weight& given, Source x, std::ptrdiff_t n, float sign,
-                                 const Beside& given_beside = {}) noexcept {
+TARN_NOINLINE noted_sum<A> note_row(const Weight& given, Source x, std::ptrdiff_t n, number<A> sign,
+                                    const Beside& given_beside = {}) noexcept {
     const Weight weight = given;
     const Beside beside = given_beside;
     pack<A> greatest = simd::broadcast<A>(-infinity);
     const noting_source<A, Source> noting{x, simd::broadcast<A>(sign < 0 ? -0.0f : 0.0f), &greatest};
-    const double sum = weigh_chunks<A, packs_added::singly>(weight, noting, no_sink{}, n, beside);
-    const float g = sign * simd::greatest<A>(greatest);
+    const row_total<A> sum = weigh_chunks<A, packs_added::singly>(weight, noting, no_sink{}, n, beside);
+    const number<A> g = sign * simd::greatest<A>(greatest);
     return {sum, excess_of<A>(weight, sum, g), g};
 }
 
-// Where one element dominates, every addition to its lane of the accumulators may cost 2^-53 of the sum, and what is
-// left beside that element is a difference. Below this excess that may be more than half a unit of the result in float:
-// the others are then added without the element. A single element has no others.
-TARN_INLINE double least_excess(std::ptrdiff_t n) noexcept {
-    const std::ptrdiff_t in_a_lane = (n < chunk_size ? n : chunk_size) / lanes + 5;
-    return n == 1 ? 0.0 : static_cast<double>(in_a_lane + n / chunk_size) * 0x1p-28;
+// Where one element dominates, every addition to its lane of the accumulators may cost 2^-53 of the sum (for doubles
+// 2^-106), and what is left beside that element is a difference. Below this excess that may be more than half a unit of
+// the result: the others are then added without the element. A single element has no others.
+template <class A> TARN_INLINE double least_excess(std::ptrdiff_t n) noexcept {
+    const std::ptrdiff_t in_a_lane = (n < chunk_size ? n : chunk_size) / lanes<A> + 5;
+    const double lost = simd::is_double<A> ? 0x1p-50 : 0x1p-28;
+    return n == 1 ? 0.0 : static_cast<double>(in_a_lane + n / chunk_size) * lost;
 }
 // What `own`, the weight of the greatest, leaves of a weight. No other is as large, or the excess would be.
 template <class A> TARN_INLINE pack<A> weight_of_other(const pack<A>& v, const pack<A>& own) noexcept {
     return v - simd::keep_where_ge<A>(v, own);
 }
-TARN_INLINE double excess_of_others(double others, float own) noexcept {
+template <class A> TARN_INLINE double excess_of_others(double others, number<A> own) noexcept {
+    constexpr double least = weights_of<A>::least_result;
+    // The quotient of doubles may be denormal, that of floats is a double.
+    if (simd::is_double<A> && others < static_cast<double>(own) * least)
+        return 0;
     const double excess = others / static_cast<double>(own);
-    return excess < static_cast<double>(least_result) ? 0.0 : excess;
+    return excess < least ? 0.0 : excess;
 }
 // The reference follows from the row alone, and with it which weights are dropped.
 template <class A, class Source>
 TARN_NOINLINE double add_others(const softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
-                                float greatest) noexcept {
-    const exp_weight<A, false> weight(state.base, reference::of_greatest(greatest, state.base, state.carried_bias));
+                                number<A> greatest) noexcept {
+    const exp_weight<A, false> weight(state.base, reference<A>::of_greatest(greatest, state.base, weights_of<A>::bias));
     const pack<A> own = weight(simd::broadcast<A>(greatest));
     const auto other = [weight, own](const pack<A>& v) TARN_LAMBDA { return weight_of_other<A>(weight(v), own); };
-    return excess_of_others(weigh_row<A, packs_added::singly>(other, x, no_sink{}, n), simd::greatest<A>(own));
+    return excess_of_others<A>(weigh_row<A, packs_added::singly>(other, x, no_sink{}, n), simd::greatest<A>(own));
 }
 
 // A row with an acceptable sum.
 template <class A, class Source>
-TARN_INLINE log_sum log_sum_of_ordinary_row(const softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
-                                            float greatest, double excess) noexcept {
-    if (excess < least_excess(n))
+TARN_INLINE log_sum<A> log_sum_of_ordinary_row(const softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
+                                               number<A> greatest, double excess) noexcept {
+    if (excess < least_excess<A>(n))
         excess = add_others<A>(state, x, n, greatest);
     return {greatest, simd::log_of_one_plus<A>(excess), false};
 }
 
 // A row whose guess was wrong, its greatest logit known.
 template <class A, class Source>
-TARN_NOINLINE log_sum log_sum_again(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n, float greatest) noexcept {
-    const reference ref = reference::of_greatest(greatest, state.base, state.carried_bias);
+TARN_NOINLINE log_sum<A> log_sum_again(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
+                                       number<A> greatest) noexcept {
+    const reference<A> ref = reference<A>::of_greatest(greatest, state.base, weights_of<A>::bias);
     const exp_weight<A, false> weight(state.base, ref);
-    const double sum = weigh_row<A, packs_added::singly>(weight, x, no_sink{}, n);
-    if (!acceptable(sum))
-        return log_sum_of_no_row(sum, greatest, state.base, [&]() TARN_LAMBDA { return has_nan<A>(x, n); });
+    const row_total<A> sum = weigh_row<A, packs_added::singly>(weight, x, no_sink{}, n);
+    if (!acceptable<A>(sum))
+        return log_sum_of_no_row<A>(sum, greatest, state.base, [&]() TARN_LAMBDA { return has_nan<A>(x, n); });
     state.carry(ref);
     return log_sum_of_ordinary_row<A>(state, x, n, greatest, excess_of<A>(weight, sum, greatest));
 }
 
 template <class A, class Source, class Beside>
-TARN_INLINE log_sum log_sum_of_row(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
-                                   const Beside& beside) noexcept {
-    const noted_sum noted = state.with_weight(
+TARN_INLINE log_sum<A> log_sum_of_row(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
+                                      const Beside& beside) noexcept {
+    const noted_sum<A> noted = state.with_weight(
         [&](const auto& weight) TARN_LAMBDA { return note_row<A>(weight, x, n, state.base.sign(), beside); });
-    if (!acceptable(noted.sum))
+    if (!acceptable<A>(noted.sum))
         return log_sum_again<A>(state, x, n, noted.greatest);
     state.guessed_right(noted.sum);
     return log_sum_of_ordinary_row<A>(state, x, n, noted.greatest, noted.excess);

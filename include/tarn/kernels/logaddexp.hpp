@@ -14,8 +14,8 @@ template <class A> struct logaddexp {
     // The results of a row, as a source of packs.
     struct results {
         const exp_weight<A, true>& weight;
-        const float* a;
-        const float* b;
+        const number<A>* a;
+        const number<A>* b;
 
         TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept {
             return of(simd::load<A>(a + i), simd::load<A>(b + i));
@@ -27,19 +27,19 @@ template <class A> struct logaddexp {
 
     private:
         TARN_INLINE pack<A> of(const pack<A>& p, const pack<A>& q) const noexcept {
-            const pack<A> zero = simd::broadcast<A>(0.0f);
+            const pack<A> zero = simd::broadcast<A>(0);
             // Equal infinities have no difference.
             const pack<A> apart = simd::select_equal<A>(p, q, zero, simd::magnitude<A>(p - q));
-            const auto share =
-                simd::double_pack<A>::of(weight(zero - apart)) / simd::double_pack<A>::broadcast(common_factor);
+            const auto share = simd::double_pack<A>::of(weight(zero - apart)) /
+                               simd::double_pack<A>::broadcast(weights_of<A>::common_factor);
             auto sum = simd::log_of_one_plus<A>(share);
-            sum.add(simd::max_of<A>(p, q));
-            return sum.to_floats();
+            sum.add(simd::double_pack<A>::of(simd::max_of<A>(p, q)));
+            return sum.to_numbers();
         }
     };
 
-    static void run(const dispatch::logaddexp_call& c) noexcept {
-        const exp_weight<A, true> weight(exp_base::of(1.0f), reference{0.0f, 0.0f});
+    static void run(const dispatch::logaddexp_call<number<A>>& c) noexcept {
+        const exp_weight<A, true> weight(exp_base<A>::of(1), reference<A>{0, 0});
         for (std::ptrdiff_t r = 0; r < c.rows; ++r)
             map_row<A>(results{weight, c.a + r * c.a_stride, c.b + r * c.b_stride}, unit_sink<A>{c.y + r * c.y_stride},
                        0, c.length, [](const pack<A>& v) TARN_LAMBDA { return v; });

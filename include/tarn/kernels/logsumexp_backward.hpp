@@ -14,34 +14,46 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct logsumexp_backward {
-    // What turns weights of a reference into gradients: weight * factor, or 0 where that is below 2^-126.
+    // What turns weights of a reference into gradients: weight * factor, or 0 where that is below the least normal
+    // number.
     struct row_numbers {
-        // Weights are 2^60 too large, so that none is dropped whose gradient is not.
-        static constexpr float bias = 60;
+        // Weights are so much too large that none is dropped whose gradient is not.
+        static constexpr number<A> bias = simd::is_double<A> ? 200 : 60;
+        static constexpr double excess = simd::is_double<A> ? 0x1p200 : 0x1p60;
 
-        reference ref;
-        float limit; // logits beyond it count as it
-        float factor, threshold;
+        reference<A> ref;
+        number<A> limit; // logits beyond it count as it
+        number<A> factor, threshold;
 
-        TARN_INLINE static row_numbers of(float lse, float dlse, float scale) noexcept {
+        TARN_INLINE static row_numbers of(number<A> lse, number<A> dlse, number<A> scale) noexcept {
             const double log2_lse = static_cast<double>(lse) * 1.4426950408889634074;
-            const bool near = log2_lse < reference::far && log2_lse > -reference::far;
-            const double m = near ? reference::nearest_integer(log2_lse, 1.5 * 0x1p52) : 0.0;
-            // Far from 0 the float lse no longer knows its fraction, and may lie below the greatest logit by more than
+            const bool near = log2_lse < reference<A>::far && log2_lse > -reference<A>::far;
+            const double m = near ? nearest(log2_lse, 1.5 * 0x1p52) : 0.0;
+            // m - log2_lse, for doubles from twice as many digits.
+            double rest = m - log2_lse;
+            if constexpr (simd::is_double<A>) {
+                using doubles = simd::doubles<A>;
+                const auto log2_e = exp_base<A>::of(1);
+                rest = -simd::first_lane<A>(
+                    simd::exp2_remainder<A>(doubles(lse), doubles(log2_e.high), doubles(log2_e.low), doubles(m)));
+            }
+            // Far from 0 lse knows little or nothing of its fraction, and may lie below the greatest logit by more than
             // exponentials reach: the logits are centred at it, and none counts as greater.
-            const reference ref = near ? reference{static_cast<float>(m) - bias, 0.0f} : reference{-bias, lse / scale};
-            const double fraction = near ? simd::exp_of_small<A>((m - log2_lse) * 0.693147180559945309417) : 1.0;
-            const double factor =
-                fraction * (static_cast<double>(dlse) * static_cast<double>(scale)) * (0x1p-60 / common_factor);
-            const float f = static_cast<float>(factor);
-            return {ref, near ? (scale < 0 ? -infinity : infinity) : ref.centre, f, least_result / (f < 0 ? -f : f)};
+            const reference<A> ref =
+                near ? reference<A>{static_cast<number<A>>(m) - bias, 0} : reference<A>{-bias, lse / scale};
+            const double fraction = near ? simd::exp_of_small<A>(rest * 0.693147180559945309417) : 1.0;
+            const double factor = fraction * (static_cast<double>(dlse) * static_cast<double>(scale)) *
+                                  (1 / excess / weights_of<A>::common_factor);
+            const auto f = static_cast<number<A>>(factor);
+            return {ref, near ? (scale < 0 ? -infinity : infinity) : ref.centre, f,
+                    weights_of<A>::least_result / (f < 0 ? -f : f)};
         }
     };
     // x, or the limit where it is beyond that in the direction of the scale. NaN passes.
     struct limiter {
         pack<A> signs; // 0 or -0 in every lane
 
-        TARN_INLINE explicit limiter(float scale) noexcept : signs(simd::broadcast<A>(scale < 0 ? -0.0f : 0.0f)) {}
+        TARN_INLINE explicit limiter(number<A> scale) noexcept : signs(simd::broadcast<A>(scale < 0 ? -0.0f : 0.0f)) {}
         TARN_INLINE pack<A> operator()(const pack<A>& x, const pack<A>& limit) const noexcept {
             return simd::min_of<A>(limit ^ signs, x ^ signs) ^ signs;
         }
@@ -52,7 +64,7 @@ template <class A> struct logsumexp_backward {
 
     template <bool Stream, class Weight>
     TARN_NOINLINE static void map_row(const Weight& given, const row_numbers& numbers, const limiter& given_limited,
-                                      const float* x, float* dx, std::ptrdiff_t n) noexcept {
+                                      const number<A>* x, number<A>* dx, std::ptrdiff_t n) noexcept {
         const Weight weight = given;
         const limiter limited = given_limited;
         const pack<A> limit = simd::broadcast<A>(numbers.limit);
@@ -62,14 +74,14 @@ template <class A> struct logsumexp_backward {
             return finish(weight(limited(v, limit)), factor, threshold);
         });
     }
-    static void run_rows(const dispatch::softmax_backward_call& a) noexcept {
-        const exp_base base = exp_base::of(a.scale);
+    static void run_rows(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
+        const exp_base<A> base = exp_base<A>::of(a.scale);
         const limiter limited(a.scale);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const row_numbers numbers = row_numbers::of(a.lse[r * a.lse_stride], a.dlse[r * a.dlse_stride], a.scale);
             const exp_weight<A, false> weight(base, numbers.ref);
-            const float* x = a.y + r * a.y_stride;
-            float* dx = a.dx + r * a.dx_stride;
+            const number<A>* x = a.y + r * a.y_stride;
+            number<A>* dx = a.dx + r * a.dx_stride;
             if (a.stream)
                 map_row<true>(weight, numbers, limited, x, dx, a.length);
             else
@@ -79,13 +91,13 @@ template <class A> struct logsumexp_backward {
             simd::stream_fence<A>();
     }
 
-    TARN_NOINLINE static void run_block(const dispatch::softmax_backward_call& a, std::ptrdiff_t col,
+    TARN_NOINLINE static void run_block(const dispatch::softmax_backward_call<number<A>>& a, std::ptrdiff_t col,
                                         int last) noexcept {
-        alignas(64) float exponent[lanes] = {};
-        alignas(64) float centre[lanes] = {};
-        alignas(64) float limit[lanes] = {};
-        alignas(64) float factor[lanes] = {};
-        alignas(64) float threshold[lanes] = {};
+        alignas(64) number<A> exponent[lanes<A>] = {};
+        alignas(64) number<A> centre[lanes<A>] = {};
+        alignas(64) number<A> limit[lanes<A>] = {};
+        alignas(64) number<A> factor[lanes<A>] = {};
+        alignas(64) number<A> threshold[lanes<A>] = {};
         for (int c = 0; c < last; ++c) {
             const row_numbers numbers =
                 row_numbers::of(a.lse[(col + c) * a.lse_stride], a.dlse[(col + c) * a.dlse_stride], a.scale);
@@ -95,7 +107,7 @@ template <class A> struct logsumexp_backward {
             factor[c] = numbers.factor;
             threshold[c] = numbers.threshold;
         }
-        const exp_weight_by_lane<A> weight(exp_base::of(a.scale), {simd::load<A>(exponent), simd::load<A>(centre)});
+        const exp_weight_by_lane<A> weight(exp_base<A>::of(a.scale), {simd::load<A>(exponent), simd::load<A>(centre)});
         const limiter limited(a.scale);
         const column_source<A, 1> x{a.y + col, a.y_stride, last};
         map_columns<A, 1>(column_sink<A, 1>::of(a.dx + col, a.dx_stride, last, a.stream), a.length,
@@ -104,9 +116,9 @@ template <class A> struct logsumexp_backward {
                                             simd::load<A>(factor), simd::load<A>(threshold));
                           });
     }
-    static void run_columns(const dispatch::softmax_backward_call& a) noexcept {
-        for (std::ptrdiff_t col = 0; col < a.rows; col += lanes)
-            run_block(a, col, a.rows - col < lanes ? static_cast<int>(a.rows - col) : lanes);
+    static void run_columns(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
+        for (std::ptrdiff_t col = 0; col < a.rows; col += lanes<A>)
+            run_block(a, col, a.rows - col < lanes<A> ? static_cast<int>(a.rows - col) : lanes<A>);
         if (a.stream)
             simd::stream_fence<A>();
     }

@@ -8,23 +8,23 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // Elements from p to the next cache line.
-TARN_INLINE std::ptrdiff_t elements_to_line(const float* p) noexcept {
-    const auto past = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(p) / sizeof(float)) % lanes;
-    return past ? lanes - past : 0;
+template <class A> TARN_INLINE std::ptrdiff_t elements_to_line(const number<A>* p) noexcept {
+    const auto past = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(p) / sizeof(*p)) % lanes<A>;
+    return past ? lanes<A> - past : 0;
 }
 
 // f of each pack of a row to y, from the end towards the start: what was written last is still in the cache.
 template <class A, class Source, class Sink, class F>
 TARN_INLINE void map_row_backwards(Source e, Sink y, std::ptrdiff_t n, F f) noexcept {
-    std::ptrdiff_t i = n / (4 * lanes) * (4 * lanes);
-    for (std::ptrdiff_t at = i; at < n; at += lanes) {
-        const int count = n - at < lanes ? static_cast<int>(n - at) : lanes;
+    std::ptrdiff_t i = n / (4 * lanes<A>)*(4 * lanes<A>);
+    for (std::ptrdiff_t at = i; at < n; at += lanes<A>) {
+        const int count = n - at < lanes<A> ? static_cast<int>(n - at) : lanes<A>;
         y.put_first(at, f(e.first(at, count)), count);
     }
     while (i > 0) {
-        i -= 4 * lanes;
+        i -= 4 * lanes<A>;
         simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            constexpr std::ptrdiff_t at = (3 - decltype(k)::value) * lanes;
+            constexpr std::ptrdiff_t at = (3 - decltype(k)::value) * lanes<A>;
             y.put(i + at, f(e.at(i + at)));
         });
     }
@@ -33,23 +33,23 @@ TARN_INLINE void map_row_backwards(Source e, Sink y, std::ptrdiff_t n, F f) noex
 // The same forwards, from element i on.
 template <class A, class Source, class Sink, class F>
 TARN_INLINE void map_row(Source e, Sink y, std::ptrdiff_t i, std::ptrdiff_t n, F f) noexcept {
-    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    for (; i + 4 * lanes<A> <= n; i += 4 * lanes<A>) {
         e.prefetch(i);
         simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            constexpr std::ptrdiff_t at = decltype(k)::value * lanes;
+            constexpr std::ptrdiff_t at = decltype(k)::value * lanes<A>;
             y.put(i + at, f(e.at(i + at)));
         });
     }
-    for (; i < n; i += lanes) {
-        const int count = n - i < lanes ? static_cast<int>(n - i) : lanes;
+    for (; i < n; i += lanes<A>) {
+        const int count = n - i < lanes<A> ? static_cast<int>(n - i) : lanes<A>;
         y.put_first(i, f(e.first(i, count)), count);
     }
 }
 
 // f of each pack of a row to y: a partial store up to the first cache line of y, then whole lines.
 template <class A, bool Stream, class Source, class F>
-TARN_INLINE void map_row_to_lines(Source e, float* y, std::ptrdiff_t n, F f) noexcept {
-    std::ptrdiff_t head = elements_to_line(y);
+TARN_INLINE void map_row_to_lines(Source e, number<A>* y, std::ptrdiff_t n, F f) noexcept {
+    std::ptrdiff_t head = elements_to_line<A>(y);
     head = head < n ? head : n;
     if (head > 0)
         unit_sink<A>{y}.put_first(0, f(e.first(0, static_cast<int>(head))), static_cast<int>(head));
@@ -59,13 +59,13 @@ TARN_INLINE void map_row_to_lines(Source e, float* y, std::ptrdiff_t n, F f) noe
         map_row<A>(e, unit_sink<A>{y}, head, n, f);
 }
 
-template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, float value) noexcept {
+template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, number<A> value) noexcept {
     const pack<A> v = simd::broadcast<A>(value);
     std::ptrdiff_t i = 0;
-    for (; i + 4 * lanes <= n; i += 4 * lanes)
-        simd::unroll<4>([&](auto k) TARN_LAMBDA { y.put(i + decltype(k)::value * lanes, v); });
-    for (; i < n; i += lanes)
-        y.put_first(i, v, n - i < lanes ? static_cast<int>(n - i) : lanes);
+    for (; i + 4 * lanes<A> <= n; i += 4 * lanes<A>)
+        simd::unroll<4>([&](auto k) TARN_LAMBDA { y.put(i + decltype(k)::value * lanes<A>, v); });
+    for (; i < n; i += lanes<A>)
+        y.put_first(i, v, n - i < lanes<A> ? static_cast<int>(n - i) : lanes<A>);
 }
 
 }}}} // namespace tarn::kernels

@@ -13,27 +13,25 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // What a row's sum means for its map: two numbers for the row.
-struct gradient_numbers {
-    float first, second;
-};
+template <class A> struct gradient_numbers { number<A> first, second; };
 
 // dx = scale * y * (dy - sum y dy). Products are formed 2^64 too large, so that those below 2^-126 are found, and are
 // 0, without a denormal number.
 template <class A> struct softmax_gradient {
-    static constexpr float excess = 0x1p64f;
+    static constexpr number<A> excess = 0x1p64f;
     pack<A> enlarge, threshold, factor;
 
-    TARN_INLINE explicit softmax_gradient(float scale) noexcept
+    TARN_INLINE explicit softmax_gradient(number<A> scale) noexcept
         : enlarge(simd::broadcast<A>(excess)),
-          threshold(simd::broadcast<A>(least_result * excess / (scale < 0 ? -scale : scale))),
+          threshold(simd::broadcast<A>(weights_of<A>::least_result * excess / (scale < 0 ? -scale : scale))),
           factor(simd::broadcast<A>(scale / excess)) {}
 
-    TARN_INLINE void add(simd::double_pack<A>& sums, const pack<A>& y, const pack<A>& dy) const noexcept {
+    TARN_INLINE void add(simd::sum_pack<A>& sums, const pack<A>& y, const pack<A>& dy) const noexcept {
         sums.add_product(y, dy);
     }
-    TARN_INLINE static gradient_numbers numbers_of(double sum) noexcept {
-        const float high = static_cast<float>(sum);
-        return {high, static_cast<float>(sum - static_cast<double>(high))};
+    TARN_INLINE static gradient_numbers<A> numbers_of(const row_total<A>& sum) noexcept {
+        const auto high = static_cast<number<A>>(sum);
+        return {high, static_cast<number<A>>(simd::total_less(sum, static_cast<double>(high)))};
     }
     TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& high,
                             const pack<A>& low) const noexcept {
@@ -47,12 +45,12 @@ template <class A> struct log_softmax_gradient {
     exp_weight<A, true> weight;
     pack<A> factor;
 
-    TARN_INLINE explicit log_softmax_gradient(float scale) noexcept
-        : weight(exp_base::of(1.0f), reference{0.0f, 0.0f}), factor(simd::broadcast<A>(scale)) {}
+    TARN_INLINE explicit log_softmax_gradient(number<A> scale) noexcept
+        : weight(exp_base<A>::of(1), reference<A>{0, 0}), factor(simd::broadcast<A>(scale)) {}
 
-    TARN_INLINE void add(simd::double_pack<A>& sums, const pack<A>&, const pack<A>& dy) const noexcept { sums.add(dy); }
-    TARN_INLINE static gradient_numbers numbers_of(double sum) noexcept {
-        return {static_cast<float>(-sum / common_factor), 0.0f};
+    TARN_INLINE void add(simd::sum_pack<A>& sums, const pack<A>&, const pack<A>& dy) const noexcept { sums.add(dy); }
+    TARN_INLINE static gradient_numbers<A> numbers_of(const row_total<A>& sum) noexcept {
+        return {static_cast<number<A>>(-sum / weights_of<A>::common_factor), 0.0f};
     }
     TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& less, const pack<A>&) const noexcept {
         return simd::fmadd<A>(weight(y), less, dy) * factor;
@@ -68,16 +66,16 @@ template <class A, class Gradient, class Source> struct gradient_adder {
         y.prefetch(i);
         dy.prefetch(i);
     }
-    TARN_INLINE void four(simd::double_pack<A>& sums, std::ptrdiff_t i) const noexcept {
+    TARN_INLINE void four(simd::sum_pack<A>& sums, std::ptrdiff_t i) const noexcept {
         simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            const std::ptrdiff_t at = i + decltype(k)::value * lanes;
+            const std::ptrdiff_t at = i + decltype(k)::value * lanes<A>;
             gradient.add(sums, y.at(at), dy.at(at));
         });
     }
-    TARN_INLINE void rest(simd::double_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
+    TARN_INLINE void rest(simd::sum_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
         gradient.add(sums, y.first(i, n), dy.first(i, n));
         if (m > 0)
-            gradient.add(sums, y.first(i + lanes, m), dy.first(i + lanes, m));
+            gradient.add(sums, y.first(i + lanes<A>, m), dy.first(i + lanes<A>, m));
     }
 };
 
@@ -85,7 +83,7 @@ template <class A, class Gradient, class Source> struct gradient_adder {
 template <class A, class Gradient, class Source> struct gradient_results {
     const Gradient* gradient;
     Source y, dy;
-    gradient_numbers numbers;
+    gradient_numbers<A> numbers;
 
     TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
         y.prefetch(i);
@@ -101,8 +99,8 @@ private:
 };
 
 template <class A, class Gradient, class Source, class Beside>
-TARN_INLINE double sum_products(const Gradient& gradient, Source y, Source dy, std::ptrdiff_t n,
-                                const Beside& beside) noexcept {
+TARN_INLINE row_total<A> sum_products(const Gradient& gradient, Source y, Source dy, std::ptrdiff_t n,
+                                      const Beside& beside) noexcept {
     return sum_chunks<A>(gradient_adder<A, Gradient, Source>{gradient, y, dy}, n, beside);
 }
 
@@ -110,7 +108,7 @@ TARN_INLINE double sum_products(const Gradient& gradient, Source y, Source dy, s
 template <class A, class Gradient, class Source, class Sink>
 TARN_NOINLINE void backward_row(const Gradient& given, Source y, Source dy, Sink dx, std::ptrdiff_t n) noexcept {
     const Gradient gradient = given;
-    const double sum = sum_products<A>(gradient, y, dy, n, nothing_beside{});
+    const row_total<A> sum = sum_products<A>(gradient, y, dy, n, nothing_beside{});
     map_row<A>(gradient_results<A, Gradient, Source>{&gradient, y, dy, Gradient::numbers_of(sum)}, dx, 0, n,
                [](const pack<A>& v) TARN_LAMBDA { return v; });
 }
@@ -120,21 +118,22 @@ template <class A, class Gradient> struct backward_rows {
     using results = gradient_results<A, Gradient, source>;
 
     template <class Beside>
-    TARN_NOINLINE static double sum_row(const Gradient& given, source y, source dy, std::ptrdiff_t n,
-                                        const Beside& given_beside) noexcept {
+    TARN_NOINLINE static row_total<A> sum_row(const Gradient& given, source y, source dy, std::ptrdiff_t n,
+                                              const Beside& given_beside) noexcept {
         const Gradient gradient = given;
         const Beside beside = given_beside;
         return sum_products<A>(gradient, y, dy, n, beside);
     }
 
-    template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_backward_call& a) noexcept {
+    template <bool Stream>
+    TARN_NOINLINE static void run_as(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
         const std::ptrdiff_t n = a.length;
         departing_row<A, Stream, results> before(a.y_stride == n && a.dy_stride == n && a.dx_stride == n);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const source y{a.y + r * a.y_stride};
             const source dy{a.dy + r * a.dy_stride};
-            const double sum = sum_row(gradient, y, dy, n, before.beside());
+            const row_total<A> sum = sum_row(gradient, y, dy, n, before.beside());
             before.complete(true);
             before.start({&gradient, y, dy, Gradient::numbers_of(sum)}, a.dx + r * a.dx_stride, n);
         }
@@ -144,13 +143,13 @@ template <class A, class Gradient> struct backward_rows {
             simd::stream_fence<A>();
     }
     // Rows too short to run beside each other.
-    TARN_NOINLINE static void run_short(const dispatch::softmax_backward_call& a) noexcept {
+    TARN_NOINLINE static void run_short(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r)
             backward_row<A>(gradient, source{a.y + r * a.y_stride}, source{a.dy + r * a.dy_stride},
                             unit_sink<A>{a.dx + r * a.dx_stride}, a.length);
     }
-    static void run(const dispatch::softmax_backward_call& a) noexcept {
+    static void run(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         if (a.length <= short_row)
             run_short(a);
         else if (a.stream)
@@ -165,38 +164,38 @@ private:
 
 template <class A, class Gradient> struct backward_columns {
     template <int W>
-    TARN_NOINLINE static void run_block(const dispatch::softmax_backward_call& a, const Gradient& given,
+    TARN_NOINLINE static void run_block(const dispatch::softmax_backward_call<number<A>>& a, const Gradient& given,
                                         std::ptrdiff_t col, int last) noexcept {
-        constexpr int width = W * lanes;
+        constexpr int width = W * lanes<A>;
         const Gradient gradient = given;
         const column_source<A, W> y{a.y + col, a.y_stride, last};
         const column_source<A, W> dy{a.dy + col, a.dy_stride, last};
-        alignas(64) double total[width];
-        alignas(64) float first[width];
-        alignas(64) float second[width];
+        simd::row_totals<A, width> total;
+        alignas(64) number<A> first[width];
+        alignas(64) number<A> second[width];
         sum_columns<A, W>(
             a.length, total,
-            [&](simd::double_pack<A>& sums, std::ptrdiff_t i, int w, bool pair) TARN_LAMBDA {
+            [&](simd::sum_pack<A>& sums, std::ptrdiff_t i, int w, bool pair) TARN_LAMBDA {
                 gradient.add(sums, y.at_ahead(i, w), dy.at_ahead(i, w));
                 if (pair)
-                    gradient.add(sums, y.at_ahead(i + lanes, w), dy.at_ahead(i + lanes, w));
+                    gradient.add(sums, y.at_ahead(i + lanes<A>, w), dy.at_ahead(i + lanes<A>, w));
             },
             [](std::ptrdiff_t) TARN_LAMBDA {});
         for (int c = 0; c < width; ++c) {
-            const gradient_numbers numbers = Gradient::numbers_of(total[c]);
+            const gradient_numbers<A> numbers = Gradient::numbers_of(total[c]);
             first[c] = numbers.first;
             second[c] = numbers.second;
         }
         map_columns<A, W>(column_sink<A, W>::of(a.dx + col, a.dx_stride, last, a.stream), a.length,
                           [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
-                              return gradient.map(y.at(i, w), dy.at(i, w), simd::load<A>(first + w * lanes),
-                                                  simd::load<A>(second + w * lanes));
+                              return gradient.map(y.at(i, w), dy.at(i, w), simd::load<A>(first + w * lanes<A>),
+                                                  simd::load<A>(second + w * lanes<A>));
                           });
     }
-    static void run(const dispatch::softmax_backward_call& a) noexcept {
+    static void run(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
-        for_column_blocks(a.rows, [&](auto packs, std::ptrdiff_t col, int last)
-                                      TARN_LAMBDA { run_block<decltype(packs)::value>(a, gradient, col, last); });
+        for_column_blocks<A>(a.rows, [&](auto packs, std::ptrdiff_t col, int last)
+                                         TARN_LAMBDA { run_block<decltype(packs)::value>(a, gradient, col, last); });
         if (a.stream)
             simd::stream_fence<A>();
     }

@@ -9,9 +9,9 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A, class Gradient> struct backward_stored_rows {
-    static void run(const dispatch::softmax_backward_stored& a) noexcept {
+    static void run(const dispatch::softmax_backward_stored<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
-        stored_buffer y, dy, dx;
+        stored_buffer<A> y, dy, dx;
         for (std::ptrdiff_t r = 0; r < a.rows; ++r)
             backward_row<A>(gradient, any_source<A>::of(a.y, r, y), any_source<A>::of(a.dy, r, dy),
                             any_sink<A>::of(a.dx, r, dx), a.length);

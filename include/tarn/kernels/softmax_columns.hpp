@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Softmax along a strided axis: columns side by side, one lane each. A column's weights are added in the order of
-// row_sum.hpp, so it has the bits of the same row in any other layout: rows i and i + 16 belong to one lane of that
-// order.
+// row_sum.hpp, so it has the bits of the same row in any other layout.
 #pragma once
 
 #include <tarn/kernels/columns.hpp>
@@ -10,23 +9,23 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// The place of 16 W columns in memory, of which the last pack may have only `last`.
+// The place of W packs of columns in memory, of which the last may have only `last`.
 template <class A, int W> struct column_block {
-    static constexpr int width = W * lanes;
+    static constexpr int width = W * lanes<A>;
 
-    const float* x;
-    float* y;
+    const number<A>* x;
+    number<A>* y;
     std::ptrdiff_t x_stride, y_stride, rows;
     int last;
-    float* weights;
+    number<A>* weights;
     std::ptrdiff_t weights_stride;
 
-    TARN_INLINE int columns() const noexcept { return (W - 1) * lanes + last; }
-    TARN_INLINE pack<A> load(const float* row, int w) const noexcept {
+    TARN_INLINE int columns() const noexcept { return (W - 1) * lanes<A> + last; }
+    TARN_INLINE pack<A> load(const number<A>* row, int w) const noexcept {
         return column_source<A, W>{row, 0, last}.at(0, w);
     }
     TARN_INLINE column_source<A, W> source() const noexcept { return {x, x_stride, last}; }
-    TARN_INLINE void store(float* row, int w, const pack<A>& v) const noexcept {
+    TARN_INLINE void store(number<A>* row, int w, const pack<A>& v) const noexcept {
         column_sink<A, W>{row, 0, last, false}.put(0, w, v);
     }
 };
@@ -37,29 +36,31 @@ template <class A, int W> struct departing_columns {
     column_block<A, W> block = {};
     bool waiting = false;
     bool stream = false;
-    alignas(64) float high[W * lanes];
-    alignas(64) float low[W * lanes];
-    alignas(64) float thresholds[W * lanes];
+    alignas(64) number<A> high[W * lanes<A>];
+    alignas(64) number<A> low[W * lanes<A>];
+    alignas(64) number<A> thresholds[W * lanes<A>];
 
-    TARN_INLINE void start(const column_block<A, W>& b, const double* total, bool by_stream) noexcept {
+    TARN_INLINE void start(const column_block<A, W>& b, const simd::row_totals<A, W * lanes<A>>& total,
+                           bool by_stream) noexcept {
         block = b;
         waiting = true;
         stream = by_stream;
-        for (int c = 0; c < W * lanes; ++c) {
-            const normaliser result = acceptable(total[c]) ? normaliser::of(total[c]) : normaliser{0.0f, 0.0f, 0.0f};
+        for (int c = 0; c < W * lanes<A>; ++c) {
+            const normaliser<A> result = acceptable<A>(total[c]) ? normaliser<A>::of(total[c]) : normaliser<A>{0, 0, 0};
             high[c] = result.high;
             low[c] = result.low;
             thresholds[c] = result.threshold;
         }
     }
     TARN_INLINE void row(std::ptrdiff_t i) const noexcept {
-        const float* e = block.weights + i * block.weights_stride;
-        float* y = block.y + i * block.y_stride;
+        const number<A>* e = block.weights + i * block.weights_stride;
+        number<A>* y = block.y + i * block.y_stride;
         for (int w = 0; w < W; ++w) {
-            const pack<A> v = normaliser::normalise<A>(block.load(e, w), simd::load<A>(thresholds + w * lanes),
-                                                       simd::load<A>(high + w * lanes), simd::load<A>(low + w * lanes));
+            const pack<A> v =
+                normaliser<A>::normalise(block.load(e, w), simd::load<A>(thresholds + w * lanes<A>),
+                                         simd::load<A>(high + w * lanes<A>), simd::load<A>(low + w * lanes<A>));
             if (stream)
-                simd::stream<A>(y + w * lanes, v);
+                simd::stream<A>(y + w * lanes<A>, v);
             else
                 block.store(y, w, v);
         }
@@ -75,11 +76,11 @@ template <class A, int W> struct departing_columns {
 // The weights of a block, and their sums column by column. Whole: all packs of the block are whole. The block before,
 // if one is waiting, departs from the same scratch.
 template <bool Whole, class A, int W, class Weight>
-TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given, double* total,
-                                 departing_columns<A, W>& before) noexcept {
+TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given,
+                                 simd::row_totals<A, W * lanes<A>>& total, departing_columns<A, W>& before) noexcept {
     const Weight weight = given;
     if (Whole)
-        block.last = lanes;
+        block.last = lanes<A>;
     const bool both = before.waiting;
     before.waiting = false;
     const auto weigh = [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
@@ -94,11 +95,11 @@ TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given, 
                       });
 }
 
-// Blocks of 16 W columns one after the other.
+// Blocks of W packs of columns one after the other.
 template <class A, int W> struct columns_engine {
-    static constexpr int width = W * lanes;
+    static constexpr int width = W * lanes<A>;
 
-    const dispatch::softmax_columns& a;
+    const dispatch::softmax_columns<number<A>>& a;
     softmax_rows_state<A>& state;
     departing_columns<A, W> before = {};
 
@@ -107,33 +108,33 @@ template <class A, int W> struct columns_engine {
     TARN_INLINE bool has_scratch() const noexcept { return a.scratch && a.rows <= a.scratch_size / width; }
 
     template <int Packs>
-    TARN_INLINE column_block<A, Packs> block_at(std::ptrdiff_t col, int last, float* weights,
+    TARN_INLINE column_block<A, Packs> block_at(std::ptrdiff_t col, int last, number<A>* weights,
                                                 std::ptrdiff_t weights_stride) const noexcept {
         return {a.x + col, a.y + col, a.x_stride, a.y_stride, a.rows, last, weights, weights_stride};
     }
 
-    // Sixteen columns, the greatest logit of each found first. Works in place.
+    // A pack of columns, the greatest logit of each found first. Works in place.
     TARN_NOINLINE void careful(std::ptrdiff_t col, int last) noexcept {
         const auto block = block_at<1>(col, last, a.y + col, a.y_stride);
         const pack<A> flip = simd::broadcast<A>(state.base.sign());
         pack<A> m = simd::broadcast<A>(-infinity);
         for (std::ptrdiff_t i = 0; i < a.rows; ++i)
             m = simd::max_of<A>(block.load(block.x + i * a.x_stride, 0) * flip, m);
-        const auto refs = pack_references<A>::of_greatest(m * flip, state.base, state.carried_bias);
-        alignas(64) double total[lanes];
+        const auto refs = pack_references<A>::of_greatest(m * flip, state.base, weights_of<A>::bias);
+        simd::row_totals<A, lanes<A>> total;
         departing_columns<A, 1> result;
         weigh_columns<false>(block, exp_weight_by_lane<A>(state.base, refs), total, result);
         result.start(block, total, false);
         result.complete();
-        alignas(64) float exponents[lanes];
-        alignas(64) float centres[lanes];
+        alignas(64) number<A> exponents[lanes<A>];
+        alignas(64) number<A> centres[lanes<A>];
         simd::store<A>(exponents, refs.exponent);
         simd::store<A>(centres, refs.centre);
-        note(col, total, last, [&](int c) TARN_LAMBDA { return reference{exponents[c], centres[c]}; });
+        note(col, total.high, last, [&](int c) TARN_LAMBDA { return reference<A>{exponents[c], centres[c]}; });
         for (int c = 0; c < last; ++c) {
-            if (acceptable(total[c]))
+            if (acceptable<A>(total[c]))
                 continue;
-            const float value = total[c] == 0 ? state.empty_value : __builtin_nanf("");
+            const number<A> value = total.high[c] == 0 ? state.empty_value : __builtin_nanf("");
             for (std::ptrdiff_t i = 0; i < a.rows; ++i)
                 block.y[i * a.y_stride + c] = value;
         }
@@ -145,16 +146,17 @@ template <class A, int W> struct columns_engine {
     TARN_INLINE void note(std::ptrdiff_t col, const double* total, int columns, Reference ref) const noexcept {
         if (!a.lse)
             return;
-        for (int first = 0; first < columns; first += lanes)
+        for (int first = 0; first < columns; first += lanes<A>)
             row_logs<A>(a.lse + (col + first) * a.lse_stride, a.lse_stride, a.scale)
                 .note_tile(
-                    total + first, columns - first < lanes ? columns - first : lanes,
-                    [&](int c) TARN_LAMBDA { return ref(first + c); }, acceptable);
+                    total + first, columns - first < lanes<A> ? columns - first : lanes<A>,
+                    [&](int c) TARN_LAMBDA { return ref(first + c); }, acceptable<A>);
     }
 
-    TARN_INLINE bool guess(std::ptrdiff_t col, const column_block<A, W>& b, double* total) noexcept {
+    TARN_INLINE bool guess(std::ptrdiff_t col, const column_block<A, W>& b,
+                           simd::row_totals<A, W * lanes<A>>& total) noexcept {
         state.with_weight([&](const auto& weight) TARN_LAMBDA {
-            if (W > 1 || b.last == lanes)
+            if (W > 1 || b.last == lanes<A>)
                 weigh_columns<true>(b, weight, total, before);
             else
                 weigh_columns<false>(b, weight, total, before);
@@ -162,9 +164,9 @@ template <class A, int W> struct columns_engine {
         });
         bool right = true;
         for (int c = 0; c < b.columns(); ++c)
-            right = acceptable(total[c]) && right;
+            right = acceptable<A>(total[c]) && right;
         if (right) {
-            note(col, total, b.columns(), [&](int) TARN_LAMBDA { return state.ref; });
+            note(col, total.high, b.columns(), [&](int) TARN_LAMBDA { return state.ref; });
             state.guessed_right(total[0]);
         } else {
             state.guessed_wrong();
@@ -177,10 +179,10 @@ template <class A, int W> struct columns_engine {
         if ((!in_place() || apart) && state.may_guess()) {
             const auto b =
                 apart ? block_at<W>(col, last, a.scratch, width) : block_at<W>(col, last, a.y + col, a.y_stride);
-            alignas(64) double total[width];
+            simd::row_totals<A, W * lanes<A>> total;
             if (guess(col, b, total)) {
-                const bool whole_lines = reinterpret_cast<std::uintptr_t>(b.y) % 64 == 0 && a.y_stride % lanes == 0;
-                before.start(b, total, a.stream && whole_lines && last == lanes);
+                const bool whole_lines = reinterpret_cast<std::uintptr_t>(b.y) % 64 == 0 && a.y_stride % lanes<A> == 0;
+                before.start(b, total, a.stream && whole_lines && last == lanes<A>);
                 if (!apart)
                     before.complete();
                 return;
@@ -188,13 +190,13 @@ template <class A, int W> struct columns_engine {
         }
         before.complete();
         for (int w = 0; w < W; ++w)
-            careful(col + w * lanes, w + 1 < W ? lanes : last);
+            careful(col + w * lanes<A>, w + 1 < W ? lanes<A> : last);
     }
 
     // The blocks that fit from `col` on. Returns the first column left.
     TARN_INLINE std::ptrdiff_t run(std::ptrdiff_t col) noexcept {
         for (; col + width <= a.columns; col += width)
-            block(col, lanes);
+            block(col, lanes<A>);
         if (W == 1 && col < a.columns) {
             block(col, static_cast<int>(a.columns - col));
             col = a.columns;
@@ -205,7 +207,7 @@ template <class A, int W> struct columns_engine {
 };
 
 template <class A> struct softmax_columns {
-    static void run(const dispatch::softmax_columns& a) noexcept {
+    static void run(const dispatch::softmax_columns<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         const std::ptrdiff_t col = columns_engine<A, 8>{a, state}.run(0);
         columns_engine<A, 1>{a, state}.run(col);

@@ -11,61 +11,67 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// What turns a weight into a result: weight / sum, or 0 below 2^-126 of the sum. The reciprocal of the sum is held in
-// two floats: rounded to one it would cost a unit of the 4 ulp, and a row of one element would not always be exactly 1.
-// Products are formed 2^32 too large and the low part is at least 2^-24 of the high one, so those with it are never
-// denormal.
-struct normaliser {
-    float high, low, threshold;
+// What turns a weight into a result: weight / sum, or 0 below 2^-126 of the sum (for doubles 2^-1022). The reciprocal
+// of the sum is held in two numbers: rounded to one it would cost a unit of the 4 ulp, and a row of one element would
+// not always be exactly 1. Products are formed so much too large, and the low part is so little below the high one,
+// that those with it are never denormal.
+template <class A> struct normaliser {
+    number<A> high, low, threshold;
 
-    static constexpr double excess = 0x1p32;
+    static constexpr double excess = simd::is_double<A> ? 0x1p200 : 0x1p32;
 
-    TARN_INLINE static normaliser of(double sum) noexcept {
-        const double inverse = excess / sum;
-        const float high = static_cast<float>(inverse * simd::below_one);
-        return {high, static_cast<float>(inverse - static_cast<double>(high)), static_cast<float>(sum) * least_result};
+    TARN_INLINE static normaliser of(const row_total<A>& sum) noexcept {
+        if constexpr (simd::is_double<A>) {
+            using doubles = simd::doubles<A>;
+            doubles high(0.0), low(0.0);
+            simd::divide_exactly<A>(doubles(excess), doubles(sum.high), doubles(sum.low), high, low);
+            return {simd::first_lane<A>(high), simd::first_lane<A>(low), sum.high * weights_of<A>::least_result};
+        } else {
+            const double inverse = excess / sum;
+            const float high = static_cast<float>(inverse * simd::below_one<A>);
+            return {high, static_cast<float>(inverse - static_cast<double>(high)),
+                    static_cast<float>(sum) * weights_of<A>::least_result};
+        }
     }
-    template <class A> TARN_INLINE auto on() const noexcept {
+    TARN_INLINE auto on() const noexcept {
         return [threshold_ = simd::broadcast<A>(threshold), high_ = simd::broadcast<A>(high),
                 low_ = simd::broadcast<A>(low)](const pack<A>& v)
-                   TARN_LAMBDA { return normalise<A>(v, threshold_, high_, low_); };
+                   TARN_LAMBDA { return normalise(v, threshold_, high_, low_); };
     }
-    template <class A>
     TARN_INLINE static pack<A> normalise(const pack<A>& weight, const pack<A>& threshold, const pack<A>& high,
                                          const pack<A>& low) noexcept {
         return simd::mul_pair<A>(simd::keep_where_ge<A>(weight, threshold), high, low) *
-               simd::broadcast<A>(static_cast<float>(1 / excess));
+               simd::broadcast<A>(static_cast<number<A>>(1 / excess));
     }
 };
 
-TARN_INLINE bool acceptable(double sum) noexcept {
-    const float s = static_cast<float>(sum);
-    return s >= least_sum && s <= greatest_sum;
+template <class A> TARN_INLINE bool acceptable(double sum) noexcept {
+    const auto s = static_cast<number<A>>(sum);
+    return s >= weights_of<A>::least_sum && s <= weights_of<A>::greatest_sum;
 }
 
 // What a call asks of every row, and the reference carried from row to row. References differ between rows by powers of
 // two only, which cancel: what is carried shows in the time and never in the bits.
 template <class A> struct softmax_rows_state {
-    exp_base base;
-    float empty_value;
-    reference ref;
+    exp_base<A> base;
+    number<A> empty_value;
+    reference<A> ref;
     exp_weight<A, true> folded_;
-    bool stale = false;              // folded_ belongs to an earlier reference
-    referred_sum last = {0, {0, 0}}; // of the row before
+    bool stale = false;                 // folded_ belongs to an earlier reference
+    referred_sum<A> last = {0, {0, 0}}; // of the row before
     int careful_rows = 0;
     int next_careful_rows = 0;
 
-    static constexpr float carried_bias = 60;
+    TARN_INLINE softmax_rows_state(number<A> scale, bool zero_empty_rows) noexcept
+        : base(exp_base<A>::of(scale)),
+          empty_value(zero_empty_rows ? 0.0f : __builtin_nanf("")), ref{-weights_of<A>::bias, 0}, folded_(base, ref) {}
 
-    TARN_INLINE softmax_rows_state(float scale, bool zero_empty_rows) noexcept
-        : base(exp_base::of(scale)), empty_value(zero_empty_rows ? 0.0f : __builtin_nanf("")), ref{-carried_bias, 0.0f},
-          folded_(base, ref) {}
-
-    TARN_INLINE static bool can_carry(reference next) noexcept {
-        return next.centre == 0 && next.exponent < reference::carried_limit &&
-               next.exponent > -reference::carried_limit;
+    TARN_INLINE static bool can_carry(reference<A> next) noexcept {
+        constexpr number<A> limit = reference<A>::carried_limit;
+        const number<A> e = next.exponent;
+        return next.centre == 0 && e < limit && e > -limit;
     }
-    TARN_INLINE void carry(reference next) noexcept {
+    TARN_INLINE void carry(reference<A> next) noexcept {
         if (!can_carry(next) || next.exponent == ref.exponent)
             return;
         ref = next;
@@ -85,12 +91,13 @@ template <class A> struct softmax_rows_state {
     // Keeps the accepted range centred on what rows turn out to be.
     TARN_INLINE void guessed_right(double sum) noexcept {
         next_careful_rows = 0;
-        if (sum > 0x1p40 && sum < 0x1p80)
+        using range = weights_of<A>;
+        if (sum > range::lower_middle && sum < range::upper_middle)
             return;
         std::int64_t bits;
         __builtin_memcpy(&bits, &sum, sizeof bits);
-        const float exponent = static_cast<float>(static_cast<int>(bits >> 52) - 1023);
-        carry({ref.exponent + exponent - carried_bias, 0.0f});
+        const auto exponent = static_cast<number<A>>(static_cast<int>(bits >> 52) - 1023);
+        carry({nearest<number<A>>(ref.exponent + exponent - range::bias, range::to_even), 0});
     }
     // The weight of the carried reference; folded() only if it can express that.
     TARN_INLINE bool can_fold() const noexcept { return exp_weight<A, true>::can_express(ref); }
@@ -109,20 +116,20 @@ template <class A> struct softmax_rows_state {
 // computed again. Never fails. x may be y. Returns whether the row was an ordinary one.
 template <class A, bool Reload, class Source, class Sink>
 TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, std::ptrdiff_t n) noexcept {
-    const float m = greatest_of_row<A>(x, n, state.base.sign());
-    const reference ref = reference::of_greatest(m, state.base, state.carried_bias);
+    const number<A> m = greatest_of_row<A>(x, n, state.base.sign());
+    const reference<A> ref = reference<A>::of_greatest(m, state.base, weights_of<A>::bias);
     const exp_weight<A, false> weight(state.base, ref);
-    double sum;
+    row_total<A> sum;
     if constexpr (Reload)
         sum = weigh_row<A>(weight, x, y, n);
     else
         sum = weigh_row<A>(weight, x, no_sink{}, n);
     state.last = {sum, ref};
-    if (!acceptable(sum)) {
+    if (!acceptable<A>(sum)) {
         fill_row<A>(y, n, sum == 0 ? state.empty_value : __builtin_nanf(""));
         return false;
     }
-    const auto result = normaliser::of(sum).on<A>();
+    const auto result = normaliser<A>::of(sum).on();
     if constexpr (Reload)
         map_row_backwards<A>(y.source(), y, n, result);
     else
@@ -136,14 +143,15 @@ template <class A, class Call> TARN_INLINE row_logs<A> logs_of(const Call& a) no
     return {a.lse, a.lse_stride, a.scale};
 }
 template <class A> TARN_INLINE void note_last(row_logs<A>& logs, const softmax_rows_state<A>& state) noexcept {
-    logs.note(state.last, acceptable(state.last.sum));
+    logs.note(state.last, acceptable<A>(state.last.sum));
 }
 
 // Guesses the reference of the first row from its start. Costs little beside a row that is long enough.
 template <class A, class Source>
 TARN_INLINE void guess_reference(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n) noexcept {
     if (n > static_cast<std::ptrdiff_t>(dispatch::short_row_columns))
-        state.carry(reference::of_greatest(greatest_of_row<A>(x, 4 * lanes, state.base.sign()), state.base, 20.0f));
+        state.carry(reference<A>::of_greatest(greatest_of_row<A>(x, 4 * lanes<A>, state.base.sign()), state.base,
+                                              weights_of<A>::bias_of_part));
 }
 
 // The optimistic scheme for one row: weigh with the carried reference, check the sum, finish or take the row carefully.
@@ -155,9 +163,9 @@ TARN_INLINE void optimistic_row(softmax_rows_state<A>& state, Weigh weigh, Finis
         careful();
         return;
     }
-    const double sum = state.with_weight(weigh);
-    if (acceptable(sum)) {
-        finish(normaliser::of(sum));
+    const row_total<A> sum = state.with_weight(weigh);
+    if (acceptable<A>(sum)) {
+        finish(normaliser<A>::of(sum));
         state.last = {sum, state.ref};
         state.guessed_right(sum);
     } else {

@@ -9,7 +9,8 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 
 // Calls f(source, sink) for every row, which leaves its sum in the state.
 template <class A, class F>
-TARN_INLINE void for_each_row(const dispatch::softmax_rows& a, const softmax_rows_state<A>& state, F f) noexcept {
+TARN_INLINE void for_each_row(const dispatch::softmax_rows<number<A>>& a, const softmax_rows_state<A>& state,
+                              F f) noexcept {
     auto logs = logs_of<A>(a);
     for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
         f(unit_source<A>{a.x + r * a.x_row_stride}, unit_sink<A>{a.y + r * a.y_row_stride});
@@ -28,12 +29,12 @@ TARN_INLINE void cached_row(softmax_rows_state<A>& state, unit_source<A> x, unit
     }
     optimistic_row<A>(
         state, [&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, y, n); },
-        [&](normaliser result) TARN_LAMBDA { map_row_backwards<A>(y.source(), y, n, result.on<A>()); },
+        [&](normaliser<A> result) TARN_LAMBDA { map_row_backwards<A>(y.source(), y, n, result.on()); },
         [&]() TARN_LAMBDA { careful_row<A, true>(state, x, y, n); });
 }
 
 template <class A> struct cached_rows {
-    static void run(const dispatch::softmax_rows& a) noexcept {
+    static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         guess_reference<A>(state, unit_source<A>{a.x}, a.columns);
         for_each_row<A>(a, state, [&](auto x, auto y) TARN_LAMBDA { cached_row<A>(state, x, y, a.columns); });
@@ -41,7 +42,7 @@ template <class A> struct cached_rows {
 };
 
 template <class A, bool Reload> struct three_pass_rows {
-    static void run(const dispatch::softmax_rows& a) noexcept {
+    static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         for_each_row<A>(a, state, [&](auto x, auto y) TARN_LAMBDA { careful_row<A, Reload>(state, x, y, a.columns); });
     }

@@ -1,80 +1,80 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Short rows, up to sixteen at a time: their weights stay in a buffer in L1, their sums are reduced together, and one
-// division serves all. The bits are those of a row taken alone. Works in place.
+// Short rows, up to sixteen at a time, of doubles eight: their weights stay in a buffer in L1, their sums are reduced
+// together, and one division serves all. The bits are those of a row taken alone. Works in place.
 #pragma once
 
 #include <tarn/kernels/softmax_row.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-constexpr int tile_rows = 16;
+// As many as a pack has lanes.
+template <class A> constexpr int tile_rows = simd::lanes<A>;
 
-// Sixteen rows' weights, row after row in whole packs, and what is needed to finish them. A row's weights may be
+// A tile of rows' weights, row after row in whole packs, and what is needed to finish them. A row's weights may be
 // written as whole packs, since the next row's follow.
 template <class A> struct softmax_tile {
-    alignas(64) float weights[tile_rows * dispatch::short_row_columns];
-    alignas(64) double lane_sums[tile_rows * lanes / 2];
-    alignas(64) double sums[tile_rows];
-    alignas(64) float high[tile_rows];
-    alignas(64) float low[tile_rows];
-    alignas(64) float thresholds[tile_rows];
+    alignas(64) number<A> weights[tile_rows<A> * dispatch::short_row_columns];
+    alignas(64) double lane_sums[tile_rows<A> * 8];
+    simd::row_totals<A, tile_rows<A>> sums;
+    alignas(64) number<A> high[tile_rows<A>];
+    alignas(64) number<A> low[tile_rows<A>];
+    alignas(64) number<A> thresholds[tile_rows<A>];
 
     // Packs: the number of packs in a row if known at compile time, else 0.
     template <int Packs> TARN_INLINE static std::ptrdiff_t row_size(std::ptrdiff_t n) noexcept {
-        return Packs ? Packs * lanes : (n + lanes - 1) / lanes * lanes;
+        return Packs ? Packs * lanes<A> : (n + lanes<A> - 1) / lanes<A> * lanes<A>;
     }
 
     // One row's weights to the buffer; returns their sums. Lanes beyond the row hold 0.
     template <int Packs, packs_added How = packs_added::in_pairs, class Weight, class Source>
-    TARN_INLINE simd::double_pack<A> weigh(int row, const Weight& weight, const Source& x, std::ptrdiff_t n) noexcept {
+    TARN_INLINE simd::sum_pack<A> weigh(int row, const Weight& weight, const Source& x, std::ptrdiff_t n) noexcept {
         const unit_sink<A> e{weights + row * row_size<Packs>(n)};
         if constexpr (Packs == 1) {
             // The only pack is its own sum.
             const int count = static_cast<int>(n);
-            const pack<A> v = count == lanes ? weight(x.at(0)) : weigh_first<A>(weight, x, 0, count);
+            const pack<A> v = count == lanes<A> ? weight(x.at(0)) : weigh_first<A>(weight, x, 0, count);
             e.put(0, v);
-            return simd::double_pack<A>::of(v);
+            return simd::sum_pack<A>::of(v);
         } else {
             return weigh_span<A, How>(weight, x, e, 0, n, nothing_beside{});
         }
     }
 
-    TARN_INLINE void keep_sums(int row, const simd::double_pack<A>& row_sums) noexcept {
-        row_sums.store_folded(lane_sums + row * lanes / 2);
+    TARN_INLINE void keep_sums(int row, const simd::sum_pack<A>& row_sums) noexcept {
+        row_sums.store_folded(lane_sums + row * 8);
     }
 
     // Sums of all rows. True if every one is acceptable.
     TARN_INLINE bool total() noexcept {
-        simd::totals_of_folded<A>(lane_sums, sums);
-        return simd::all_within<A>(simd::double_pack<A>::load(sums).to_floats(), least_sum, greatest_sum);
+        sums.assign_folded(lane_sums);
+        return simd::all_within<A>(sums.rounded(0).to_numbers(), weights_of<A>::least_sum, weights_of<A>::greatest_sum);
     }
     // The normalisers of all rows; sums are acceptable, or 0, or NaN.
     TARN_INLINE void normalise() noexcept {
-        const auto total = simd::double_pack<A>::load(sums);
         pack<A> inverse_high, inverse_low;
-        total.divide(normaliser::excess, inverse_high, inverse_low);
+        sums.divide(normaliser<A>::excess, inverse_high, inverse_low);
         simd::store<A>(high, inverse_high);
         simd::store<A>(low, inverse_low);
-        simd::store<A>(thresholds, total.to_floats() * simd::broadcast<A>(least_result));
+        simd::store<A>(thresholds, sums.rounded(0).to_numbers() * simd::broadcast<A>(weights_of<A>::least_result));
     }
 
     // Row `row` to y.
     template <int Packs, class Sink> TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n) const noexcept {
-        finish<Packs>(row, y, n, normaliser{high[row], low[row], thresholds[row]});
+        finish<Packs>(row, y, n, normaliser<A>{high[row], low[row], thresholds[row]});
     }
     template <int Packs, class Sink>
-    TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n, normaliser result) const noexcept {
-        const auto f = result.template on<A>();
+    TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n, normaliser<A> result) const noexcept {
+        const auto f = result.on();
         const unit_source<A> e{weights + row * row_size<Packs>(n)};
         if constexpr (Packs == 1) {
-            if (n == lanes)
+            if (n == lanes<A>)
                 y.put(0, f(e.at(0)));
             else
                 y.put_first(0, f(e.at(0)), static_cast<int>(n));
         } else {
             std::ptrdiff_t i = 0;
-            for (; i + lanes <= n; i += lanes)
+            for (; i + lanes<A> <= n; i += lanes<A>)
                 y.put(i, f(e.at(i)));
             if (i < n)
                 y.put_first(i, f(e.first(i, static_cast<int>(n - i))), static_cast<int>(n - i));
@@ -85,15 +85,15 @@ template <class A> struct softmax_tile {
 // Rows from `first` on one by one, fewer than a tile, up to the first that defies the weight. Returns its index, or
 // a.rows. note(sum) is called for every row before it.
 template <class A, int Packs, class Weight, class Note>
-TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows& a, std::ptrdiff_t first, const Weight& given,
-                                      softmax_tile<A>& tile, const Note& note) noexcept {
+TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows<number<A>>& a, std::ptrdiff_t first,
+                                      const Weight& given, softmax_tile<A>& tile, const Note& note) noexcept {
     const Weight weight = given;
     for (std::ptrdiff_t r = first; r < a.rows; ++r) {
         const unit_source<A> x{a.x + r * a.x_row_stride};
-        const double sum = tile.template weigh<Packs>(0, weight, x, a.columns).total();
-        if (!acceptable(sum))
+        const row_total<A> sum = tile.template weigh<Packs>(0, weight, x, a.columns).total();
+        if (!acceptable<A>(sum))
             return r;
-        tile.template finish<Packs>(0, unit_sink<A>{a.y + r * a.y_row_stride}, a.columns, normaliser::of(sum));
+        tile.template finish<Packs>(0, unit_sink<A>{a.y + r * a.y_row_stride}, a.columns, normaliser<A>::of(sum));
         note(sum);
     }
     return a.rows;
@@ -101,8 +101,9 @@ TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows& a, std::ptrd
 
 // The same for all rows: those that defy the carried reference are taken carefully, and leave theirs behind.
 template <class A, int Packs>
-TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, row_logs<A>& logs, const dispatch::softmax_rows& a,
-                                  std::ptrdiff_t first, softmax_tile<A>& tile) noexcept {
+TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, row_logs<A>& logs,
+                                  const dispatch::softmax_rows<number<A>>& a, std::ptrdiff_t first,
+                                  softmax_tile<A>& tile) noexcept {
     const auto note = [&](double sum) TARN_LAMBDA { logs.note({sum, state.ref}, true); };
     for (std::ptrdiff_t r = first; r < a.rows; ++r) {
         if (state.may_guess()) {
@@ -123,22 +124,22 @@ TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, row_logs<A>& log
     logs.flush();
 }
 
-// The bounds of sixteen rows' weights, as exp_bounds stores them.
+// The bounds of a tile's weights, as exp_bounds stores them.
 template <class A> struct tile_references {
-    alignas(64) float bounds[6][tile_rows];
+    alignas(64) number<A> bounds[6][tile_rows<A>];
     std::ptrdiff_t first = -1; // the row they begin at
 };
 
-// The rows of a call, sixteen by sixteen. While the rows of one tile are weighed, those of the tile before are
+// The rows of a call, tile by tile. While the rows of one tile are weighed, those of the tile before are
 // finished: two streams of work that do not wait for each other.
 template <class A, int Packs> struct short_rows_engine {
-    const dispatch::softmax_rows a;
+    const dispatch::softmax_rows<number<A>> a;
     softmax_rows_state<A> state;
     row_logs<A> logs;
     softmax_tile<A> tiles[2];
     tile_references<A> references[2];
 
-    TARN_INLINE explicit short_rows_engine(const dispatch::softmax_rows& call) noexcept
+    TARN_INLINE explicit short_rows_engine(const dispatch::softmax_rows<number<A>>& call) noexcept
         : a(call), state(call.scale, call.zero_empty_rows), logs(logs_of<A>(call)) {}
 
     TARN_INLINE bool may_guess() const noexcept { return state.careful_rows == 0; }
@@ -151,10 +152,10 @@ template <class A, int Packs> struct short_rows_engine {
     TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from, std::ptrdiff_t last,
                           WeightOf weight_of) noexcept {
         const std::ptrdiff_t n = a.columns;
-        const float* x = a.x + next * a.x_row_stride;
-        float* y = a.y + last * a.y_row_stride;
+        const number<A>* x = a.x + next * a.x_row_stride;
+        number<A>* y = a.y + last * a.y_row_stride;
         const auto rows = [&](auto finish) TARN_LAMBDA {
-            for (int i = 0; i < tile_rows; ++i) {
+            for (int i = 0; i < tile_rows<A>; ++i) {
                 to.keep_sums(i, to.template weigh<Packs>(i, weight_of(i), unit_source<A>{x}, n));
                 x += a.x_row_stride;
                 if constexpr (decltype(finish)::value) {
@@ -180,23 +181,23 @@ template <class A, int Packs> struct short_rows_engine {
     // A reference for every row of the tile from `first` on, from its greatest logit.
     TARN_INLINE void prepare(tile_references<A>& refs, std::ptrdiff_t first) noexcept {
         const pack<A> flip = simd::broadcast<A>(state.base.sign());
-        alignas(64) float greatest[tile_rows * lanes];
-        const float* p = a.x + first * a.x_row_stride;
-        for (int i = 0; i < tile_rows; ++i, p += a.x_row_stride) {
+        alignas(64) number<A> greatest[tile_rows<A> * lanes<A>];
+        const number<A>* p = a.x + first * a.x_row_stride;
+        for (int i = 0; i < tile_rows<A>; ++i, p += a.x_row_stride) {
             const unit_source<A> x{p};
             pack<A> m = simd::broadcast<A>(-infinity);
             std::ptrdiff_t k = 0;
-            for (; k + lanes <= a.columns; k += lanes)
+            for (; k + lanes<A> <= a.columns; k += lanes<A>)
                 m = simd::max_of<A>(x.at(k) * flip, m);
             if (k < a.columns) {
                 const int rest = static_cast<int>(a.columns - k);
                 m = simd::max_of<A>(simd::first_or<A>(x.first(k, rest) * flip, rest, -infinity), m);
             }
-            simd::store<A>(greatest + i * lanes, m);
+            simd::store<A>(greatest + i * lanes<A>, m);
         }
         const exp_weight_by_lane<A> by_lane(
             state.base,
-            pack_references<A>::of_greatest(simd::greatests<A>(greatest) * flip, state.base, state.carried_bias));
+            pack_references<A>::of_greatest(simd::greatests<A>(greatest) * flip, state.base, weights_of<A>::bias));
         by_lane.bounds.store(refs.bounds);
         refs.first = first;
     }
@@ -206,32 +207,32 @@ template <class A, int Packs> struct short_rows_engine {
     template <class Sink>
     TARN_NOINLINE bool careful(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
                                std::ptrdiff_t last, bool careful_after) noexcept {
-        tile_references<A>& refs = references[next / tile_rows % 2];
+        tile_references<A>& refs = references[next / tile_rows<A> % 2];
         if (refs.first != next)
             prepare(refs, next);
-        if (careful_after && next + 2 * tile_rows <= a.rows)
-            prepare(references[(next / tile_rows + 1) % 2], next + tile_rows);
+        if (careful_after && next + 2 * tile_rows<A> <= a.rows)
+            prepare(references[(next / tile_rows<A> + 1) % 2], next + tile_rows<A>);
         state.carry({refs.bounds[4][0], refs.bounds[5][0]});
-        exp_weight<A, false> weight(state.base, reference{0, 0});
+        exp_weight<A, false> weight(state.base, reference<A>{0, 0});
         return step<Sink>(
             to, next, from, last, [&](int i) TARN_LAMBDA -> const auto& {
-                weight.refer_to(exp_bounds<float>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i],
-                                                  refs.bounds[3][i], refs.bounds[4][i], refs.bounds[5][i]});
+                weight.refer_to(exp_bounds<A, number<A>>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i],
+                                                         refs.bounds[3][i], refs.bounds[4][i], refs.bounds[5][i]});
                 return weight;
             });
     }
 
     template <class Sink> TARN_INLINE void finish(const softmax_tile<A>& from, std::ptrdiff_t last) noexcept {
-        for (int i = 0; i < tile_rows; ++i)
+        for (int i = 0; i < tile_rows<A>; ++i)
             from.template finish<Packs>(i, Sink{sink(last + i).p}, a.columns);
     }
     // A tile with rows that have no sum.
     TARN_NOINLINE void finish_each(const softmax_tile<A>& from, std::ptrdiff_t last) noexcept {
-        for (int i = 0; i < tile_rows; ++i) {
-            if (acceptable(from.sums[i]))
+        for (int i = 0; i < tile_rows<A>; ++i) {
+            if (acceptable<A>(from.sums[i]))
                 from.template finish<Packs>(i, sink(last + i), a.columns);
             else
-                fill_row<A>(sink(last + i), a.columns, from.sums[i] == 0 ? state.empty_value : __builtin_nanf(""));
+                fill_row<A>(sink(last + i), a.columns, from.sums.high[i] == 0 ? state.empty_value : __builtin_nanf(""));
         }
     }
 
@@ -239,7 +240,7 @@ template <class A, int Packs> struct short_rows_engine {
         std::ptrdiff_t r = 0;
         std::ptrdiff_t last = -1; // the tile before, still to be finished out of tiles[turn ^ 1]
         int turn = 0;
-        for (; r + tile_rows <= a.rows; r += tile_rows) {
+        for (; r + tile_rows<A> <= a.rows; r += tile_rows<A>) {
             softmax_tile<A>& tile = tiles[turn];
             const softmax_tile<A>& before = tiles[turn ^ 1];
             bool ordinary = false;
@@ -250,7 +251,7 @@ template <class A, int Packs> struct short_rows_engine {
                 last = -1;
                 if (guessed) {
                     logs.note_tile(
-                        tile.sums, tile_rows, [&](int) TARN_LAMBDA { return state.ref; }, acceptable);
+                        tile.sums.high, tile_rows<A>, [&](int) TARN_LAMBDA { return state.ref; }, acceptable<A>);
                     state.guessed_right(tile.sums[0]);
                 } else {
                     state.guessed_wrong();
@@ -260,13 +261,13 @@ template <class A, int Packs> struct short_rows_engine {
                 --state.careful_rows;
             if (!guessed) {
                 ordinary = careful<Sink>(tile, r, before, last, !may_guess());
-                const auto& bounds = references[r / tile_rows % 2].bounds;
+                const auto& bounds = references[r / tile_rows<A> % 2].bounds;
                 logs.note_tile(
-                    tile.sums, tile_rows,
+                    tile.sums.high, tile_rows<A>,
                     [&](int i) TARN_LAMBDA {
-                        return reference{bounds[4][i], bounds[5][i]};
+                        return reference<A>{bounds[4][i], bounds[5][i]};
                     },
-                    acceptable);
+                    acceptable<A>);
             }
             tile.normalise();
             last = ordinary ? r : -1;
@@ -281,10 +282,10 @@ template <class A, int Packs> struct short_rows_engine {
 };
 
 template <class A> struct short_rows {
-    template <int Packs> TARN_NOINLINE static void run_as(const dispatch::softmax_rows& a) noexcept {
+    template <int Packs> TARN_NOINLINE static void run_as(const dispatch::softmax_rows<number<A>>& a) noexcept {
         short_rows_engine<A, Packs> engine(a);
-        const bool whole_lines =
-            a.columns % lanes == 0 && a.y_row_stride % lanes == 0 && reinterpret_cast<std::uintptr_t>(a.y) % 64 == 0;
+        const bool whole_lines = a.columns % lanes<A> == 0 && a.y_row_stride % lanes<A> == 0 &&
+                                 reinterpret_cast<std::uintptr_t>(a.y) % 64 == 0;
         if (a.stream && whole_lines) {
             engine.template run<stream_sink<A>>();
             simd::stream_fence<A>();
@@ -293,8 +294,8 @@ template <class A> struct short_rows {
         }
     }
     template <int Packs>
-    TARN_NOINLINE static void run_remaining(const dispatch::softmax_rows& a, std::ptrdiff_t first, int careful,
-                                            softmax_tile<A>& tile) noexcept {
+    TARN_NOINLINE static void run_remaining(const dispatch::softmax_rows<number<A>>& a, std::ptrdiff_t first,
+                                            int careful, softmax_tile<A>& tile) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         state.careful_rows = careful;
         auto logs = logs_of<A>(a);
@@ -302,12 +303,12 @@ template <class A> struct short_rows {
     }
     // Less than a tile: a single call on a few numbers waits for nothing but its own row. With the usual scale all
     // constants of the exponential are known to the compiler.
-    template <int Packs> TARN_NOINLINE static void run_few(const dispatch::softmax_rows& a) noexcept {
-        const auto rows = [&](float scale) TARN_LAMBDA {
+    template <int Packs> TARN_NOINLINE static void run_few(const dispatch::softmax_rows<number<A>>& a) noexcept {
+        const auto rows = [&](number<A> scale) TARN_LAMBDA {
             softmax_tile<A> tile;
-            const reference guess{-softmax_rows_state<A>::carried_bias, 0.0f};
-            const std::ptrdiff_t r = guess_rows<A, Packs>(a, 0, exp_weight<A, true>(exp_base::of(scale), guess), tile,
-                                                          [](double) TARN_LAMBDA {});
+            const reference<A> guess{-weights_of<A>::bias, 0.0f};
+            const std::ptrdiff_t r = guess_rows<A, Packs>(a, 0, exp_weight<A, true>(exp_base<A>::of(scale), guess),
+                                                          tile, [](double) TARN_LAMBDA {});
             if (r < a.rows)
                 run_remaining<Packs>(a, r, 1, tile);
         };
@@ -320,14 +321,14 @@ template <class A> struct short_rows {
             rows(a.scale);
         }
     }
-    template <int Packs> TARN_INLINE static void run_rows(const dispatch::softmax_rows& a) noexcept {
-        if (a.rows < tile_rows)
+    template <int Packs> TARN_INLINE static void run_rows(const dispatch::softmax_rows<number<A>>& a) noexcept {
+        if (a.rows < tile_rows<A>)
             run_few<Packs>(a);
         else
             run_as<Packs>(a);
     }
-    static void run(const dispatch::softmax_rows& a) noexcept {
-        if (a.columns <= lanes)
+    static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
+        if (a.columns <= lanes<A>)
             run_rows<1>(a);
         else
             run_rows<0>(a);

@@ -18,9 +18,9 @@ TARN_INLINE double product(double a, double b) noexcept {
 
 // Sums of w, w * d and w * w for weights w of differences d = x - centre, lane by lane.
 template <class A> struct state_sums {
-    simd::double_pack<A> weights = simd::double_pack<A>::zero();
-    simd::double_pack<A> moments = simd::double_pack<A>::zero();
-    simd::double_pack<A> squares = simd::double_pack<A>::zero();
+    simd::sum_pack<A> weights = simd::sum_pack<A>::zero();
+    simd::sum_pack<A> moments = simd::sum_pack<A>::zero();
+    simd::sum_pack<A> squares = simd::sum_pack<A>::zero();
 
     TARN_INLINE void add(const pack<A>& w, const pack<A>& d) noexcept {
         weights.add(w);
@@ -50,27 +50,28 @@ template <class A> struct softmax_state {
         a = r;
     }
 
-    TARN_NOINLINE static void push(sums& s, const float* x, std::ptrdiff_t n, float scale) noexcept {
+    TARN_NOINLINE static void push(sums& s, const number<A>* x, std::ptrdiff_t n, number<A> scale) noexcept {
         if (n <= 0)
             return;
         s.has_logits = true;
-        const exp_base base = exp_base::of(scale);
+        const exp_base<A> base = exp_base<A>::of(scale);
         softmax_rows_state<A> state(scale, false);
-        state.carry({static_cast<float>(s.exponent) - state.carried_bias, 0.0f});
+        state.carry(
+            {nearest<number<A>>(static_cast<number<A>>(s.exponent), weights_of<A>::to_even) - weights_of<A>::bias, 0});
         const span_sums guessed = state.with_weight(
             [&](const auto& weight) TARN_LAMBDA { return sums_of(weight, base, x, n, state.ref.centre); });
-        const float greatest = guessed.greatest;
+        const number<A> greatest = guessed.greatest;
         if (base.high != 0 && greatest * base.sign() == infinity) {
             push_others(s, x, n, scale, greatest);
             return;
         }
-        reference ref = state.ref;
+        reference<A> ref = state.ref;
         span_sums span = guessed;
-        if (!acceptable(span.weights)) {
-            ref = reference::of_greatest(greatest, base, state.carried_bias);
+        if (!acceptable<A>(span.weights)) {
+            ref = reference<A>::of_greatest(greatest, base, weights_of<A>::bias);
             span = sums_of(exp_weight<A, false>(base, ref), base, x, n, ref.centre);
         }
-        if (acceptable(span.weights))
+        if (acceptable<A>(span.weights))
             merge(s, span.referred(base, ref));
         else if (span.weights != span.weights)
             s.sum = span.weights;
@@ -112,20 +113,20 @@ private:
     // Of one span, by weights of a reference.
     struct span_sums {
         double weights, moments, squares;
-        float greatest;
+        number<A> greatest;
 
-        // w = g * 2^(base * (x - centre) - ref.exponent), d = x - centre, as w = 2^v with an exponent of the span's own.
-        TARN_INLINE sums referred(exp_base base, reference ref) const noexcept {
+        // w = g * 2^(base * (x - centre) - ref.exponent), d = x - centre, as w = 2^v with an exponent of the span's
+        // own.
+        TARN_INLINE sums referred(exp_base<A> base, reference<A> ref) const noexcept {
             const double exact = static_cast<double>(base.high) + static_cast<double>(base.low);
             const double power = product(exact, static_cast<double>(greatest));
             constexpr double integral = 0x1p51;
-            const double whole =
-                power < integral && power > -integral ? reference::nearest_integer(power, 1.5 * 0x1p52) : power;
+            const double whole = power < integral && power > -integral ? nearest(power, 1.5 * 0x1p52) : power;
             const double at = product(exact, static_cast<double>(ref.centre)) - whole;
             const double shift = at + static_cast<double>(ref.exponent);
-            const double steps = reference::nearest_integer(shift, 1.5 * 0x1p52);
-            const double factor =
-                simd::power_of_two(steps) * simd::exp_of_small<A>((shift - steps) * log_2) / common_factor;
+            const double steps = nearest(shift, 1.5 * 0x1p52);
+            const double factor = simd::power_of_two(steps) * simd::exp_of_small<A>((shift - steps) * log_2) /
+                                  weights_of<A>::common_factor;
             sums r = {};
             r.exponent = whole;
             r.sum = weights * factor;
@@ -136,13 +137,14 @@ private:
         }
     };
     template <class Weight>
-    TARN_NOINLINE static span_sums sums_of(const Weight& given, exp_base base, const float* p, std::ptrdiff_t n,
-                                           float given_centre) noexcept {
+    TARN_NOINLINE static span_sums sums_of(const Weight& given, exp_base<A> base, const number<A>* p, std::ptrdiff_t n,
+                                           number<A> given_centre) noexcept {
         const Weight weight = given;
         const unit_source<A> x{p};
         const pack<A> signs = simd::broadcast<A>(base.high < 0 ? -0.0f : 0.0f);
         const pack<A> centre = simd::broadcast<A>(given_centre);
-        const pack<A> least = simd::broadcast<A>(-0x1.fffffep127f);
+        const pack<A> least =
+            simd::broadcast<A>(simd::is_double<A> ? static_cast<number<A>>(-0x1.fffffffffffffp1023) : -0x1.fffffep127f);
         pack<A> most = simd::broadcast<A>(-infinity);
         span_sums r = {};
         for (std::ptrdiff_t begin = 0; begin < n; begin += chunk_size) {
@@ -152,7 +154,7 @@ private:
             const auto difference = [&](const pack<A>& v)
                                         TARN_LAMBDA { return simd::max_of<A>(least, (v - centre) ^ signs) ^ signs; };
             std::ptrdiff_t i = begin;
-            for (; i + lanes <= end; i += lanes) {
+            for (; i + lanes<A> <= end; i += lanes<A>) {
                 const pack<A> v = x.at(i);
                 most = simd::max_of<A>(v ^ signs, most);
                 lane.add(weight(v), difference(v));
@@ -171,8 +173,8 @@ private:
         return r;
     }
     // A span with +inf: piece by piece without it.
-    TARN_NOINLINE static void push_others(sums& s, const float* x, std::ptrdiff_t n, float scale,
-                                          float infinite) noexcept {
+    TARN_NOINLINE static void push_others(sums& s, const number<A>* x, std::ptrdiff_t n, number<A> scale,
+                                          number<A> infinite) noexcept {
         s.infinite = true;
         std::ptrdiff_t first = 0;
         for (std::ptrdiff_t i = 0; i <= n; ++i) {

@@ -9,16 +9,16 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct softmax_stored_rows {
-    static void run(const dispatch::softmax_stored& a) noexcept {
+    static void run(const dispatch::softmax_stored<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
-        stored_buffer in, out;
+        stored_buffer<A> in, out;
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const auto x = any_source<A>::of(a.x, r, in);
             const auto y = any_sink<A>::of(a.y, r, out);
             optimistic_row<A>(
                 state, [&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, no_sink{}, a.length); },
-                [&](normaliser result) TARN_LAMBDA {
-                    const auto scaled = result.on<A>();
+                [&](normaliser<A> result) TARN_LAMBDA {
+                    const auto scaled = result.on();
                     state.with_weight([&](const auto& weight) TARN_LAMBDA {
                         map_row<A>(x, y, 0, a.length, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
                         return 0.0;
@@ -26,7 +26,7 @@ template <class A> struct softmax_stored_rows {
                 },
                 [&]() TARN_LAMBDA { careful_row<A, false>(state, x, y, a.length); });
             if (a.lse.data) {
-                float value = 0;
+                number<A> value = 0;
                 row_logs<A> logs(&value, 1, a.scale);
                 note_last(logs, state);
                 logs.flush();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rows whose results leave by non-temporal stores or must not meet their logits: weights in scratch, two rows in flight.
+// Rows whose results leave by non-temporal stores or must not meet their logits: weights in scratch, two rows in
+// flight.
 #pragma once
 
 #include <tarn/kernels/departing_row.hpp>
@@ -9,25 +10,25 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct buffered_rows {
-    template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_rows& a) noexcept {
+    template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_rows<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         const std::ptrdiff_t n = a.columns;
-        float* const rows = first_row(a);
-        simd::store<A>(rows - lanes, simd::broadcast<A>(0.0f));
-        simd::store<A>(rows - lanes + dispatch::buffered_row_size(n), simd::broadcast<A>(0.0f));
-        departing_row<A, Stream, mapped_source<A, normaliser>> before(a.y_row_stride == n);
+        number<A>* const rows = first_row(a);
+        simd::store<A>(rows - lanes<A>, simd::broadcast<A>(0));
+        simd::store<A>(rows - lanes<A> + dispatch::buffered_row_size<number<A>>(n), simd::broadcast<A>(0));
+        departing_row<A, Stream, mapped_source<A, normaliser<A>>> before(a.y_row_stride == n);
         guess_reference<A>(state, unit_source<A>{a.x}, n);
         auto logs = logs_of<A>(a);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const std::conditional_t<Stream, ahead_source<A>, unit_source<A>> x{a.x + r * a.x_row_stride};
-            float* y = a.y + r * a.y_row_stride;
-            const unit_sink<A> e{rows + (r % 2) * dispatch::buffered_row_size(n)};
+            number<A>* y = a.y + r * a.y_row_stride;
+            const unit_sink<A> e{rows + (r % 2) * dispatch::buffered_row_size<number<A>>(n)};
             if (state.may_guess()) {
-                const double sum = state.with_weight(
+                const row_total<A> sum = state.with_weight(
                     [&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, e, n, before.beside()); });
                 before.complete(true);
-                if (acceptable(sum)) {
-                    before.start({e.p, normaliser::of(sum)}, y, n);
+                if (acceptable<A>(sum)) {
+                    before.start({e.p, normaliser<A>::of(sum)}, y, n);
                     logs.note({sum, state.ref}, true);
                     state.guessed_right(sum);
                     continue;
@@ -46,7 +47,7 @@ template <class A> struct buffered_rows {
         if (Stream)
             simd::stream_fence<A>();
     }
-    static void run(const dispatch::softmax_rows& a) noexcept {
+    static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
         if (!a.scratch)
             run_on_stack(a);
         else if (a.stream)
@@ -56,17 +57,18 @@ template <class A> struct buffered_rows {
     }
 
 private:
-    TARN_NOINLINE static void run_on_stack(dispatch::softmax_rows a) noexcept {
-        alignas(64) float scratch[dispatch::buffered_scratch(dispatch::stack_buffered_columns)];
+    TARN_NOINLINE static void run_on_stack(dispatch::softmax_rows<number<A>> a) noexcept {
+        alignas(64) number<A>
+            scratch[dispatch::buffered_scratch<number<A>>(dispatch::stack_buffered_columns<number<A>>)];
         a.scratch = scratch;
-        a.scratch_size = dispatch::buffered_scratch(dispatch::stack_buffered_columns);
+        a.scratch_size = dispatch::buffered_scratch<number<A>>(dispatch::stack_buffered_columns<number<A>>);
         run(a);
     }
     // Half a page from x modulo pages.
-    TARN_INLINE static float* first_row(const dispatch::softmax_rows& a) noexcept {
+    TARN_INLINE static number<A>* first_row(const dispatch::softmax_rows<number<A>>& a) noexcept {
         const auto x = reinterpret_cast<std::uintptr_t>(a.x) / 64;
         const auto scratch = reinterpret_cast<std::uintptr_t>(a.scratch) / 64 + 1;
-        return a.scratch + lanes + (x - scratch + 32) % 64 * lanes;
+        return a.scratch + lanes<A> + (x - scratch + 32) % 64 * lanes<A>;
     }
 };
 

@@ -9,61 +9,68 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
+// What a first read gives: the sum of weights for a reference.
+template <class A> struct two_read_sum {
+    row_total<A> sum;
+    reference<A> ref;
+};
+
 // The reference of the row before, which may turn out wrong.
 struct guessed_sum {
     static constexpr bool guesses = true;
     template <class A, class Source>
-    TARN_INLINE static referred_sum of(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n) noexcept {
-        const double sum =
+    TARN_INLINE static two_read_sum<A> of(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n) noexcept {
+        const row_total<A> sum =
             state.with_weight([&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, no_sink{}, n); });
         return {sum, state.ref};
     }
 };
 
 // Online normalizer calculation for softmax: the greatest element so far is the reference, and sums are rescaled when
-// it grows. It is looked at every 64 elements.
+// it grows. It is looked at every four packs.
 struct online_sum {
     static constexpr bool guesses = false;
     static constexpr float refused = 1e6f; // the exponent of rows too far from 0
 
     template <class A, class Source> struct adder {
         const Source& x;
-        exp_base base;
+        exp_base<A> base;
         exp_weight<A, false>* weight;
         pack<A> flip;
-        float* greatest; // sign * x
-        float* exponent;
+        number<A>* greatest; // sign * x
+        number<A>* exponent;
 
         TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept { x.prefetch(i); }
-        TARN_INLINE void four(simd::double_pack<A>& sums, std::ptrdiff_t i) const noexcept {
+        TARN_INLINE void four(simd::sum_pack<A>& sums, std::ptrdiff_t i) const noexcept {
             pack<A> v[4];
-            simd::unroll<4>([&](auto k) TARN_LAMBDA { v[decltype(k)::value] = x.at(i + decltype(k)::value * lanes); });
+            simd::unroll<4>([&](auto k)
+                                TARN_LAMBDA { v[decltype(k)::value] = x.at(i + decltype(k)::value * lanes<A>); });
             const auto most = [&](int k) TARN_LAMBDA { return simd::max_of<A>(v[k] * flip, v[k + 1] * flip); };
             raise(sums, simd::max_of<A>(most(0), most(2)));
             simd::unroll<4>([&](auto k) TARN_LAMBDA { v[decltype(k)::value] = (*weight)(v[decltype(k)::value]); });
             sums.add(v[0] + v[1]);
             sums.add(v[2] + v[3]);
         }
-        TARN_INLINE void rest(simd::double_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
+        TARN_INLINE void rest(simd::sum_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
             const pack<A> least = simd::broadcast<A>(-infinity) * flip;
             const pack<A> v = simd::first_or<A>(x.first(i, n), n, least);
-            const pack<A> w = m > 0 ? simd::first_or<A>(x.first(i + lanes, m), m, least) : least;
+            const pack<A> w = m > 0 ? simd::first_or<A>(x.first(i + lanes<A>, m), m, least) : least;
             raise(sums, simd::max_of<A>(v * flip, w * flip));
             const pack<A> first = simd::first_or<A>((*weight)(v), n, 0.0f);
             sums.add(m > 0 ? first + simd::first_or<A>((*weight)(w), m, 0.0f) : first);
         }
 
     private:
-        TARN_INLINE void raise(simd::double_pack<A>& sums, const pack<A>& candidates) const noexcept {
+        TARN_INLINE void raise(simd::sum_pack<A>& sums, const pack<A>& candidates) const noexcept {
             // NaN pass: they reach the sum.
             if (!simd::all_within<A>(candidates, -infinity, *greatest))
                 raise_to(sums, simd::greatest<A>(candidates));
         }
-        TARN_NOINLINE void raise_to(simd::double_pack<A>& sums, float g) const noexcept {
+        TARN_NOINLINE void raise_to(simd::sum_pack<A>& sums, number<A> g) const noexcept {
             if (!(g > *greatest) || *exponent == refused)
                 return;
             *greatest = g;
-            reference ref = reference::of_greatest(g * base.sign(), base, softmax_rows_state<A>::carried_bias);
+            reference<A> ref = reference<A>::of_greatest(g * base.sign(), base, weights_of<A>::bias);
             if (ref.centre != 0)
                 ref = {refused, 0.0f};
             if (ref.exponent == *exponent)
@@ -76,20 +83,22 @@ struct online_sum {
     };
 
     template <class A, class Source>
-    TARN_NOINLINE static referred_sum of(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n) noexcept {
-        constexpr float bias = softmax_rows_state<A>::carried_bias;
-        float exponent = -reference::carried_limit - bias;
-        float greatest = -infinity;
+    TARN_NOINLINE static two_read_sum<A> of(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n) noexcept {
+        constexpr number<A> bias = weights_of<A>::bias;
+        number<A> exponent = -reference<A>::carried_limit - bias;
+        number<A> greatest = -infinity;
         exp_weight<A, false> weight(state.base, {exponent, 0.0f});
         const adder<A, Source> add{x, state.base, &weight, simd::broadcast<A>(state.base.sign()), &greatest, &exponent};
-        double sum = 0;
+        row_total<A> sum = {};
         for (std::ptrdiff_t i = 0; i < n; i += chunk_size) {
-            const float before = exponent;
-            const double part = sum_span<A>(add, i, n - i < chunk_size ? n : i + chunk_size, nothing_beside{}).total();
-            sum = sum * simd::power_of_two(static_cast<double>(before - exponent)) + part;
+            const number<A> before = exponent;
+            const row_total<A> part =
+                sum_span<A>(add, i, n - i < chunk_size ? n : i + chunk_size, nothing_beside{}).total();
+            simd::scale_total(sum, simd::power_of_two(static_cast<double>(before - exponent)));
+            simd::add_total(sum, part);
         }
         if (!softmax_rows_state<A>::can_carry({exponent, 0.0f}))
-            return {0, {0, 0}};
+            return {{}, {0, 0}};
         return {sum, {exponent, 0.0f}};
     }
 };
@@ -102,7 +111,7 @@ struct extended_sum {
 
     template <class A> struct extended { pack<A> v, n; };
     template <class A> struct accumulator {
-        simd::double_pack<A> v = simd::double_pack<A>::zero();
+        simd::sum_pack<A> v = simd::sum_pack<A>::zero();
         pack<A> n = simd::broadcast<A>(-2 * limit);
 
         TARN_INLINE void add(const extended<A>& e) noexcept {
@@ -113,13 +122,13 @@ struct extended_sum {
         }
     };
     template <class A> struct weight {
-        simd::floats<A> high, low;
+        numbers<A> high, low;
         pack<A> least, most;
         typename simd::exp2_traits<A>::table table;
 
-        TARN_INLINE explicit weight(exp_base base) noexcept
+        TARN_INLINE explicit weight(exp_base<A> base) noexcept
             : high(base.high), low(base.low), table(simd::exp2_table<A>(1.0f)) {
-            const float bound = limit / (base.high < 0 ? -base.high : base.high);
+            const number<A> bound = limit / (base.high < 0 ? -base.high : base.high);
             least = simd::broadcast<A>(-bound);
             most = simd::broadcast<A>(bound);
         }
@@ -143,24 +152,25 @@ struct extended_sum {
     }
 
     template <class A, class Source>
-    TARN_NOINLINE static referred_sum of(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n) noexcept {
-        constexpr float bias = softmax_rows_state<A>::carried_bias;
+    TARN_NOINLINE static two_read_sum<A> of(softmax_rows_state<A>& state, Source x, std::ptrdiff_t n) noexcept {
+        constexpr number<A> bias = weights_of<A>::bias;
         const weight<A> extend(state.base);
-        double sum = 0;
-        float exponent = -2 * limit;
+        row_total<A> sum = {};
+        number<A> exponent = -2 * limit;
         for (std::ptrdiff_t begin = 0; begin < n; begin += chunk_size) {
             const std::ptrdiff_t end = n - begin < chunk_size ? n : begin + chunk_size;
             accumulator<A> lanes_sum;
             std::ptrdiff_t i = begin;
-            for (; i + 4 * lanes <= end; i += 4 * lanes) {
+            for (; i + 4 * lanes<A> <= end; i += 4 * lanes<A>) {
                 x.prefetch(i);
                 extended<A> e[4];
-                simd::unroll<4>(
-                    [&](auto k) TARN_LAMBDA { e[decltype(k)::value] = extend(x.at(i + decltype(k)::value * lanes)); });
+                simd::unroll<4>([&](auto k) TARN_LAMBDA {
+                    e[decltype(k)::value] = extend(x.at(i + decltype(k)::value * lanes<A>));
+                });
                 lanes_sum.add(pair(e[0], e[1]));
                 lanes_sum.add(pair(e[2], e[3]));
             }
-            for (; i < end; i += 2 * lanes) {
+            for (; i < end; i += 2 * lanes<A>) {
                 const auto first = [&](std::ptrdiff_t at, int count) TARN_LAMBDA {
                     extended<A> e = extend(x.first(at, count));
                     e.v = simd::first_or<A>(e.v, count, 0.0f);
@@ -168,29 +178,34 @@ struct extended_sum {
                     return e;
                 };
                 const std::ptrdiff_t rest = end - i;
-                if (rest <= lanes)
+                if (rest <= lanes<A>)
                     lanes_sum.add(first(i, static_cast<int>(rest)));
                 else
-                    lanes_sum.add(pair(first(i, lanes),
-                                       first(i + lanes, rest < 2 * lanes ? static_cast<int>(rest) - lanes : lanes)));
+                    lanes_sum.add(
+                        pair(first(i, lanes<A>),
+                             first(i + lanes<A>, rest < 2 * lanes<A> ? static_cast<int>(rest) - lanes<A> : lanes<A>)));
             }
-            const float most = simd::greatest<A>(lanes_sum.n);
+            const number<A> most = simd::greatest<A>(lanes_sum.n);
             lanes_sum.v.multiply(simd::exp2_of_integer<A>(lanes_sum.n - simd::broadcast<A>(most)));
-            const double part = lanes_sum.v.total();
-            const float next = most > exponent ? most : exponent;
-            const auto down = [&](float e) TARN_LAMBDA { return simd::power_of_two(static_cast<double>(e - next)); };
-            sum = sum * down(exponent) + part * down(most);
+            row_total<A> part = lanes_sum.v.total();
+            const number<A> next = most > exponent ? most : exponent;
+            const auto down = [&](number<A> e)
+                                  TARN_LAMBDA { return simd::power_of_two(static_cast<double>(e - next)); };
+            simd::scale_total(sum, down(exponent));
+            simd::scale_total(part, down(most));
+            simd::add_total(sum, part);
             exponent = next;
         }
-        const reference ref{exponent - bias, 0.0f};
+        const reference<A> ref{exponent - bias, 0.0f};
         if (!softmax_rows_state<A>::can_carry(ref))
-            return {0, {0, 0}};
-        return {sum * 0x1p60, ref};
+            return {{}, {0, 0}};
+        simd::scale_total(sum, simd::power_of_two(bias));
+        return {sum, ref};
     }
 };
 
 template <class A, class FirstRead> struct two_read_rows {
-    template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_rows& a) noexcept {
+    template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_rows<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         const std::ptrdiff_t n = a.columns;
         if (FirstRead::guesses)
@@ -201,28 +216,28 @@ template <class A, class FirstRead> struct two_read_rows {
                 careful_row<A, false>(state, row, y, n);
                 return;
             }
-            const referred_sum s = FirstRead::template of<A>(state, x, n);
-            if (!acceptable(s.sum)) {
+            const two_read_sum<A> s = FirstRead::template of<A>(state, x, n);
+            if (!acceptable<A>(s.sum)) {
                 careful_row<A, false>(state, row, y, n);
                 state.guessed_wrong();
                 return;
             }
             if (!FirstRead::guesses)
                 state.carry(s.ref);
-            const auto scaled = normaliser::of(s.sum).on<A>();
+            const auto scaled = normaliser<A>::of(s.sum).on();
             state.with_weight([&](const auto& given) TARN_LAMBDA {
                 const auto weight = given;
                 map_row_to_lines<A, Stream>(x, y.p, n, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
                 return 0.0;
             });
-            state.last = s;
+            state.last = {s.sum, s.ref};
             if (FirstRead::guesses)
                 state.guessed_right(s.sum);
         });
         if (Stream)
             simd::stream_fence<A>();
     }
-    static void run(const dispatch::softmax_rows& a) noexcept {
+    static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
         if (a.stream)
             run_as<true>(a);
         else

@@ -12,7 +12,9 @@ TARN_INLINE constexpr void assert_reduction(const Input&, const Output&) noexcep
     // One mistake, one message: a refused operand has been reported before.
     constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
     static_assert(!viewable || detail::is_element_pair<typename Input::value_type, typename Output::value_type>::value,
-                  "tarn: a reduction takes operands of float, float16 or bfloat16, of one type, or results in float");
+                  "tarn: a reduction takes operands of float, double, float16 or bfloat16, of one type, or of 16 bits "
+                  "with results "
+                  "in float");
     static_assert(!viewable || Input::rank >= 1, "tarn: a reduction needs an axis: an input of rank 1 to 5");
     static_assert(!viewable || Output::rank == Input::rank || Output::rank == Input::rank - 1,
                   "tarn: the output of a reduction has the rank of the input, or one less");
@@ -58,7 +60,9 @@ inline void check_apart(const char* op, const operand& x, const operand& y, cons
 
 TARN_INLINE void store_element(const operand& y, std::ptrdiff_t offset, float value) noexcept {
     void* const p = const_cast<void*>(y.data);
-    if (y.type == element::float32)
+    if (y.type == element::float64)
+        static_cast<double*>(p)[offset] = static_cast<double>(value);
+    else if (y.type == element::float32)
         static_cast<float*>(p)[offset] = value;
     else
         static_cast<std::uint16_t*>(p)[offset] =

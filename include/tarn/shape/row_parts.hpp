@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What row loops hand to kernels. Kernels know floats, side by side along the row or across rows; operands of other
-// types and layouts are converted into a buffer, a block of rows at a time, and results back out of it.
+// What row loops hand to kernels. Kernels know floats, or doubles, side by side along the row or across rows; operands
+// of other types and layouts are converted into a buffer, a block of rows at a time, and results back out of it.
 #pragma once
 
 #include <tarn/dispatch/convert_table.hpp>
@@ -17,25 +17,25 @@ enum class block_rule {
     elements        // every element by itself, or with the numbers of its row: rows may be cut
 };
 
-// Rows of operands as a kernel takes them.
-struct row_part {
+// Rows of operands as a kernel takes them. T: the type of its numbers.
+template <class T> struct row_part {
     std::ptrdiff_t rows, length;
     void* data[max_operands];
     std::ptrdiff_t along[max_operands];  // from element to element of a row
     std::ptrdiff_t across[max_operands]; // from row to row
     element type[max_operands];
-    bool stored;          // as the caller has them, of any type and stride; else floats
-    bool buffered;        // some operands lie in the buffer
-    float_buffer scratch; // what of it is left for the kernel
+    bool stored;              // as the caller has them, of any type and stride; else numbers
+    bool buffered;            // some operands lie in the buffer
+    number_buffer<T> scratch; // what of it is left for the kernel
 
-    const float* input(int k) const noexcept { return static_cast<const float*>(data[k]); }
-    float* output(int k) const noexcept { return static_cast<float*>(data[k]); }
+    const T* input(int k) const noexcept { return static_cast<const T*>(data[k]); }
+    T* output(int k) const noexcept { return static_cast<T*>(data[k]); }
     dispatch::stored_rows rows_of(int k) const noexcept { return {data[k], type[k], along[k], across[k]}; }
     // The numbers of the rows, as one row of them.
     dispatch::stored_rows numbers_of(int k) const noexcept { return {data[k], type[k], across[k], 0}; }
 };
 
-class row_parts {
+template <class T> class row_parts {
 public:
     // The first `whole` operands have whole rows, the others one number for each. `outputs`: a bit for each operand
     // that is written; those with whole rows come last of them.
@@ -49,7 +49,7 @@ public:
             part_.type[k] = all[k]->type;
             // Numbers of rows may have any stride, whatever the kernel.
             const bool placed = loops.by_columns() || k >= whole || loops.axis().stride[k] == 1;
-            converted_[k] = all[k]->type != element::float32 || !placed;
+            converted_[k] = all[k]->type != element_traits<T>::value || !placed;
             buffered_ = buffered_ || converted_[k];
             part_.along[k] = loops.axis().stride[k];
             part_.across[k] = loops.inner().stride[k];
@@ -62,14 +62,14 @@ public:
 
     bool buffered() const noexcept { return buffered_; }
     // The buffer that a range of items can use beside the stack.
-    std::ptrdiff_t scratch_floats() const noexcept { return scratch_floats_; }
+    std::ptrdiff_t scratch_numbers() const noexcept { return scratch_numbers_; }
 
-    // Items begin..end-1 as parts: kernel(const row_part&).
+    // Items begin..end-1 as parts: kernel(const row_part<T>&).
     template <class Kernel>
-    void run(const dispatch::convert_table& convert, std::ptrdiff_t begin, std::ptrdiff_t end, float_buffer buffer,
-             const Kernel& kernel) const {
+    void run(const dispatch::convert_table<T>& convert, std::ptrdiff_t begin, std::ptrdiff_t end,
+             number_buffer<T> buffer, const Kernel& kernel) const {
         loops_.run(begin, end, [&](const std::ptrdiff_t* offset, std::ptrdiff_t rows) {
-            row_part part = part_;
+            row_part<T> part = part_;
             part.rows = rows;
             part.length = loops_.axis().extent;
             for (int k = 0; k < count_; ++k)
@@ -87,14 +87,14 @@ public:
     }
 
 private:
-    static constexpr std::ptrdiff_t stack_floats = 4608;
+    static constexpr std::ptrdiff_t stack_numbers = 18432 / static_cast<std::ptrdiff_t>(sizeof(T));
     // As large as the thread's buffer may be. Rows that need more are read where they are.
-    static constexpr std::ptrdiff_t most_floats = thread_buffer::limit / static_cast<std::ptrdiff_t>(sizeof(float));
+    static constexpr std::ptrdiff_t most_numbers = thread_buffer::limit / static_cast<std::ptrdiff_t>(sizeof(T));
     // Columns are taken as many together as L2 holds.
-    static constexpr std::ptrdiff_t columns_floats = 131072;
+    static constexpr std::ptrdiff_t columns_numbers = 524288 / static_cast<std::ptrdiff_t>(sizeof(T));
     static constexpr std::ptrdiff_t short_rows = 16;
 
-    static void* moved(const row_part& part, int k, std::ptrdiff_t elements) noexcept {
+    static void* moved(const row_part<T>& part, int k, std::ptrdiff_t elements) noexcept {
         return static_cast<char*>(part.data[k]) + elements * detail::size_of(part.type[k]);
     }
     // From row to row in the buffer; columns lie side by side.
@@ -109,16 +109,16 @@ private:
         length_ = loops_.axis().extent;
         const std::ptrdiff_t unit = loops_.by_columns() ? short_rows : 1;
         if (rule_ == block_rule::elements) {
-            const std::ptrdiff_t most = (stack_floats / unit - numbers) / (wholes > 0 ? wholes : 1) / 16 * 16;
+            const std::ptrdiff_t most = (stack_numbers / unit - numbers) / (wholes > 0 ? wholes : 1) / 16 * 16;
             length_ = length_ < most ? length_ : most;
         }
-        const std::ptrdiff_t floats = (loops_.by_columns() ? length_ : pitch()) * wholes + numbers;
-        rows_ = stack_floats / floats;
+        const std::ptrdiff_t in_a_row = (loops_.by_columns() ? length_ : pitch()) * wholes + numbers;
+        rows_ = stack_numbers / in_a_row;
         on_stack_ = rows_ >= unit;
         if (!on_stack_) {
-            const std::ptrdiff_t fit = loops_.by_columns() ? columns_floats / floats : 1;
+            const std::ptrdiff_t fit = loops_.by_columns() ? columns_numbers / in_a_row : 1;
             rows_ = fit < unit ? unit : fit;
-            scratch_floats_ = rows_ * floats <= most_floats ? rows_ * floats : 0;
+            scratch_numbers_ = rows_ * in_a_row <= most_numbers ? rows_ * in_a_row : 0;
         }
         rows_ = loops_.by_columns() && rows_ > row_loops::columns_per_item ? row_loops::columns_per_item : rows_;
         // Kernels take short rows, and columns, sixteen at a time.
@@ -127,17 +127,17 @@ private:
     }
 
     template <class Kernel>
-    TARN_NOINLINE void run_on_stack(const dispatch::convert_table& convert, const row_part& part,
+    TARN_NOINLINE void run_on_stack(const dispatch::convert_table<T>& convert, const row_part<T>& part,
                                     const Kernel& kernel) const {
-        alignas(64) float buffer[stack_floats];
+        alignas(64) T buffer[stack_numbers];
         run_blocks(convert, part, buffer, kernel);
     }
     template <class Kernel>
-    void run_blocks(const dispatch::convert_table& convert, const row_part& all, float* buffer,
+    void run_blocks(const dispatch::convert_table<T>& convert, const row_part<T>& all, T* buffer,
                     const Kernel& kernel) const {
         for (std::ptrdiff_t row = 0; row < all.rows; row += rows_) {
             for (std::ptrdiff_t i = 0; i < all.length; i += length_) {
-                row_part part = all;
+                row_part<T> part = all;
                 part.rows = all.rows - row < rows_ ? all.rows - row : rows_;
                 part.length = all.length - i < length_ ? all.length - i : length_;
                 for (int k = 0; k < count_; ++k)
@@ -147,36 +147,36 @@ private:
         }
     }
     template <class Kernel>
-    void run_block(const dispatch::convert_table& convert, const row_part& stored, float* buffer,
+    void run_block(const dispatch::convert_table<T>& convert, const row_part<T>& stored, T* buffer,
                    const Kernel& kernel) const {
         const bool columns = loops_.by_columns();
-        row_part part = stored;
+        row_part<T> part = stored;
         part.buffered = true;
         part.scratch = {nullptr, 0};
-        float* next = buffer;
+        T* next = buffer;
         for (int k = 0; k < count_; ++k) {
             if (!converted_[k])
                 continue;
-            float* at = next;
+            T* at = next;
             if (shares_ && k == whole_ - 1)
-                at = static_cast<float*>(part.data[0]);
+                at = static_cast<T*>(part.data[0]);
             else
                 next += k >= whole_ ? rows_ : columns ? length_ * rows_ : pitch() * rows_;
             part.data[k] = at;
             part.along[k] = columns ? rows_ : 1;
             part.across[k] = columns || k >= whole_ ? 1 : pitch();
-            part.type[k] = element::float32;
+            part.type[k] = element_traits<T>::value;
             if (!(outputs_ >> k & 1u))
                 convert.widen(conversion(stored, part, k));
         }
-        kernel(static_cast<const row_part&>(part));
+        kernel(static_cast<const row_part<T>&>(part));
         for (int k = 0; k < count_; ++k) {
             if (converted_[k] && (outputs_ >> k & 1u))
                 convert.narrow(conversion(stored, part, k));
         }
     }
     // Operand k of a block: conversions go along whatever lies side by side in the buffer.
-    dispatch::convert_call conversion(const row_part& stored, const row_part& part, int k) const noexcept {
+    dispatch::convert_call<T> conversion(const row_part<T>& stored, const row_part<T>& part, int k) const noexcept {
         const dispatch::stored_rows rows = stored.rows_of(k);
         if (k >= whole_)
             return {stored.numbers_of(k), part.output(k), 0, 1, part.rows};
@@ -185,24 +185,24 @@ private:
                 {rows.data, rows.type, rows.across, rows.along}, part.output(k), part.along[k], part.length, part.rows};
         return {rows, part.output(k), part.across[k], part.rows, part.length};
     }
-    template <class Kernel> void run_stored(row_part part, const Kernel& kernel) const {
+    template <class Kernel> void run_stored(row_part<T> part, const Kernel& kernel) const {
         part.stored = true;
         part.scratch = {nullptr, 0};
-        kernel(static_cast<const row_part&>(part));
+        kernel(static_cast<const row_part<T>&>(part));
     }
 
     const row_loops& loops_;
     int count_, whole_;
     unsigned outputs_;
     block_rule rule_;
-    row_part part_ = {};
+    row_part<T> part_ = {};
     bool converted_[max_operands] = {};
     bool buffered_ = false;
     bool shares_ = false;
     bool on_stack_ = false;
     std::ptrdiff_t length_ = 0;
     std::ptrdiff_t rows_ = 0;
-    std::ptrdiff_t scratch_floats_ = 0;
+    std::ptrdiff_t scratch_numbers_ = 0;
 };
 
 }}}} // namespace tarn::shape

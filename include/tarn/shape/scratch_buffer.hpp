@@ -11,9 +11,9 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
-// Floats at a 64-byte boundary; null if there are none.
-struct float_buffer {
-    float* data;
+// Numbers at a 64-byte boundary; null if there are none.
+template <class T> struct number_buffer {
+    T* data;
     std::ptrdiff_t size;
 };
 
@@ -23,22 +23,29 @@ class thread_buffer {
 public:
     static constexpr std::ptrdiff_t limit = 4 * 1024 * 1024;
 
-    static float_buffer of_thread(std::ptrdiff_t floats) noexcept {
-        const std::ptrdiff_t bytes = (floats * static_cast<std::ptrdiff_t>(sizeof(float)) + 63) / 64 * 64;
-        if (bytes > limit || gone())
+    template <class T> static number_buffer<T> of_thread(std::ptrdiff_t numbers) noexcept {
+        constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(T));
+        thread_buffer* const buffer = grown_to((numbers * size + 63) / 64 * 64);
+        if (!buffer)
             return {nullptr, 0};
+        return {static_cast<T*>(buffer->data_), buffer->bytes_ / size};
+    }
+    thread_buffer(const thread_buffer&) = delete;
+    thread_buffer& operator=(const thread_buffer&) = delete;
+
+private:
+    // The buffer of this thread, if it has so many bytes.
+    static thread_buffer* grown_to(std::ptrdiff_t bytes) noexcept {
+        if (bytes > limit || gone())
+            return nullptr;
         static thread_local thread_buffer buffer;
         if (bytes > buffer.bytes_) {
             std::free(buffer.data_);
             buffer.data_ = std::aligned_alloc(64, static_cast<std::size_t>(bytes));
             buffer.bytes_ = buffer.data_ ? bytes : 0;
         }
-        return {static_cast<float*>(buffer.data_), buffer.bytes_ / static_cast<std::ptrdiff_t>(sizeof(float))};
+        return buffer.data_ ? &buffer : nullptr;
     }
-    thread_buffer(const thread_buffer&) = delete;
-    thread_buffer& operator=(const thread_buffer&) = delete;
-
-private:
     thread_buffer() = default;
     ~thread_buffer() {
         std::free(data_);
@@ -55,20 +62,21 @@ private:
     std::ptrdiff_t bytes_ = 0;
 };
 
-// The buffer for a call on `where` that could use `floats`.
-template <class Executor> float_buffer buffer_for(const place<Executor>& where, std::ptrdiff_t floats) noexcept {
-    if (floats == 0)
+// The buffer for a call on `where` that could use so many numbers.
+template <class T, class Executor>
+number_buffer<T> buffer_for(const place<Executor>& where, std::ptrdiff_t numbers) noexcept {
+    if (numbers == 0)
         return {nullptr, 0};
     if (!where.lends_scratch)
-        return thread_buffer::of_thread(floats);
+        return thread_buffer::of_thread<T>(numbers);
     if (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value)
         return {nullptr, 0};
     const auto address = reinterpret_cast<std::uintptr_t>(where.memory.data);
     const auto skip = static_cast<std::ptrdiff_t>((64 - address % 64) % 64);
-    if (!where.memory.data || where.memory.bytes < skip + floats * static_cast<std::ptrdiff_t>(sizeof(float)))
+    constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(T));
+    if (!where.memory.data || where.memory.bytes < skip + numbers * size)
         return {nullptr, 0};
-    return {reinterpret_cast<float*>(static_cast<char*>(where.memory.data) + skip),
-            (where.memory.bytes - skip) / static_cast<std::ptrdiff_t>(sizeof(float))};
+    return {reinterpret_cast<T*>(static_cast<char*>(where.memory.data) + skip), (where.memory.bytes - skip) / size};
 }
 
 }}}} // namespace tarn::shape

@@ -9,15 +9,16 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
-template <class Executor>
-void softmax_in_pieces(const place<Executor>& where, const dispatch::softmax_pieces& kernels,
-                       const dispatch::softmax_piece& row, float* lse, bool zero_empty_rows) {
+template <class T, class Executor>
+void softmax_in_pieces(const place<Executor>& where, const dispatch::softmax_pieces<T>& kernels,
+                       const dispatch::softmax_piece<T>& row, T* lse, bool zero_empty_rows) {
     constexpr std::ptrdiff_t size = dispatch::softmax_piece_size;
     constexpr std::ptrdiff_t most = 512; // pieces taken between two looks at their sums
     const std::ptrdiff_t pieces = (row.length + size - 1) / size;
-    constexpr item_cost cost{4.0 * size, 4.0 * size, 1.0 * size};
+    constexpr double bytes = sizeof(T) * 1.0 * size;
+    constexpr item_cost cost{bytes, bytes, 1.0 * size};
     const auto piece = [&](std::ptrdiff_t i) {
-        dispatch::softmax_piece p = row;
+        dispatch::softmax_piece<T> p = row;
         p.x += i * size;
         p.y += i * size;
         p.length = row.length - i * size < size ? row.length - i * size : size;
@@ -39,25 +40,25 @@ void softmax_in_pieces(const place<Executor>& where, const dispatch::softmax_pie
                 found(values[i]);
         }
     };
-    const auto add = [&](dispatch::softmax_row_numbers& numbers) {
-        double sum = 0;
+    const auto add = [&](dispatch::softmax_row_numbers<T>& numbers) {
+        using sum = dispatch::softmax_piece_sum;
         collect(
-            0.0, [&](const dispatch::softmax_piece& p) { return kernels.sum(p, numbers); },
-            [&](double part) { sum += part; });
-        kernels.normalise(numbers, sum);
+            sum{}, [&](const dispatch::softmax_piece<T>& p) { return kernels.sum(p, numbers); },
+            [&](const sum& part) { kernels.add(numbers, part); });
+        kernels.normalise(numbers);
     };
     auto numbers = kernels.guess(row);
     add(numbers);
     if (!numbers.acceptable) {
         const bool down = row.scale < 0;
-        float greatest = down ? __builtin_huge_valf() : -__builtin_huge_valf();
+        T greatest = down ? __builtin_huge_valf() : -__builtin_huge_valf();
         collect(
-            0.0f, [&](const dispatch::softmax_piece& p) { return kernels.greatest(p); },
-            [&](float g) { greatest = (down ? g < greatest : g > greatest) ? g : greatest; });
+            T{}, [&](const dispatch::softmax_piece<T>& p) { return kernels.greatest(p); },
+            [&](T g) { greatest = (down ? g < greatest : g > greatest) ? g : greatest; });
         numbers = kernels.refer(greatest, row.scale);
         add(numbers);
     }
-    const float value = numbers.sum == 0 && zero_empty_rows ? 0.0f : __builtin_nanf("");
+    const T value = numbers.sum == 0 && zero_empty_rows ? 0.0f : __builtin_nanf("");
     for_all(0, pieces, [&](std::ptrdiff_t i) {
         if (numbers.acceptable)
             kernels.finish(piece(i), numbers);

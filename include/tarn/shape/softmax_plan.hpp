@@ -23,8 +23,8 @@ enum class softmax_algorithm {
 
 inline namespace TARN_BACKEND { namespace shape {
 
-struct softmax_request {
-    float scale;
+template <class T> struct softmax_request {
+    T scale;
     bool zero_empty_rows;
     softmax_algorithm algorithm;
     stores how;
@@ -34,13 +34,14 @@ struct softmax_request {
 // Up to this many elements a plan takes longer than the rows.
 constexpr std::ptrdiff_t few_elements = 1024;
 
-class softmax_plan {
+template <class T> class softmax_plan {
 public:
     // x, y and lse, if there is one, are checked and have elements; lse has extent 1 along the axis.
-    softmax_plan(const operand& x, const operand& y, const operand* lse, int axis, const softmax_request& request,
+    softmax_plan(const operand& x, const operand& y, const operand* lse, int axis, const softmax_request<T>& request,
                  bool in_place) noexcept
         : request_(request), loops_(lse ? row_loops(axis, 2, 1, x, y, *lse) : row_loops(axis, 2, 1, x, y)),
-          parts_(lse ? row_parts(loops_, 2, 3u << 1, rule(), x, y, *lse) : row_parts(loops_, 2, 1u << 1, rule(), x, y)),
+          parts_(lse ? row_parts<T>(loops_, 2, 3u << 1, rule(), x, y, *lse)
+                     : row_parts<T>(loops_, 2, 1u << 1, rule(), x, y)),
           has_lse_(lse != nullptr), read_(static_cast<double>(element_size(x))),
           written_(static_cast<double>(element_size(y))) {
         const double bytes = static_cast<double>(size(x)) * (read_ + written_);
@@ -49,9 +50,9 @@ public:
         if (!loops_.by_columns())
             choose_row_kernel(n, in_place);
         else if (loops_.inner().extent > 1 && (stream_ || in_place || n > compact_columns))
-            scratch_floats_ = n * row_loops::columns_per_item;
+            scratch_numbers_ = n * row_loops::columns_per_item;
         if (parts_.buffered())
-            scratch_floats_ = parts_.scratch_floats();
+            scratch_numbers_ = parts_.scratch_numbers();
     }
     softmax_plan(const softmax_plan&) = delete;
     softmax_plan& operator=(const softmax_plan&) = delete;
@@ -60,7 +61,7 @@ public:
     std::ptrdiff_t items() const noexcept { return loops_.items(); }
     item_cost cost() const noexcept { return loops_.cost(read_, written_); }
     // The buffer that a range of items can use.
-    std::ptrdiff_t scratch_floats() const noexcept { return scratch_floats_; }
+    std::ptrdiff_t scratch_numbers() const noexcept { return scratch_numbers_; }
 
     // Whether an executor had better share rows than deal them: few of them, each of many pieces.
     bool in_pieces() const noexcept {
@@ -71,18 +72,18 @@ public:
     }
     // f(row, where its log-sum-exp goes) for each; only if in_pieces().
     template <class F> void for_each_row(const F& f) const {
-        parts_.run({nullptr, nullptr}, 0, loops_.items(), {nullptr, 0}, [&](const row_part& part) {
+        parts_.run({nullptr, nullptr}, 0, loops_.items(), {nullptr, 0}, [&](const row_part<T>& part) {
             for (std::ptrdiff_t r = 0; r < part.rows; ++r)
-                f(dispatch::softmax_piece{part.input(0) + r * part.across[0], part.output(1) + r * part.across[1],
-                                          part.length, request_.scale, stream_},
+                f(dispatch::softmax_piece<T>{part.input(0) + r * part.across[0], part.output(1) + r * part.across[1],
+                                             part.length, request_.scale, stream_},
                   has_lse_ ? part.output(2) + r * part.across[2] : nullptr);
         });
     }
 
     // Runs items begin..end-1.
-    void run(const dispatch::softmax_table& kernels, const dispatch::convert_table& convert, std::ptrdiff_t begin,
-             std::ptrdiff_t end, float_buffer scratch) const noexcept {
-        parts_.run(convert, begin, end, scratch, [&](const row_part& part) { run_part(kernels, part); });
+    void run(const dispatch::softmax_table<T>& kernels, const dispatch::convert_table<T>& convert, std::ptrdiff_t begin,
+             std::ptrdiff_t end, number_buffer<T> scratch) const noexcept {
+        parts_.run(convert, begin, end, scratch, [&](const row_part<T>& part) { run_part(kernels, part); });
     }
 
 private:
@@ -91,7 +92,7 @@ private:
     // Fewer rows than a machine may have cores.
     static constexpr std::ptrdiff_t few_rows = 32;
     // Two rows of it stay in L2 or close to it.
-    static constexpr std::ptrdiff_t buffered_row_columns = 262144;
+    static constexpr std::ptrdiff_t buffered_row_columns = 1048576 / static_cast<std::ptrdiff_t>(sizeof(T));
 
     block_rule rule() const noexcept {
         return loops_.axis().extent <= dispatch::short_row_columns ? block_rule::shared_results
@@ -100,7 +101,7 @@ private:
     void choose_row_kernel(std::ptrdiff_t n, bool in_place) noexcept {
         using dispatch::row_kernel;
         // Two rows in flight hide what one row waits for, until both no longer fit L1 beside their logits.
-        const bool fits_stack = n <= dispatch::stack_buffered_columns;
+        const bool fits_stack = n <= dispatch::stack_buffered_columns<T>;
         const bool wants_buffer =
             !parts_.buffered() && (stream_ || in_place || (fits_stack && loops_.inner().extent > 1));
         if (request_.algorithm == softmax_algorithm::three_pass_recompute)
@@ -120,12 +121,12 @@ private:
         else
             kernel_ = row_kernel::cached;
         if (kernel_ == row_kernel::buffered && !fits_stack)
-            scratch_floats_ = dispatch::buffered_scratch(n);
+            scratch_numbers_ = dispatch::buffered_scratch<T>(n);
     }
 
-    void run_part(const dispatch::softmax_table& kernels, const row_part& part) const noexcept {
+    void run_part(const dispatch::softmax_table<T>& kernels, const row_part<T>& part) const noexcept {
         const bool stream = stream_ && !part.buffered;
-        float* const lse = has_lse_ ? part.output(2) : nullptr;
+        T* const lse = has_lse_ ? part.output(2) : nullptr;
         const std::ptrdiff_t lse_stride = has_lse_ ? part.across[2] : 0;
         if (part.stored) {
             kernels.stored({part.rows_of(0), part.rows_of(1), part.rows, part.length, request_.scale,
@@ -137,7 +138,7 @@ private:
         } else {
             auto kernel = kernel_;
             if (kernel == dispatch::row_kernel::buffered && !part.scratch.data &&
-                part.length > dispatch::stack_buffered_columns)
+                part.length > dispatch::stack_buffered_columns<T>)
                 kernel = stream ? dispatch::row_kernel::two_read : dispatch::row_kernel::cached;
             kernels.rows[static_cast<int>(kernel)](
                 {part.input(0), part.output(1), part.rows, part.length, part.across[0], part.across[1], request_.scale,
@@ -145,12 +146,12 @@ private:
         }
     }
 
-    softmax_request request_;
+    softmax_request<T> request_;
     row_loops loops_;
-    row_parts parts_;
+    row_parts<T> parts_;
     bool has_lse_;
     double read_, written_; // bytes of an element
-    std::ptrdiff_t scratch_floats_ = 0;
+    std::ptrdiff_t scratch_numbers_ = 0;
     bool stream_ = false;
     dispatch::row_kernel kernel_ = dispatch::row_kernel::cached;
 };

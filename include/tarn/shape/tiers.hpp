@@ -27,13 +27,13 @@ TARN_INLINE tier check_tier(const char* op, int tier_index) {
 }
 
 // Looks at the bits, since files that call tarn::dispatch may be compiled as if there were no NaN.
-TARN_INLINE bool is_scale(float scale) noexcept {
-    std::uint32_t bits;
+TARN_INLINE bool is_scale(double scale) noexcept {
+    std::uint64_t bits;
     __builtin_memcpy(&bits, &scale, sizeof bits);
-    constexpr std::uint32_t exponent_of_2_127 = 254u << 23;
-    return (bits & 0x7fffffffu) < exponent_of_2_127;
+    constexpr std::uint64_t exponent_of_2_127 = (1023ull + 127) << 52;
+    return (bits & 0x7fffffffffffffffu) < exponent_of_2_127;
 }
-TARN_INLINE void check_scale(const char* op, float scale) {
+TARN_INLINE void check_scale(const char* op, double scale) {
     if (!is_scale(scale))
         fail(op, "scale", std::to_string(scale), "a number below 2^127 in magnitude");
 }

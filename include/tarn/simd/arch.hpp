@@ -29,8 +29,24 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
 
 template <class Arch> using requires_arch = xsimd::kernel::requires_arch<Arch>;
-template <class Arch> using floats = xsimd::batch<float, Arch>;
-template <class Arch> using doubles = xsimd::batch<double, Arch>;
+
+// What kernels are templates on, under the name A: an instruction set and the type of the numbers that they work on,
+// float or double. It derives from the instruction set, so it picks that one's overloads.
+template <class Arch, class T> struct target : Arch {
+    using arch = Arch;
+    using number = T;
+};
+
+template <class A> using number = typename A::number;
+template <class A> using floats = xsimd::batch<float, typename A::arch>;
+template <class A> using doubles = xsimd::batch<double, typename A::arch>;
+// A register of numbers.
+template <class A> using numbers = xsimd::batch<number<A>, typename A::arch>;
+
+template <class A> constexpr bool is_double = sizeof(number<A>) == 8;
+
+// Numbers in a cache line: the width of everything that kernels do at once.
+template <class A> constexpr int lanes = 64 / static_cast<int>(sizeof(number<A>));
 
 // The architecture that kernels of this file are compiled for: one of three tiers, whatever finer name xsimd has for
 // the flags. A tier's kernels give the same bits wherever they are compiled.
@@ -48,6 +64,8 @@ using tier_arch = xsimd::sse2;
 #endif
 
 static_assert(tier_arch::supported(), "the compiler flags of this file do not allow the tier's instructions");
+
+template <class T> using tier_target = target<tier_arch, T>;
 
 // A number known at compile time, as an argument: `unroll<4>([&](auto i) { ... decltype(i)::value ... })`.
 template <int I> struct index { static constexpr int value = I; };

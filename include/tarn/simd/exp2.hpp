@@ -6,6 +6,8 @@
 
 #include <tarn/simd/arithmetic.hpp>
 
+#include <type_traits>
+
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
 
 // 2^e for integral e up to 1023; 0 below -1022.
@@ -19,12 +21,31 @@ TARN_INLINE double power_of_two(double e) {
 }
 
 // What the tier's instructions allow.
-template <class A> struct exp2_traits {
+template <class Arch> struct exp2_instructions {
     // scalef multiplies by 2^n and masks in one instruction.
     static constexpr bool has_scalef = false;
     // A pack takes few enough instructions to be repeated wherever it is needed.
     static constexpr bool is_compact = false;
-    using table = floats<A>;
+    using float_table = xsimd::batch<float, Arch>;
+};
+template <> struct exp2_instructions<xsimd::fma3<xsimd::avx2>> {
+    static constexpr bool has_scalef = false;
+    static constexpr bool is_compact = true;
+    using float_table = xsimd::batch<std::int32_t, xsimd::fma3<xsimd::avx2>>;
+};
+template <> struct exp2_instructions<xsimd::avx512bw> {
+    static constexpr bool has_scalef = true;
+    static constexpr bool is_compact = true;
+    using float_table = xsimd::batch<float, xsimd::avx512bw>;
+};
+
+struct no_table {};
+
+// Floats are 2^x on a grid of eighths, by a table of eight entries; no register holds eight doubles on every tier, so
+// theirs is a grid of integers.
+template <class A> struct exp2_traits : exp2_instructions<typename A::arch> {
+    static constexpr bool has_table = !is_double<A>;
+    using table = std::conditional_t<has_table, typename exp2_instructions<typename A::arch>::float_table, no_table>;
 };
 
 namespace kernel {
@@ -36,6 +57,9 @@ TARN_INLINE float exp2_entry(int j) {
                                          0x1.16747cp+1f, 0x1.2fa848p+1f, 0x1.4b2404p+1f, 0x1.691c8ap+1f};
     return entries[j];
 }
+
+// Beside 1 these are nothing, and what sums with greater ones lose is not denormal.
+constexpr double least_double_power = -400;
 
 template <class A>
 TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n,
@@ -69,6 +93,30 @@ TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, req
 template <class A>
 floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low, requires_arch<xsimd::sse2>) = delete;
 
+template <class A>
+TARN_INLINE doubles<A> exp2_remainder(doubles<A> x, doubles<A> high, doubles<A> low, doubles<A> n,
+                                      requires_arch<xsimd::sse2>) {
+    // Of tiny remainders nothing is left beside 1, and their parts might be denormal.
+    const __m128d magnitude = _mm_andnot_pd(_mm_set1_pd(-0.0), _mm_mul_pd(x, high));
+    const __m128d v = _mm_and_pd(_mm_cmpnlt_pd(magnitude, _mm_set1_pd(0x1p-60)), x);
+    return _mm_add_pd(product_less(v, high, n), rounded_product(v, low));
+}
+template <class A> TARN_INLINE doubles<A> exp2_apply(doubles<A> p, doubles<A> grid, requires_arch<xsimd::sse2>) {
+    return _mm_castsi128_pd(_mm_add_epi64(_mm_castpd_si128(p), _mm_slli_epi64(_mm_castpd_si128(grid), 52)));
+}
+template <class A> TARN_INLINE doubles<A> exp2_of_integer(doubles<A> n, requires_arch<xsimd::sse2>) {
+    const __m128d biased = _mm_add_pd(n, _mm_set1_pd(1.5 * 0x1p52 + 1023));
+    const __m128d power = _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(biased), 52));
+    return _mm_and_pd(_mm_cmpge_pd(n, _mm_set1_pd(least_double_power)), power);
+}
+template <class A>
+TARN_INLINE doubles<A> zero_where_le(doubles<A> v, doubles<A> x, doubles<A> low, requires_arch<xsimd::sse2>) {
+    return _mm_and_pd(_mm_cmpnle_pd(x, low), v);
+}
+template <class A>
+doubles<A> scale_where_gt(doubles<A> p, doubles<A> n, doubles<A> x, doubles<A> low,
+                          requires_arch<xsimd::sse2>) = delete;
+
 #if XSIMD_WITH_AVX2
 template <class A>
 TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n,
@@ -76,14 +124,16 @@ TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low,
     return _mm256_fmadd_ps(x, low, _mm256_fmsub_ps(x, high, n));
 }
 // Entry j carries -j in the bits that the shifted grid adds to it.
-template <class A> TARN_INLINE xsimd::batch<std::int32_t, A> exp2_table(float, requires_arch<xsimd::avx2>) {
+template <class A>
+TARN_INLINE xsimd::batch<std::int32_t, typename A::arch> exp2_table(float, requires_arch<xsimd::avx2>) {
     const __m256 t = _mm256_setr_ps(exp2_entry(0), exp2_entry(1), exp2_entry(2), exp2_entry(3), exp2_entry(4),
                                     exp2_entry(5), exp2_entry(6), exp2_entry(7));
     const __m256i j = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_slli_epi32(j, 20));
 }
 template <class A>
-TARN_INLINE floats<A> exp2_lookup(xsimd::batch<std::int32_t, A> table, floats<A> grid, requires_arch<xsimd::avx2>) {
+TARN_INLINE floats<A> exp2_lookup(xsimd::batch<std::int32_t, typename A::arch> table, floats<A> grid,
+                                  requires_arch<xsimd::avx2>) {
     const __m256i bits = _mm256_castps_si256(grid);
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), _mm256_slli_epi32(bits, 20)));
 }
@@ -95,6 +145,24 @@ template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n, requires_a
 template <class A>
 TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, requires_arch<xsimd::avx2>) {
     return _mm256_and_ps(_mm256_cmp_ps(x, low, _CMP_NLE_UQ), v);
+}
+template <class A>
+TARN_INLINE doubles<A> exp2_remainder(doubles<A> x, doubles<A> high, doubles<A> low, doubles<A> n,
+                                      requires_arch<xsimd::fma3<xsimd::avx2>>) {
+    return _mm256_fmadd_pd(x, low, _mm256_fmsub_pd(x, high, n));
+}
+template <class A> TARN_INLINE doubles<A> exp2_apply(doubles<A> p, doubles<A> grid, requires_arch<xsimd::avx2>) {
+    const __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(grid), 52);
+    return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p), exponent));
+}
+template <class A> TARN_INLINE doubles<A> exp2_of_integer(doubles<A> n, requires_arch<xsimd::avx2>) {
+    const __m256d biased = _mm256_add_pd(n, _mm256_set1_pd(1.5 * 0x1p52 + 1023));
+    const __m256d power = _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(biased), 52));
+    return _mm256_and_pd(_mm256_cmp_pd(n, _mm256_set1_pd(least_double_power), _CMP_GE_OQ), power);
+}
+template <class A>
+TARN_INLINE doubles<A> zero_where_le(doubles<A> v, doubles<A> x, doubles<A> low, requires_arch<xsimd::avx2>) {
+    return _mm256_and_pd(_mm256_cmp_pd(x, low, _CMP_NLE_UQ), v);
 }
 #endif
 
@@ -128,53 +196,65 @@ TARN_INLINE floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floa
                                      requires_arch<xsimd::avx512f>) {
     return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLE_UQ), p, n);
 }
+template <class A>
+TARN_INLINE doubles<A> exp2_remainder(doubles<A> x, doubles<A> high, doubles<A> low, doubles<A> n,
+                                      requires_arch<xsimd::avx512f>) {
+    return _mm512_fmadd_pd(x, low, _mm512_fmsub_pd(x, high, n));
+}
+template <class A> TARN_INLINE doubles<A> exp2_of_integer(doubles<A> n, requires_arch<xsimd::avx512f>) {
+    const __mmask8 normal = _mm512_cmp_pd_mask(n, _mm512_set1_pd(least_double_power), _CMP_GE_OQ);
+    return _mm512_maskz_scalef_pd(normal, _mm512_set1_pd(1.0), n);
+}
+template <class A>
+TARN_INLINE doubles<A> zero_where_le(doubles<A> v, doubles<A> x, doubles<A> low, requires_arch<xsimd::avx512f>) {
+    return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(x, low, _CMP_NLE_UQ), v);
+}
+template <class A>
+TARN_INLINE doubles<A> scale_where_gt(doubles<A> p, doubles<A> n, doubles<A> x, doubles<A> low,
+                                      requires_arch<xsimd::avx512f>) {
+    return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, low, _CMP_NLE_UQ), p, n);
+}
 TARN_AVX512_END
 #endif
 
 } // namespace kernel
 
-template <> struct exp2_traits<xsimd::fma3<xsimd::avx2>> {
-    static constexpr bool has_scalef = false;
-    static constexpr bool is_compact = true;
-    using table = xsimd::batch<std::int32_t, xsimd::fma3<xsimd::avx2>>;
-};
-template <> struct exp2_traits<xsimd::avx512bw> {
-    static constexpr bool has_scalef = true;
-    static constexpr bool is_compact = true;
-    using table = floats<xsimd::avx512bw>;
-};
-
-// x * (high + low) - n, of which only the result is rounded (twice by less than 2^-28 with |result| <= 1/16).
-template <class A> TARN_INLINE floats<A> exp2_remainder(floats<A> x, floats<A> high, floats<A> low, floats<A> n) {
+// x * (high + low) - n, of which only the result is rounded: for floats twice by less than 2^-28 with |result| <= 1/16,
+// for doubles twice by 2^-54 with |result| <= 1/2.
+template <class A> TARN_INLINE numbers<A> exp2_remainder(numbers<A> x, numbers<A> high, numbers<A> low, numbers<A> n) {
     return kernel::exp2_remainder<A>(x, high, low, n, A{});
 }
 
-// The eight entries; with scalef multiplied by `factor`, a power of two.
-template <class A> TARN_INLINE typename exp2_traits<A>::table exp2_table(float factor) {
-    return kernel::exp2_table<A>(factor, A{});
+// The eight entries for floats; with scalef multiplied by `factor`, a power of two.
+template <class A> TARN_INLINE typename exp2_traits<A>::table exp2_table([[maybe_unused]] number<A> factor) {
+    if constexpr (exp2_traits<A>::has_table)
+        return kernel::exp2_table<A>(factor, A{});
+    else
+        return {};
 }
 
-// The entry for the low three bits of grid = n + 1.5 * 2^20; on AVX2 times 2^floor(n).
+// The entry for the low three bits of grid = n + 1.5 * 2^20; on AVX2 times 2^floor(n). Floats only.
 template <class A> TARN_INLINE floats<A> exp2_lookup(typename exp2_traits<A>::table table, floats<A> grid) {
     return kernel::exp2_lookup<A>(table, grid, A{});
 }
 
-// p * 2^floor(n), on AVX2 p: its lookup has applied the power. Without a fused multiply-add, products with small
-// entries could be denormal, so SSE2 applies it last. Tiers without scalef only.
-template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A> grid) {
+// p * 2^floor(n), for floats on AVX2 p: their lookup has applied the power. Without a fused multiply-add, products with
+// small entries could be denormal, so SSE2 applies it last. For doubles grid = n + 1.5 * 2^52. Tiers without scalef
+// only.
+template <class A> TARN_INLINE numbers<A> exp2_apply(numbers<A> p, numbers<A> grid) {
     return kernel::exp2_apply<A>(p, grid, A{});
 }
 
-// 2^n for integral n up to 127; 0 below -126 and for NaN.
-template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n) { return kernel::exp2_of_integer<A>(n, A{}); }
+// 2^n for integral n up to the greatest exponent; 0 below the least, for doubles below -400, and for NaN.
+template <class A> TARN_INLINE numbers<A> exp2_of_integer(numbers<A> n) { return kernel::exp2_of_integer<A>(n, A{}); }
 
 // v where x > low or x is NaN, else +0.
-template <class A> TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low) {
+template <class A> TARN_INLINE numbers<A> zero_where_le(numbers<A> v, numbers<A> x, numbers<A> low) {
     return kernel::zero_where_le<A>(v, x, low, A{});
 }
 
 // p * 2^floor(n) where x > low or x is NaN, else +0. Tiers with scalef only.
-template <class A> TARN_INLINE floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low) {
+template <class A> TARN_INLINE numbers<A> scale_where_gt(numbers<A> p, numbers<A> n, numbers<A> x, numbers<A> low) {
     return kernel::scale_where_gt<A>(p, n, x, low, A{});
 }
 

@@ -4,7 +4,7 @@
 // the result however small r is. In double: there is one for every row, not for every element.
 #pragma once
 
-#include <tarn/simd/reduce.hpp>
+#include <tarn/simd/sums.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
 
@@ -43,8 +43,12 @@ TARN_AVX512_END
 
 // log(1 + r) for r >= 0, finite; NaN for NaN. With f = (m - 1) / (m + 1), log m = 2 atanh f; for small r, f is r / (2 +
 // r), where nothing of r is lost.
-template <class A> TARN_INLINE doubles<A> log_of_one_plus(doubles<A> r) {
+template <class A> TARN_INLINE doubles<A> log_of_one_plus(doubles<A> given) {
     const auto number = [](double v) TARN_LAMBDA { return doubles<A>(v); };
+    // Tiny r are their own logarithm; their squares, and half of them, might be denormal. Excesses of floats are
+    // larger.
+    const auto tiny = given < number(0x1p-300);
+    const doubles<A> r = is_double<A> ? xsimd::select(tiny, number(0.0), given) : given;
     doubles<A> m, k;
     kernel::split<A>(number(1.0) + r, m, k, A{});
     const auto small = r < number(0.40625);
@@ -57,7 +61,7 @@ template <class A> TARN_INLINE doubles<A> log_of_one_plus(doubles<A> r) {
     unroll<9>([&](auto i) TARN_LAMBDA { q = fmadd<A>(q, f2, number(1.0 / (19 - 2 * decltype(i)::value))); });
     const doubles<A> twice = f + f;
     const doubles<A> result = fmadd<A>(k, number(0.693147180559945309417), fmadd<A>(twice * f2, q, twice));
-    return xsimd::select(r == r, result, r);
+    return xsimd::select(given == given, is_double<A> ? xsimd::select(tiny, given, result) : result, given);
 }
 
 template <class A> TARN_INLINE double_pack<A> log_of_one_plus(const double_pack<A>& r) {
@@ -67,11 +71,6 @@ template <class A> TARN_INLINE double_pack<A> log_of_one_plus(const double_pack<
     return result;
 }
 
-template <class A> TARN_INLINE double first_lane(doubles<A> v) {
-    alignas(64) double lane[static_cast<std::size_t>(double_pack<A>::width)];
-    v.store_aligned(lane);
-    return lane[0];
-}
 template <class A> TARN_INLINE double log_of_one_plus(double r) {
     return first_lane<A>(log_of_one_plus<A>(doubles<A>(r)));
 }

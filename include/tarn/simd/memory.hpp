@@ -36,6 +36,20 @@ template <class A> TARN_INLINE floats<A> first_or(floats<A> v, int n, floats<A> 
     return _mm_or_ps(_mm_and_ps(first, v), _mm_andnot_ps(first, fill));
 }
 template <class A> TARN_INLINE void stream(float* p, floats<A> v, requires_arch<xsimd::sse2>) { _mm_stream_ps(p, v); }
+template <class A> TARN_INLINE doubles<A> load_n(const double* p, int n, requires_arch<xsimd::sse2>) {
+    return n >= 2 ? _mm_loadu_pd(p) : n <= 0 ? _mm_setzero_pd() : _mm_load_sd(p);
+}
+template <class A> TARN_INLINE void store_n(double* p, doubles<A> v, int n, requires_arch<xsimd::sse2>) {
+    if (n >= 2)
+        _mm_storeu_pd(p, v);
+    else if (n == 1)
+        _mm_store_sd(p, v);
+}
+template <class A> TARN_INLINE doubles<A> first_or(doubles<A> v, int n, doubles<A> fill, requires_arch<xsimd::sse2>) {
+    const __m128d first = _mm_castsi128_pd(_mm_cmpgt_epi32(_mm_set1_epi32(n), _mm_setr_epi32(0, 0, 1, 1)));
+    return _mm_or_pd(_mm_and_pd(first, v), _mm_andnot_pd(first, fill));
+}
+template <class A> TARN_INLINE void stream(double* p, doubles<A> v, requires_arch<xsimd::sse2>) { _mm_stream_pd(p, v); }
 
 #if XSIMD_WITH_AVX2
 // Lanes below n: all ones. A sliding window over a table would cost a load; the comparison is one instruction.
@@ -58,6 +72,24 @@ template <class A> TARN_INLINE floats<A> first_or(floats<A> v, int n, floats<A> 
 template <class A> TARN_INLINE void stream(float* p, floats<A> v, requires_arch<xsimd::avx2>) {
     _mm256_stream_ps(p, v);
 }
+TARN_INLINE __m256i first_double_lanes(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+}
+template <class A> TARN_INLINE doubles<A> load_n(const double* p, int n, requires_arch<xsimd::avx2>) {
+    return _mm256_maskload_pd(p, first_double_lanes(n));
+}
+template <class A> TARN_INLINE void store_n(double* p, doubles<A> v, int n, requires_arch<xsimd::avx2>) {
+    if (n >= 4)
+        _mm256_storeu_pd(p, v);
+    else if (n > 0)
+        _mm256_maskstore_pd(p, first_double_lanes(n), v);
+}
+template <class A> TARN_INLINE doubles<A> first_or(doubles<A> v, int n, doubles<A> fill, requires_arch<xsimd::avx2>) {
+    return _mm256_blendv_pd(fill, v, _mm256_castsi256_pd(first_double_lanes(n)));
+}
+template <class A> TARN_INLINE void stream(double* p, doubles<A> v, requires_arch<xsimd::avx2>) {
+    _mm256_stream_pd(p, v);
+}
 #endif
 
 #if XSIMD_WITH_AVX512F
@@ -77,29 +109,45 @@ template <class A> TARN_INLINE floats<A> first_or(floats<A> v, int n, floats<A> 
 template <class A> TARN_INLINE void stream(float* p, floats<A> v, requires_arch<xsimd::avx512f>) {
     _mm512_stream_ps(p, v);
 }
+TARN_INLINE __mmask8 first_double_lanes_mask(int n) {
+    return n >= 8 ? __mmask8(0xff) : n <= 0 ? __mmask8(0) : __mmask8((1u << n) - 1u);
+}
+template <class A> TARN_INLINE doubles<A> load_n(const double* p, int n, requires_arch<xsimd::avx512f>) {
+    return _mm512_maskz_loadu_pd(first_double_lanes_mask(n), p);
+}
+template <class A> TARN_INLINE void store_n(double* p, doubles<A> v, int n, requires_arch<xsimd::avx512f>) {
+    _mm512_mask_storeu_pd(p, first_double_lanes_mask(n), v);
+}
+template <class A>
+TARN_INLINE doubles<A> first_or(doubles<A> v, int n, doubles<A> fill, requires_arch<xsimd::avx512f>) {
+    return _mm512_mask_mov_pd(fill, first_double_lanes_mask(n), v);
+}
+template <class A> TARN_INLINE void stream(double* p, doubles<A> v, requires_arch<xsimd::avx512f>) {
+    _mm512_stream_pd(p, v);
+}
 TARN_AVX512_END
 #endif
 
 } // namespace kernel
 
 // Lanes 0..n-1 from p, zero in the others; n <= 0 reads nothing, n >= size reads a whole batch.
-template <class A> TARN_INLINE floats<A> load_n(const float* p, int n) { return kernel::load_n<A>(p, n, A{}); }
+template <class A> TARN_INLINE numbers<A> load_n(const number<A>* p, int n) { return kernel::load_n<A>(p, n, A{}); }
 
 // Lanes 0..n-1 to p.
-template <class A> TARN_INLINE void store_n(float* p, floats<A> v, int n) { kernel::store_n<A>(p, v, n, A{}); }
+template <class A> TARN_INLINE void store_n(number<A>* p, numbers<A> v, int n) { kernel::store_n<A>(p, v, n, A{}); }
 
 // v in lanes 0..n-1, `fill` in the others.
-template <class A> TARN_INLINE floats<A> first_or(floats<A> v, int n, floats<A> fill) {
+template <class A> TARN_INLINE numbers<A> first_or(numbers<A> v, int n, numbers<A> fill) {
     return kernel::first_or<A>(v, n, fill, A{});
 }
 
 // Non-temporal store; p is aligned to the batch. A caller that is done issues stream_fence().
-template <class A> TARN_INLINE void stream(float* p, floats<A> v) { kernel::stream<A>(p, v, A{}); }
+template <class A> TARN_INLINE void stream(number<A>* p, numbers<A> v) { kernel::stream<A>(p, v, A{}); }
 
 // Orders the non-temporal stores before whatever follows.
 template <class A> TARN_INLINE void stream_fence() { _mm_sfence(); }
 
 // Asks for the cache line of p; any address is allowed.
-template <class A> TARN_INLINE void prefetch(const float* p) { __builtin_prefetch(p, 0, 3); }
+template <class A> TARN_INLINE void prefetch(const number<A>* p) { __builtin_prefetch(p, 0, 3); }
 
 }}}} // namespace tarn::simd
