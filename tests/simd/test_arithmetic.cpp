@@ -70,7 +70,7 @@ TEST(mul_pair, rounds_once) {
     long double worst = 0;
     for (int round = 0; round < 20000; ++round) {
         const double factor = 1.0 / static_cast<double>(std::fabs(random_float(random, 20)));
-        const auto high = static_cast<float>(factor * simd::below_one);
+        const auto high = static_cast<float>(factor * simd::below_one<arch>);
         const auto low = static_cast<float>(factor - static_cast<double>(high));
         const auto v = filled<batch_array>([&](std::size_t) { return random_float(random, 20); });
         const auto r = array_of(simd::mul_pair<arch>(batch_of(v), batch(high), batch(low)));
@@ -89,7 +89,7 @@ TEST(mul_pair, a_number_over_itself_is_one) {
     for (int round = 0; round < 100000; ++round) {
         const float v = std::fabs(random_float(random, 30));
         const double inverse = 1.0 / static_cast<double>(v);
-        const auto high = static_cast<float>(inverse * simd::below_one);
+        const auto high = static_cast<float>(inverse * simd::below_one<arch>);
         const auto low = static_cast<float>(inverse - static_cast<double>(high));
         ASSERT_EQ(array_of(simd::mul_pair<arch>(batch(v), batch(high), batch(low)))[0], 1.0f) << v;
     }

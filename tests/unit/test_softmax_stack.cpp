@@ -148,6 +148,9 @@ TEST_P(softmax_stack_of_calls, is_at_most_64_kb_for_any_type) {
     }
     for (const std::ptrdiff_t n : lengths) {
         EXPECT_LE(greatest_stack<float>(tarn::on(GetParam()), n), most) << "length " << n;
+        EXPECT_LE(greatest_stack<double>(tarn::on(GetParam()), n), most) << "length " << n;
+        EXPECT_LE(greatest_stack<double>(tarn::on(GetParam(), tarn::serial, tarn::scratch{}), n), most)
+            << "length " << n;
         EXPECT_LE(greatest_stack<tarn::bfloat16>(tarn::on(GetParam()), n), most) << "length " << n;
         EXPECT_LE(greatest_stack<tarn::float16>(tarn::on(GetParam(), tarn::serial, tarn::scratch{}), n), most)
             << "length " << n;
