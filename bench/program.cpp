@@ -209,7 +209,7 @@ int run_options(const family& bench, int argc, char** argv) {
             [](const std::string& name) { return is_input(name) ? "" : "no input is called " + name; }, "INPUT"))
         ->needs(shape);
     app.add_flag("--hard", chosen.hard, "masks, wide ranges and NaN against ordinary input instead")->needs(shape);
-    app.add_option("--type", chosen.types, "of the elements: float, bfloat16, float16, or several")
+    app.add_option("--type", chosen.types, "of the elements: float, double, bfloat16, float16, or several")
         ->check(CLI::IsMember(type_names()));
     std::vector<std::string> tier_names = available_tiers();
     tier_names.emplace_back("best");

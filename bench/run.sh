@@ -18,7 +18,7 @@
 #   bench/run.sh --semantics                       what tarn and others return for special values: bench/report/semantics.md
 #
 #   --peers            with further peers: ATen, oneDNN 3, ONNX Runtime, SLEEF (installs them: 1.5 GB)
-#   --type bfloat16    elements of 16 bits (bfloat16, float16), against float and peers that have them
+#   --type double      elements of another type (double, bfloat16, float16), against float and peers that have it
 #   --threads n        for the library and those peers that have threads
 #   --input "normal*50" --input "half -inf"        with --shape: logits, for everybody
 #   --condition hot    with --shape: hot or cold only

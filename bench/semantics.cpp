@@ -143,12 +143,12 @@ std::string run_case(const special_case& one, const method& work, const problem&
     x.insert(x.end(), neighbour.begin(), neighbour.begin() + of.columns);
     x.push_back(0); // there is memory behind an empty matrix, too
     std::vector<float> dy(x.size(), 0.5F), y(x.size() + 2, untouched);
-    const operands arrays{{x.data(), dy.data(), nullptr}, y.data()};
+    const operands arrays{{{x.data(), dy.data(), nullptr}, y.data()}};
     work.run(arrays);
 
-    std::optional<exact_lane> exact;
+    std::optional<exact_lane<float>> exact;
     if (of.columns > 0) {
-        exact.emplace(of, of.lane(arrays, 0));
+        exact.emplace(of, of.lane(arrays.floats, 0));
     }
     std::vector<result> special, others;
     for (std::ptrdiff_t i = 0; i < of.output_lane_length(); ++i) {

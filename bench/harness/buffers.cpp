@@ -14,25 +14,29 @@ namespace {
 constexpr std::size_t line = 64;
 constexpr std::size_t page = 4096;
 
-constexpr element_type float32 = element_type::float32, bfloat16 = element_type::bfloat16,
-                       float16 = element_type::float16;
+constexpr element_type float32 = element_type::float32, float64 = element_type::float64,
+                       bfloat16 = element_type::bfloat16, float16 = element_type::float16;
 
 // Arrays begin on a line. The odd number of lines between them keeps x[i] and y[i] out of the same cache set.
-std::size_t array_bytes(std::ptrdiff_t size, element_type type) {
-    return (facts_of(type).bytes * static_cast<std::size_t>(size) + page - 1) / page * page + 33 * line;
+std::size_t array_bytes(std::ptrdiff_t size, std::size_t element_bytes) {
+    return (element_bytes * static_cast<std::size_t>(size) + page - 1) / page * page + 33 * line;
 }
 
 // The output has room for the matrix that a copy makes.
 std::size_t bytes_in(const problem& of, element_type type) {
-    std::size_t bytes = array_bytes(of.size(), type);
+    std::size_t bytes = array_bytes(of.size(), facts_of(type).bytes);
     for (std::size_t k = 0; k < of.operation().inputs; ++k) {
-        bytes += array_bytes(of.input_size(k), type);
+        bytes += array_bytes(of.input_size(k), facts_of(type).bytes);
     }
     return bytes;
 }
 
 std::size_t set_bytes(const problem& of) {
-    return bytes_in(of, float32) + (of.type == float32 ? 0 : bytes_in(of, bfloat16) + bytes_in(of, float16));
+    std::size_t bytes = bytes_in(of, float32);
+    for (const element_type type : {float64, bfloat16, float16}) {
+        bytes += type == of.type || (is_half(type) && is_half(of.type)) ? bytes_in(of, type) : 0;
+    }
+    return bytes;
 }
 
 std::size_t set_count(const problem& of, condition state, std::size_t inputs, std::size_t cache_bytes) {
@@ -48,9 +52,9 @@ std::size_t set_count(const problem& of, condition state, std::size_t inputs, st
 class supply {
 public:
     explicit supply(void* memory) : free_(static_cast<char*>(memory)) {}
-    template <class T> T* take(std::ptrdiff_t size, element_type type) {
+    template <class T> T* take(std::ptrdiff_t size) {
         T* array = reinterpret_cast<T*>(free_);
-        free_ += array_bytes(size, type);
+        free_ += array_bytes(size, sizeof(T));
         return array;
     }
 
@@ -58,30 +62,41 @@ private:
     char* free_;
 };
 
-operands make_set(supply& memory, const problem& of, const std::string& input, std::size_t seed) {
-    operands set = {};
-    std::array<float*, most_inputs> in = {};
+// Makes the operands of T, float or double; returns the inputs.
+template <class T>
+std::array<T*, most_inputs> make_numbers(operands_of<T>& numbers, supply& memory, const problem& of,
+                                         const std::string& input, std::size_t seed) {
+    std::array<T*, most_inputs> in = {};
     for (std::size_t k = 0; k < of.operation().inputs; ++k) {
-        in[k] = memory.take<float>(of.input_size(k), float32);
-        set.in[k] = in[k];
+        in[k] = memory.take<T>(of.input_size(k));
+        numbers.in[k] = in[k];
     }
     fill(input, of, seed, in);
-    set.out = memory.take<float>(of.size(), float32);
-    std::fill_n(set.out, of.size(), 0.0F);
-    if (of.type == float32) {
+    numbers.out = memory.take<T>(of.size());
+    std::fill_n(numbers.out, of.size(), T{0});
+    return in;
+}
+
+operands make_set(supply& memory, const problem& of, const std::string& input, std::size_t seed) {
+    operands set = {};
+    const std::array<float*, most_inputs> in = make_numbers(set.floats, memory, of, input, seed);
+    if (of.type == float64) {
+        make_numbers(set.doubles, memory, of, input, seed);
+    }
+    if (!is_half(of.type)) {
         return set;
     }
     // The problem's type first: the other one has what is left of the floats.
     for (const element_type type : {of.type, of.type == float16 ? bfloat16 : float16}) {
         for (std::size_t k = 0; k < of.operation().inputs; ++k) {
-            auto* stored = memory.take<std::uint16_t>(of.input_size(k), type);
+            auto* stored = memory.take<std::uint16_t>(of.input_size(k));
             round_to(type, in[k], stored, of.input_size(k));
             if (type == of.type) {
                 widen_from(type, stored, in[k], of.input_size(k));
             }
             set.half(type).in[k] = stored;
         }
-        set.half(type).out = memory.take<std::uint16_t>(of.size(), type);
+        set.half(type).out = memory.take<std::uint16_t>(of.size());
         std::fill_n(set.half(type).out, of.size(), std::uint16_t{0});
     }
     return set;

@@ -50,11 +50,15 @@ bool is_rounded(element_type half, const float* x, const std::uint16_t* y, std::
     });
 }
 
-float nearest_in(element_type type, float x) {
-    if (type == element_type::float32) {
-        return x;
+long double nearest_in(element_type type, long double x) {
+    if (type == element_type::float64) {
+        return static_cast<double>(x);
     }
-    return in_type(type, [=](auto zero) { return value_of<decltype(zero)>(bits_of<decltype(zero)>(x)); });
+    const auto number = static_cast<float>(x);
+    if (type == element_type::float32) {
+        return number;
+    }
+    return in_type(type, [=](auto zero) { return value_of<decltype(zero)>(bits_of<decltype(zero)>(number)); });
 }
 
 } // namespace bench

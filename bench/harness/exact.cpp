@@ -3,19 +3,59 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 namespace bench {
 namespace {
 
 constexpr long double nan = std::numeric_limits<long double>::quiet_NaN();
-constexpr long double least_normal = std::numeric_limits<float>::min();
+template <class T> constexpr long double least_normal = std::numeric_limits<T>::min();
+// Twice the digits of T and four: 2^-52, 2^-110.
+template <class T>
+constexpr long double negligible_logarithm =
+    static_cast<long double>(std::numeric_limits<T>::epsilon()) * std::numeric_limits<T>::epsilon() / 64;
 
-// The exponential is double's: its error, 2^-53 and that of the difference, does not show at 2^-24.
+// a + b is exactly sum + rest.
+struct parted_sum {
+    long double sum, rest;
+
+    parted_sum(long double a, long double b) : sum(a + b) {
+        const long double b_of_sum = sum - a;
+        rest = (a - (sum - b_of_sum)) + (b - b_of_sum);
+    }
+};
+
+// For floats the exponential is double's: its error, 2^-53 and that of the difference, does not show at 2^-24.
 long double exp_of_difference(float a, float b) { return std::exp(static_cast<double>(a) - static_cast<double>(b)); }
+
+// For doubles it is long double's, and what the difference loses by rounding counts: good to 2^-62.
+long double exp_of_difference(double a, double b) {
+    const parted_sum difference(a, -static_cast<long double>(b));
+    const long double e = std::exp(difference.sum);
+    return std::isfinite(e) && std::isfinite(difference.rest) ? e + e * difference.rest : e;
+}
+
+// A long sum. What long double loses by it does not show in floats; for doubles it is added up beside it.
+template <class T> class long_sum {
+public:
+    void add(long double term) {
+        if constexpr (std::is_same_v<T, double>) {
+            const parted_sum next(sum_, term);
+            sum_ = next.sum;
+            rest_ += next.rest;
+        } else {
+            sum_ += term;
+        }
+    }
+    long double value() const { return sum_ + rest_; }
+
+private:
+    long double sum_ = 0, rest_ = 0;
+};
 
 } // namespace
 
-exact_lane::exact_lane(const problem& of, const operands& lane) : of_(of), lane_(lane) {
+template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_of<T>& lane) : of_(of), lane_(lane) {
     switch (of.what) {
     case op::softmax:
     case op::log_softmax:
@@ -31,8 +71,8 @@ exact_lane::exact_lane(const problem& of, const operands& lane) : of_(of), lane_
     }
 }
 
-void exact_lane::sum_exponentials() {
-    const float* x = lane_.in[0];
+template <class T> void exact_lane<T>::sum_exponentials() {
+    const T* x = lane_.in[0];
     const std::ptrdiff_t stride = of_.element_stride();
     std::ptrdiff_t place = 0;
     for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
@@ -40,67 +80,75 @@ void exact_lane::sum_exponentials() {
         place = x[i * stride] > x[place * stride] ? i : place;
     }
     greatest_ = x[place * stride];
+    long_sum<T> others;
     for (std::ptrdiff_t i = 0; has_softmax() && i < of_.lane_length(); ++i) {
-        others_ += i == place ? 0 : exp_of_difference(x[i * stride], greatest_);
+        others.add(i == place ? 0 : exp_of_difference(x[i * stride], greatest_));
     }
+    others_ = others.value();
     log_of_sum_ = std::log1p(others_);
 }
 
-void exact_lane::sum_gradients() {
+template <class T> void exact_lane<T>::sum_gradients() {
+    long_sum<T> sum, magnitudes;
     for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
         const std::ptrdiff_t k = i * of_.element_stride();
-        const long double weight = of_.what == op::softmax_backward ? lane_.in[0][k] : 1.0F;
+        const long double weight = of_.what == op::softmax_backward ? lane_.in[0][k] : T{1};
         const long double term = weight * lane_.in[1][k];
-        sum_ += term;
-        sum_of_magnitudes_ += std::fabs(term);
+        sum.add(term);
+        magnitudes.add(std::fabs(term));
     }
+    sum_ = sum.value();
+    sum_of_magnitudes_ = magnitudes.value();
 }
 
-bool exact_lane::has_softmax() const { return !has_nan_ && std::isfinite(greatest_); }
+template <class T> bool exact_lane<T>::has_softmax() const { return !has_nan_ && std::isfinite(greatest_); }
 
-long double exact_lane::softmax(float x) const {
+template <class T> long double exact_lane<T>::softmax(T x) const {
     return has_softmax() ? exp_of_difference(x, greatest_) / (1 + others_) : nan;
 }
 
 // Two terms that are not above 0: nothing cancels, so the result is as exact as its terms.
-long double exact_lane::log_softmax(float x) const {
+template <class T> long double exact_lane<T>::log_softmax(T x) const {
     return has_softmax() ? (static_cast<long double>(x) - greatest_) - log_of_sum_ : nan;
 }
 
 // Its parts may cancel: the largest one counts.
-exact_result exact_lane::logsumexp() const {
+template <class T> exact_result exact_lane<T>::logsumexp() const {
     const long double greatest = greatest_;
     const long double value = has_nan_ ? nan : std::isinf(greatest) ? greatest : greatest + log_of_sum_;
     return {value, std::max({std::fabs(value), std::fabs(greatest), log_of_sum_}), 0};
 }
 
-// Softmaxes and gradients that are no normal floats may be 0 or denormal, logarithms of softmaxes need no more than an
-// error of 2^-52. Gradients are differences; what is subtracted counts.
-exact_result exact_lane::at(std::ptrdiff_t i) const {
+// Softmaxes and gradients that are no normal numbers may be 0 or denormal, logarithms of softmaxes may be wrong by what
+// is negligible beside them. Gradients are differences; what is subtracted counts.
+template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     const std::ptrdiff_t k = i * of_.element_stride();
-    const float x = lane_.in[0][k];
+    const T x = lane_.in[0][k];
     switch (of_.what) {
     case op::softmax:
-        return {softmax(x), softmax(x), least_normal};
+        return {softmax(x), softmax(x), least_normal<T>};
     case op::log_softmax:
-        return {log_softmax(x), log_softmax(x), 0x1p-52L};
+        return {log_softmax(x), log_softmax(x), negligible_logarithm<T>};
     case op::logsumexp:
         return logsumexp();
     case op::softmax_backward: {
         const long double dy = lane_.in[1][k];
-        return {x * (dy - sum_), x * (std::fabs(dy) + sum_of_magnitudes_), least_normal};
+        return {x * (dy - sum_), x * (std::fabs(dy) + sum_of_magnitudes_), least_normal<T>};
     }
     case op::log_softmax_backward: {
         const long double dy = lane_.in[1][k];
         const long double weight = std::exp(static_cast<long double>(x));
-        return {dy - weight * sum_, std::fabs(dy) + weight * sum_of_magnitudes_, least_normal};
+        return {dy - weight * sum_, std::fabs(dy) + weight * sum_of_magnitudes_, least_normal<T>};
     }
     case op::logsumexp_backward: {
-        const long double value = *lane_.in[2] * std::exp(static_cast<long double>(x) - *lane_.in[1]);
-        return {value, value, least_normal};
+        const long double value = *lane_.in[2] * exp_of_difference(x, *lane_.in[1]);
+        return {value, value, least_normal<T>};
     }
     }
     return {nan, nan, 0};
 }
+
+template class exact_lane<float>;
+template class exact_lane<double>;
 
 } // namespace bench

@@ -15,11 +15,11 @@ struct exact_result {
     long double small;     // a result below may be wrong by as much
 };
 
-// One lane of a problem. Reads it once when made, and element i again in at(i).
-class exact_lane {
+// One lane of a problem whose numbers are T: float or double. Reads it once when made, and element i again in at(i).
+template <class T> class exact_lane {
 public:
     // `lane` begins where the lane begins.
-    exact_lane(const problem& of, const operands& lane);
+    exact_lane(const problem& of, const operands_of<T>& lane);
 
     // Element i of the output.
     exact_result at(std::ptrdiff_t i) const;
@@ -28,16 +28,16 @@ private:
     void sum_exponentials();
     void sum_gradients();
     bool has_softmax() const;
-    long double softmax(float x) const;
-    long double log_softmax(float x) const;
+    long double softmax(T x) const;
+    long double log_softmax(T x) const;
     exact_result logsumexp() const;
 
     const problem& of_;
-    operands lane_;
+    operands_of<T> lane_;
 
     // Of logits.
     bool has_nan_ = false;
-    float greatest_ = -std::numeric_limits<float>::infinity();
+    T greatest_ = -std::numeric_limits<T>::infinity();
     long double others_ = 0;     // sum of exp(x - greatest) over all elements but one that is the greatest
     long double log_of_sum_ = 0; // log(1 + others)
 

@@ -11,6 +11,7 @@
 #include <limits>
 #include <random>
 #include <stdexcept>
+#include <type_traits>
 
 namespace bench {
 namespace {
@@ -83,14 +84,26 @@ element_value find_kind(const std::string& input) {
     return kind == kinds.end() ? parse_distribution(input) : kind->value;
 }
 
+// A number of the input as T. Doubles get digits that floats have not, other ones for every draw, and round to x. What
+// is denormal as a float becomes denormal as a double.
+template <class T> T number_from(float x, std::size_t draw) {
+    if constexpr (std::is_same_v<T, double>) {
+        const auto units = static_cast<double>(1 + ((draw * 0x9E3779B97F4A7C15) >> 58)); // 1 to 64
+        const double scale = std::fpclassify(x) == FP_SUBNORMAL ? 0x1p-896 : 1;          // 2^-1022 / 2^-126
+        return static_cast<double>(x) * scale * (1 + units * 0x1p-50);
+    } else {
+        return x;
+    }
+}
+
 // Replaces y by what `before` returns for the logits x; they may be the same.
-void apply(op before, problem of, const float* x, float* y) {
+template <class T> void apply(op before, problem of, const T* x, T* y) {
     of.what = before;
     for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
-        const operands lane = of.lane({{x}, y}, i);
-        const exact_lane exact(of, lane);
+        const operands_of<T> lane = of.lane(operands_of<T>{{x}, y}, i);
+        const exact_lane<T> exact(of, lane);
         for (std::ptrdiff_t k = 0; k < of.output_lane_length(); ++k) {
-            lane.out[k * of.element_stride()] = static_cast<float>(exact.at(k).value);
+            lane.out[k * of.element_stride()] = static_cast<T>(exact.at(k).value);
         }
     }
 }
@@ -114,7 +127,8 @@ bool is_input(const std::string& name) {
     }
 }
 
-void fill(const std::string& input, const problem& of, std::size_t seed, const std::array<float*, most_inputs>& in) {
+template <class T>
+void fill(const std::string& input, const problem& of, std::size_t seed, const std::array<T*, most_inputs>& in) {
     static const normal_pool pool;
     const element_value value = find_kind(input);
     const std::size_t shift = seed * 7919;
@@ -123,12 +137,13 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
             const std::ptrdiff_t i = row * of.columns + column;
             const std::size_t draw = static_cast<std::size_t>(i) + shift;
             const std::ptrdiff_t place = of.axis == 0 ? row : column;
-            in[0][i] = value({pool.at(draw), pool.at(draw + 500009), place, of.lane_length()});
+            in[0][i] = number_from<T>(value({pool.at(draw), pool.at(draw + 500009), place, of.lane_length()}), draw);
         }
     }
     for (std::size_t k = 1; k < of.operation().inputs; ++k) {
         for (std::ptrdiff_t i = 0; i < of.input_size(k); ++i) {
-            in[k][i] = pool.at(static_cast<std::size_t>(i) + shift + k * 104729);
+            const std::size_t draw = static_cast<std::size_t>(i) + shift + k * 104729;
+            in[k][i] = number_from<T>(pool.at(draw), draw);
         }
     }
     switch (of.what) {
@@ -137,15 +152,18 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::logsumexp:
         break;
     case op::softmax_backward:
-        apply(op::softmax, of, in[0], in[0]);
+        apply<T>(op::softmax, of, in[0], in[0]);
         break;
     case op::log_softmax_backward:
-        apply(op::log_softmax, of, in[0], in[0]);
+        apply<T>(op::log_softmax, of, in[0], in[0]);
         break;
     case op::logsumexp_backward:
-        apply(op::logsumexp, of, in[0], in[1]);
+        apply<T>(op::logsumexp, of, in[0], in[1]);
         break;
     }
 }
+
+template void fill(const std::string&, const problem&, std::size_t, const std::array<float*, most_inputs>&);
+template void fill(const std::string&, const problem&, std::size_t, const std::array<double*, most_inputs>&);
 
 } // namespace bench

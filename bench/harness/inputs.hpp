@@ -22,6 +22,8 @@ bool is_input(const std::string& name);
 
 // Fills the inputs of the problem: logits, what an operator returns for them where a gradient takes that, and N(0,1)
 // for its own gradient. `seed` tells apart several sets of the same kind.
-void fill(const std::string& input, const problem& of, std::size_t seed, const std::array<float*, most_inputs>& in);
+// T: float or double; doubles are the floats with further digits.
+template <class T>
+void fill(const std::string& input, const problem& of, std::size_t seed, const std::array<T*, most_inputs>& in);
 
 } // namespace bench

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 
 namespace bench {
 
@@ -37,25 +38,51 @@ constexpr std::array<signature, 6> signatures{{
     {"logsumexp_backward", 3, {extent::matrix, extent::lanes, extent::lanes}, extent::matrix},
 }};
 
-struct half_operands {
-    std::array<const std::uint16_t*, most_inputs> in;
-    std::uint16_t* out;
+// The operands in one type.
+template <class T> struct operands_of {
+    std::array<const T*, most_inputs> in; // as many as the operator has
+    T* out;                               // room for a matrix, whatever the operator writes
 };
 
 struct operands {
-    std::array<const float*, most_inputs> in; // as many as the operator has
-    float* out;                               // room for a matrix, whatever the operator writes
-    // The same in bfloat16 and in float16, for problems of such a type. Their floats are numbers of that type.
-    std::array<half_operands, 2> halves = {};
+    operands_of<float> floats;
+    // For problems of doubles: made like the floats, with digits that floats have not.
+    operands_of<double> doubles = {};
+    // The floats in bfloat16 and in float16, for problems of such a type. Their floats are numbers of that type.
+    std::array<operands_of<std::uint16_t>, 2> halves = {};
 
-    const half_operands& half(element_type type) const { return halves[type == element_type::float16 ? 1 : 0]; }
-    half_operands& half(element_type type) { return halves[type == element_type::float16 ? 1 : 0]; }
+    // T: float or double.
+    template <class T> const operands_of<T>& of() const {
+        if constexpr (std::is_same_v<T, double>) {
+            return doubles;
+        } else {
+            return floats;
+        }
+    }
+    const operands_of<std::uint16_t>& half(element_type type) const {
+        return halves[type == element_type::float16 ? 1 : 0];
+    }
+    operands_of<std::uint16_t>& half(element_type type) { return halves[type == element_type::float16 ? 1 : 0]; }
 
     const void* input(element_type type, std::size_t k) const {
-        return type == element_type::float32 ? static_cast<const void*>(in[k]) : half(type).in[k];
+        switch (type) {
+        case element_type::float32:
+            return floats.in[k];
+        case element_type::float64:
+            return doubles.in[k];
+        default:
+            return half(type).in[k];
+        }
     }
     void* output(element_type type) const {
-        return type == element_type::float32 ? static_cast<void*>(out) : half(type).out;
+        switch (type) {
+        case element_type::float32:
+            return floats.out;
+        case element_type::float64:
+            return doubles.out;
+        default:
+            return half(type).out;
+        }
     }
 };
 
@@ -88,8 +115,8 @@ struct problem {
     }
     std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : lane_length(); }
 
-    // The floats where lane i begins.
-    operands lane(operands a, std::ptrdiff_t i) const {
+    // The operands where lane i begins.
+    template <class T> operands_of<T> lane(operands_of<T> a, std::ptrdiff_t i) const {
         const std::array<std::ptrdiff_t, most_inputs> strides = input_lane_strides();
         for (std::size_t k = 0; k < most_inputs; ++k) {
             a.in[k] += i * strides[k];

@@ -17,7 +17,8 @@ public:
 
     // The largest error in units of the last place of the problem's type: of the exact result, or, where parts may cancel,
     // of the parts (see exact.cpp). Infinite if a result is NaN or infinite where it must not be, or not where it must be.
-    double max_ulp(const float* y) const;
+    // T: float, or double for problems of that type.
+    template <class T> double max_ulp(const T* y) const;
 
 private:
     struct sample {
@@ -26,7 +27,7 @@ private:
         long double unit;      // of the error
         long double tolerance; // errors up to here are none
     };
-    void add_lane(const problem& of, const operands& arrays, std::ptrdiff_t lane);
+    template <class T> void add_lane(const problem& of, const operands_of<T>& arrays, std::ptrdiff_t lane);
 
     element_type type_;
     std::vector<sample> samples_;

@@ -35,7 +35,7 @@ class references {
 public:
     explicit references(const buffers& data) : data_(data) {}
 
-    double max_ulp(const problem& solved, std::size_t input, const float* y) {
+    template <class T> double max_ulp(const problem& solved, std::size_t input, const T* y) {
         const auto key = std::make_tuple(solved.what, solved.type, input);
         auto found = known_.find(key);
         if (found == known_.end()) {
@@ -53,19 +53,24 @@ private:
 double error_of(const method& work, const problem& solved, std::size_t input, const buffers& data, references& exact) {
     constexpr float no_result = 1e30F; // what a method leaves out is found
     const operands& arrays = data.sample(input);
-    std::fill_n(arrays.out, solved.size(), no_result);
-    if (solved.type == element_type::float32) {
-        work.run(arrays);
-        return exact.max_ulp(solved, input, arrays.out);
+    if (!is_half(solved.type)) {
+        return with_number(solved.type, [&](auto zero) {
+            auto* y = arrays.of<decltype(zero)>().out;
+            std::fill_n(y, solved.size(), no_result);
+            work.run(arrays);
+            return exact.max_ulp(solved, input, y);
+        });
     }
+    float* y = arrays.floats.out;
     std::uint16_t* out = arrays.half(solved.type).out;
-    round_to(solved.type, arrays.out, out, solved.size());
+    std::fill_n(y, solved.size(), no_result);
+    round_to(solved.type, y, out, solved.size());
     work.run(arrays);
-    widen_from(solved.type, out, arrays.out, solved.output_size());
-    const double error = exact.max_ulp(solved, input, arrays.out);
+    widen_from(solved.type, out, y, solved.output_size());
+    const double error = exact.max_ulp(solved, input, y);
     if (work.in_floats) {
         work.in_floats(arrays);
-        if (!is_rounded(solved.type, arrays.out, out, solved.output_size())) {
+        if (!is_rounded(solved.type, y, out, solved.output_size())) {
             return std::numeric_limits<double>::infinity();
         }
     }

@@ -16,6 +16,7 @@
 #include <array>
 #include <functional>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 namespace bench { namespace {
@@ -54,6 +55,7 @@ inline tarn::softmax_options softmax_options(const problem& of, const way& how) 
 }
 
 template <class T> constexpr element_type type_of = element_type::float32;
+template <> constexpr element_type type_of<double> = element_type::float64;
 template <> constexpr element_type type_of<tarn::bfloat16> = element_type::bfloat16;
 template <> constexpr element_type type_of<tarn::float16> = element_type::float16;
 
@@ -75,7 +77,7 @@ template <class T> struct views {
 using call = std::function<void(const operands&)>;
 
 template <class T, class... Where> call softmax_with_lse(const problem& of, const way& how, Where... where) {
-    std::vector<float> lse(static_cast<std::size_t>(of.lanes()));
+    std::vector<std::conditional_t<std::is_same_v<T, double>, double, float>> lse(static_cast<std::size_t>(of.lanes()));
     return [v = views<T>{of}, where..., options = softmax_options(of, how), lse](const operands& a) mutable {
         tarn::softmax(where..., v.input(a), v.output(a), lse, options);
     };
@@ -120,6 +122,8 @@ template <class... Where> call call_of(const problem& of, const way& how, Where.
     switch (of.type) {
     case element_type::float32:
         return call_in<float>(of, how, where...);
+    case element_type::float64:
+        return call_in<double>(of, how, where...);
     case element_type::bfloat16:
         return call_in<tarn::bfloat16>(of, how, where...);
     case element_type::float16:
@@ -131,7 +135,7 @@ template <class... Where> call call_of(const problem& of, const way& how, Where.
 // Makes a method of the call, and of the same call on floats where the problem has 16 bits.
 template <class... Where> void set_calls(method& result, problem of, const way& how, Where... where) {
     result.run = call_of(of, how, where...);
-    if (of.type != element_type::float32) {
+    if (is_half(of.type)) {
         of.type = element_type::float32;
         result.in_floats = call_of(of, how, where...);
     }

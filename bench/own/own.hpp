@@ -14,7 +14,7 @@ namespace bench {
 std::vector<std::string> available_tiers();
 
 // The names of the stores, algorithms and further results that a call can ask for; the first, "", leaves all to the
-// library. The named algorithms are about floats.
+// library. The named algorithms are about floats and doubles.
 std::vector<std::string> ways_of(const problem& of);
 
 // "tarn", or "tarn <way>".
@@ -23,7 +23,7 @@ method own_dispatch(const problem& of, const std::string& tier, const std::strin
 // "tarn softmax", for families that are measured against it.
 method softmax_beside(const problem& of, const std::string& tier);
 
-// "tarn float" or "tarn bfloat16", for problems of 16 bits: the same numbers in another type.
+// "tarn float" or "tarn bfloat16", for problems of another type: the same numbers as far as the type has them.
 method type_beside(problem of, element_type type, const std::string& tier);
 
 // "tarn one thread", for problems with several.

@@ -15,6 +15,8 @@ namespace {
 
 at::ScalarType type_of(const problem& of) {
     switch (of.type) {
+    case element_type::float64:
+        return at::kDouble;
     case element_type::bfloat16:
         return at::kBFloat16;
     case element_type::float16:
@@ -30,7 +32,7 @@ public:
 
     void run(const operands& a) {
         const c10::InferenceMode no_gradients;
-        if (a.out != out_of_ || a.in[0] != in_of_) {
+        if (a.floats.out != out_of_ || a.floats.in[0] != in_of_) {
             view(a);
         }
         switch (of_.what) {
@@ -65,8 +67,8 @@ private:
             in_[k] = tensor(a.input(of_.type, k), of_.operation().in[k]);
         }
         out_ = tensor(a.output(of_.type), of_.operation().out);
-        in_of_ = a.in[0];
-        out_of_ = a.out;
+        in_of_ = a.floats.in[0];
+        out_of_ = a.floats.out;
     }
 
     problem of_;
@@ -76,7 +78,7 @@ private:
     std::array<std::int64_t, 1> lanes_{of_.lanes()};
     std::array<at::Tensor, most_inputs> in_;
     at::Tensor out_;
-    const float* in_of_ = nullptr; // the operands that the tensors view
+    const float* in_of_ = nullptr; // tell the operands that the tensors view
     float* out_of_ = nullptr;
 };
 

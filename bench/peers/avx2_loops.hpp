@@ -108,8 +108,8 @@ template <class Exp> method avx2_softmax(const problem& of, const char* name, ro
     } else {
         result.run = [of, exp](const operands& a) {
             for (std::ptrdiff_t row = 0; row < of.rows; ++row) {
-                const float* x = a.in[0] + row * of.columns;
-                float* y = a.out + row * of.columns;
+                const float* x = a.floats.in[0] + row * of.columns;
+                float* y = a.floats.out + row * of.columns;
                 scale(y, of.columns, 1 / store_exp(x, y, of.columns, greatest_of(x, of.columns), exp));
             }
         };

@@ -11,7 +11,8 @@
 namespace bench {
 namespace {
 
-// What is moved: floats, or pairs of 16-bit numbers as if they were floats. Adding those takes as long and means nothing.
+// What is moved: floats, or pairs of 16-bit numbers and halves of doubles as if they were floats. Adding those takes as
+// long and means nothing.
 using word = float __attribute__((may_alias));
 constexpr std::ptrdiff_t line_words = 16;
 constexpr std::ptrdiff_t prefetch_words = 512; // 2 KB ahead

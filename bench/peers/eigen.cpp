@@ -48,25 +48,25 @@ struct logsumexp {
         y += (x.rowwise() - y.row(0)).exp().colwise().sum().log();
     }
     template <class In, class Out> static void lane(const In& x, Out&& y) {
-        const float greatest = x.maxCoeff();
+        const auto greatest = x.maxCoeff();
         y(0, 0) = greatest + std::log((x - greatest).exp().sum());
     }
 };
 
 // An axis that is reduced is left with extent 1.
-Eigen::Map<matrix> output(const problem& of, const operands& a) {
-    return {a.out, of.reduces() && of.axis == 0 ? 1 : of.rows, of.reduces() && of.axis != 0 ? 1 : of.columns};
+template <class T> Eigen::Map<matrix<T>> output(const problem& of, const operands& a) {
+    return {a.of<T>().out, of.reduces() && of.axis == 0 ? 1 : of.rows, of.reduces() && of.axis != 0 ? 1 : of.columns};
 }
 
-template <class Operator> method_list written_with(const problem& of) {
+template <class T, class Operator> method_list written_with(const problem& of) {
     const auto at_once = [of](const operands& a) {
-        const auto x = input(of, a);
-        auto y = output(of, a);
+        const auto x = input<T>(of, a);
+        auto y = output<T>(of, a);
         of.axis == 0 ? Operator::columns(x, y) : Operator::rows(x, y);
     };
     const auto lane_by_lane = [of](const operands& a) {
-        const auto x = input(of, a);
-        auto y = output(of, a);
+        const auto x = input<T>(of, a);
+        auto y = output<T>(of, a);
         for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
             of.axis == 0 ? Operator::lane(x.col(i), y.col(i)) : Operator::lane(x.row(i), y.row(i));
         }
@@ -74,22 +74,26 @@ template <class Operator> method_list written_with(const problem& of) {
     return eigen_peers(at_once, lane_by_lane);
 }
 
-} // namespace
-
-method_list eigen(const problem& of) {
+template <class T> method_list eigen_of(const problem& of) {
     switch (of.what) {
     case op::softmax:
-        return written_with<softmax>(of);
+        return written_with<T, softmax>(of);
     case op::log_softmax:
-        return written_with<log_softmax>(of);
+        return written_with<T, log_softmax>(of);
     case op::logsumexp:
-        return written_with<logsumexp>(of);
+        return written_with<T, logsumexp>(of);
     case op::softmax_backward:
     case op::log_softmax_backward:
     case op::logsumexp_backward:
         return eigen_backward(of);
     }
     return {};
+}
+
+} // namespace
+
+method_list eigen(const problem& of) {
+    return with_number(of.type, [&](auto zero) { return eigen_of<decltype(zero)>(of); });
 }
 
 } // namespace bench::peers

@@ -13,10 +13,11 @@ namespace bench::peers {
 
 method_list eigen_backward(const problem& of); // the part of eigen() that is about gradients
 
-using matrix = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+// T is float or double.
+template <class T> using matrix = Eigen::Array<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-inline Eigen::Map<const matrix> input(const problem& of, const operands& a, std::size_t k = 0) {
-    return {a.in[k], of.rows, of.columns};
+template <class T> Eigen::Map<const matrix<T>> input(const problem& of, const operands& a, std::size_t k = 0) {
+    return {a.of<T>().in[k], of.rows, of.columns};
 }
 
 constexpr int eigen_release_year() {

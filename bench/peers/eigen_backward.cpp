@@ -31,19 +31,21 @@ struct log_softmax_backward {
     }
 };
 
-Eigen::Map<matrix> output(const problem& of, const operands& a) { return {a.out, of.rows, of.columns}; }
+template <class T> Eigen::Map<matrix<T>> output(const problem& of, const operands& a) {
+    return {a.of<T>().out, of.rows, of.columns};
+}
 
-template <class Gradient> method_list of_two_matrices(const problem& of) {
+template <class T, class Gradient> method_list of_two_matrices(const problem& of) {
     const auto at_once = [of](const operands& a) {
-        const auto y = input(of, a);
-        const auto dy = input(of, a, 1);
-        auto dx = output(of, a);
+        const auto y = input<T>(of, a);
+        const auto dy = input<T>(of, a, 1);
+        auto dx = output<T>(of, a);
         of.axis == 0 ? Gradient::columns(y, dy, dx) : Gradient::rows(y, dy, dx);
     };
     const auto lane_by_lane = [of](const operands& a) {
-        const auto y = input(of, a);
-        const auto dy = input(of, a, 1);
-        auto dx = output(of, a);
+        const auto y = input<T>(of, a);
+        const auto dy = input<T>(of, a, 1);
+        auto dx = output<T>(of, a);
         for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
             of.axis == 0 ? Gradient::lane(y.col(i), dy.col(i), dx.col(i))
                          : Gradient::lane(y.row(i), dy.row(i), dx.row(i));
@@ -52,12 +54,13 @@ template <class Gradient> method_list of_two_matrices(const problem& of) {
     return eigen_peers(at_once, lane_by_lane);
 }
 
-method_list logsumexp_backward(const problem& of) {
+template <class T> method_list logsumexp_backward(const problem& of) {
+    using lanes = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
     const auto at_once = [of](const operands& a) {
-        const auto x = input(of, a);
-        const Eigen::Map<const Eigen::ArrayXf> lse(a.in[1], of.lanes());
-        const Eigen::Map<const Eigen::ArrayXf> dlse(a.in[2], of.lanes());
-        auto dx = output(of, a);
+        const auto x = input<T>(of, a);
+        const lanes lse(a.of<T>().in[1], of.lanes());
+        const lanes dlse(a.of<T>().in[2], of.lanes());
+        auto dx = output<T>(of, a);
         if (of.axis == 0) {
             dx = (x.rowwise() - lse.transpose()).exp().rowwise() * dlse.transpose();
         } else {
@@ -65,32 +68,38 @@ method_list logsumexp_backward(const problem& of) {
         }
     };
     const auto lane_by_lane = [of](const operands& a) {
-        const auto x = input(of, a);
-        auto dx = output(of, a);
+        const auto x = input<T>(of, a);
+        const T* lse = a.of<T>().in[1];
+        const T* dlse = a.of<T>().in[2];
+        auto dx = output<T>(of, a);
         for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
             if (of.axis == 0) {
-                dx.col(i) = (x.col(i) - a.in[1][i]).exp() * a.in[2][i];
+                dx.col(i) = (x.col(i) - lse[i]).exp() * dlse[i];
             } else {
-                dx.row(i) = (x.row(i) - a.in[1][i]).exp() * a.in[2][i];
+                dx.row(i) = (x.row(i) - lse[i]).exp() * dlse[i];
             }
         }
     };
     return eigen_peers(at_once, lane_by_lane);
 }
 
-} // namespace
-
-method_list eigen_backward(const problem& of) {
+template <class T> method_list eigen_backward_of(const problem& of) {
     switch (of.what) {
     case op::softmax_backward:
-        return of_two_matrices<softmax_backward>(of);
+        return of_two_matrices<T, softmax_backward>(of);
     case op::log_softmax_backward:
-        return of_two_matrices<log_softmax_backward>(of);
+        return of_two_matrices<T, log_softmax_backward>(of);
     case op::logsumexp_backward:
-        return logsumexp_backward(of);
+        return logsumexp_backward<T>(of);
     default:
         return {};
     }
+}
+
+} // namespace
+
+method_list eigen_backward(const problem& of) {
+    return with_number(of.type, [&](auto zero) { return eigen_backward_of<decltype(zero)>(of); });
 }
 
 } // namespace bench::peers

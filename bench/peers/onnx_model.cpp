@@ -31,7 +31,9 @@ enum graph_field : unsigned { node = 1, graph_name = 2, input = 11, output = 12 
 enum node_field : unsigned { node_input = 1, node_output = 2, operation = 4, attribute = 5 };
 enum attribute_field : unsigned { attribute_name = 1, integer = 3, integers = 8, attribute_type = 20 };
 
-constexpr std::ptrdiff_t type_float = 1, type_int = 2, type_ints = 7;
+// Of attributes, and of the elements of tensors.
+constexpr std::ptrdiff_t type_int = 2, type_ints = 7;
+constexpr std::ptrdiff_t elements_float = 1, elements_double = 11;
 
 std::string int_attribute(const std::string& name, std::ptrdiff_t value) {
     return text(attribute, text(attribute_name, name) + number(integer, value) + number(attribute_type, type_int));
@@ -41,12 +43,13 @@ std::string ints_attribute(const std::string& name, std::ptrdiff_t value) {
     return text(attribute, text(attribute_name, name) + number(integers, value) + number(attribute_type, type_ints));
 }
 
-std::string tensor(const std::string& name, const std::vector<std::ptrdiff_t>& extents) {
+std::string tensor(const std::string& name, element_type type, const std::vector<std::ptrdiff_t>& extents) {
+    const std::ptrdiff_t elements = type == element_type::float64 ? elements_double : elements_float;
     std::string shape;
     for (const std::ptrdiff_t extent : extents) {
         shape += text(1, number(1, extent));
     }
-    return text(1, name) + text(2, text(1, number(1, type_float) + text(2, shape)));
+    return text(1, name) + text(2, text(1, number(1, elements) + text(2, shape)));
 }
 
 std::string operation_of(const problem& of) {
@@ -69,8 +72,8 @@ std::string onnx_model(const problem& of) {
     const std::vector<std::ptrdiff_t> matrix{of.rows, of.columns}, lanes{of.lanes()};
     const std::string only_node = text(node_input, "x") + text(node_output, "y") + operation_of(of);
     const std::string whole_graph = text(node, only_node) + text(graph_name, "graph") +
-                                    text(input, tensor("x", matrix)) +
-                                    text(output, tensor("y", of.reduces() ? lanes : matrix));
+                                    text(input, tensor("x", of.type, matrix)) +
+                                    text(output, tensor("y", of.type, of.reduces() ? lanes : matrix));
     return number(ir_version, 7) + text(graph, whole_graph) + text(operator_set, number(2, 13));
 }
 

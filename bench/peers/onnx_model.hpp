@@ -9,7 +9,8 @@
 
 namespace bench::peers {
 
-// "x" in, "y" out. Softmax and LogSoftmax of operator set 13 with their axis, ReduceLogSumExp without keeping it.
+// "x" in, "y" out, of float or double. Softmax and LogSoftmax of operator set 13 with their axis, ReduceLogSumExp
+// without keeping it.
 std::string onnx_model(const problem& of);
 
 } // namespace bench::peers

@@ -45,12 +45,14 @@ public:
         return session;
     }
 
-    opaque* view(const float* data, std::ptrdiff_t size, const std::int64_t* extents, std::size_t rank) const {
-        constexpr int float_element = 1;
+    // `type` is float or double.
+    opaque* view(const void* data, element_type type, std::ptrdiff_t size, const std::int64_t* extents,
+                 std::size_t rank) const {
+        const int elements = type == element_type::float64 ? 11 : 1;
+        const std::size_t bytes = facts_of(type).bytes * static_cast<std::size_t>(size);
         opaque* value = nullptr;
         check(function<opaque*, void*, std::size_t, const std::int64_t*, std::size_t, int, opaque**>(49)(
-            memory_, const_cast<float*>(data), static_cast<std::size_t>(size) * sizeof(float), extents, rank,
-            float_element, &value));
+            memory_, const_cast<void*>(data), bytes, extents, rank, elements, &value));
         return value;
     }
 
@@ -112,7 +114,7 @@ public:
     }
 
     void run(const operands& a) {
-        if (a.in[0] != in_of_ || a.out != out_of_) {
+        if (a.floats.in[0] != in_of_ || a.floats.out != out_of_) {
             view(a);
         }
         library_.run(session_, in_, out_);
@@ -123,11 +125,12 @@ private:
         release_views();
         const std::array<std::int64_t, 2> matrix{of_.rows, of_.columns};
         const std::int64_t lanes = of_.lanes();
-        in_ = library_.view(a.in[0], of_.size(), matrix.data(), matrix.size());
-        out_ = of_.reduces() ? library_.view(a.out, of_.output_size(), &lanes, 1)
-                             : library_.view(a.out, of_.output_size(), matrix.data(), matrix.size());
-        in_of_ = a.in[0];
-        out_of_ = a.out;
+        const element_type type = of_.type;
+        in_ = library_.view(a.input(type, 0), type, of_.size(), matrix.data(), matrix.size());
+        out_ = of_.reduces() ? library_.view(a.output(type), type, of_.output_size(), &lanes, 1)
+                             : library_.view(a.output(type), type, of_.output_size(), matrix.data(), matrix.size());
+        in_of_ = a.floats.in[0];
+        out_of_ = a.floats.out;
     }
 
     void release_views() {
@@ -142,7 +145,7 @@ private:
     opaque* session_;
     opaque* in_ = nullptr;
     opaque* out_ = nullptr;
-    const float* in_of_ = nullptr; // the operands that the values view
+    const float* in_of_ = nullptr; // tell the operands that the values view
     float* out_of_ = nullptr;
 };
 

@@ -14,13 +14,15 @@ struct library {
     const char* name;
     const char* source;
     bool further, threaded;
-    bool halves; // knows types of 16 bits
+    std::vector<element_type> types;
     std::vector<op> operators;
 };
 
 const std::array<library, 5>& libraries() {
     constexpr op softmax = op::softmax, log_softmax = op::log_softmax, logsumexp = op::logsumexp;
     constexpr op softmax_backward = op::softmax_backward, log_softmax_backward = op::log_softmax_backward;
+    constexpr element_type float32 = element_type::float32, float64 = element_type::float64;
+    constexpr element_type bfloat16 = element_type::bfloat16, float16 = element_type::float16;
     constexpr const char* further = "bench/run.sh --peers installs it";
     static const std::array<library, 5> all{{
         {"onednn",
@@ -28,31 +30,31 @@ const std::array<library, 5>& libraries() {
          "Debian: libdnnl-dev",
          false,
          true,
-         true,
+         {float32, bfloat16, float16},
          {softmax, log_softmax, softmax_backward, log_softmax_backward}},
         {"onednn3",
          "oneDNN 3",
          further,
          true,
          true,
-         true,
+         {float32, bfloat16, float16},
          {softmax, log_softmax, softmax_backward, log_softmax_backward}},
         {"aten",
          "ATen",
          further,
          true,
          true,
-         true,
+         {float32, float64, bfloat16, float16},
          {softmax, log_softmax, logsumexp, softmax_backward, log_softmax_backward}},
-        {"onnxruntime", "ONNX Runtime", further, true, true, false, {softmax, log_softmax, logsumexp}},
-        {"sleef", "SLEEF three-pass", further, true, false, false, {softmax}},
+        {"onnxruntime", "ONNX Runtime", further, true, true, {float32, float64}, {softmax, log_softmax, logsumexp}},
+        {"sleef", "SLEEF three-pass", further, true, false, {float32}, {softmax}},
     }};
     return all;
 }
 
 bool knows(const library& one, const problem& of) {
     return std::find(one.operators.begin(), one.operators.end(), of.what) != one.operators.end() &&
-           (one.halves || of.type == element_type::float32);
+           std::find(one.types.begin(), one.types.end(), of.type) != one.types.end();
 }
 
 } // namespace
@@ -60,8 +62,8 @@ bool knows(const library& one, const problem& of) {
 method_list peers_for(const problem& of, bool further) {
     method_list all;
     const auto add = [&all](const method_list& more) { all.insert(all.end(), more.begin(), more.end()); };
-    if (of.threads == 1 && of.type == element_type::float32) {
-        if (of.what == op::softmax) {
+    if (of.threads == 1 && !is_half(of.type)) {
+        if (of.what == op::softmax && of.type == element_type::float32) {
             add(peers::avx2_three_pass(of));
         }
         add(peers::plain_fast_math(of));

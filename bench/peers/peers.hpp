@@ -18,7 +18,7 @@ method_list peers_for(const problem& of, bool further);
 
 namespace peers {
 
-// On one thread, every operator, floats.
+// On one thread, every operator, floats and doubles.
 method_list plain_fast_math(const problem& of); // plain loops, -O3 -march=native -ffast-math
 method_list plain_strict(const problem& of);    // the same without -ffast-math
 method_list eigen(const problem& of);           // whole matrices, and lane by lane

@@ -14,94 +14,107 @@
 namespace bench::peers {
 namespace {
 
-// Stride is a compile-time 1 for rows and a number for columns.
-template <class Stride> float greatest_of(const float* x, std::ptrdiff_t n, Stride stride) {
-    float greatest = -std::numeric_limits<float>::infinity();
+// T is float or double. Stride is a compile-time 1 for rows and a number for columns.
+template <class T, class Stride> T greatest_of(const T* x, std::ptrdiff_t n, Stride stride) {
+    T greatest = -std::numeric_limits<T>::infinity();
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         greatest = std::max(greatest, x[i * stride]);
     }
     return greatest;
 }
 
-template <class Stride> float log_of_sum(const float* x, std::ptrdiff_t n, Stride stride, float greatest) {
-    float sum = 0;
+template <class T, class Stride> T log_of_sum(const T* x, std::ptrdiff_t n, Stride stride, T greatest) {
+    T sum = 0;
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         sum += std::exp(x[i * stride] - greatest);
     }
     return std::log(sum);
 }
 
-constexpr auto softmax_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
-    const float* x = a.in[0];
-    float* y = a.out;
-    const float greatest = greatest_of(x, n, stride);
-    float sum = 0;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        y[i * stride] = std::exp(x[i * stride] - greatest);
-        sum += y[i * stride];
-    }
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        y[i * stride] /= sum;
-    }
-};
-
-constexpr auto log_softmax_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
-    const float* x = a.in[0];
-    float* y = a.out;
-    const float greatest = greatest_of(x, n, stride);
-    const float logarithm = log_of_sum(x, n, stride, greatest);
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        y[i * stride] = (x[i * stride] - greatest) - logarithm;
+struct softmax_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T* x = a.in[0];
+        T* y = a.out;
+        const T greatest = greatest_of(x, n, stride);
+        T sum = 0;
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            y[i * stride] = std::exp(x[i * stride] - greatest);
+            sum += y[i * stride];
+        }
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            y[i * stride] /= sum;
+        }
     }
 };
 
-constexpr auto logsumexp_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
-    const float greatest = greatest_of(a.in[0], n, stride);
-    *a.out = greatest + log_of_sum(a.in[0], n, stride, greatest);
-};
-
-constexpr auto softmax_backward_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
-    const float* y = a.in[0];
-    const float* dy = a.in[1];
-    float* dx = a.out;
-    float sum = 0;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        sum += y[i * stride] * dy[i * stride];
-    }
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        dx[i * stride] = y[i * stride] * (dy[i * stride] - sum);
+struct log_softmax_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T* x = a.in[0];
+        T* y = a.out;
+        const T greatest = greatest_of(x, n, stride);
+        const T logarithm = log_of_sum(x, n, stride, greatest);
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            y[i * stride] = (x[i * stride] - greatest) - logarithm;
+        }
     }
 };
 
-constexpr auto log_softmax_backward_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
-    const float* y = a.in[0];
-    const float* dy = a.in[1];
-    float* dx = a.out;
-    float sum = 0;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        sum += dy[i * stride];
-    }
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        dx[i * stride] = dy[i * stride] - std::exp(y[i * stride]) * sum;
+struct logsumexp_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T greatest = greatest_of(a.in[0], n, stride);
+        *a.out = greatest + log_of_sum(a.in[0], n, stride, greatest);
     }
 };
 
-constexpr auto logsumexp_backward_lane = [](const operands& a, std::ptrdiff_t n, auto stride) {
-    const float* x = a.in[0];
-    const float lse = *a.in[1];
-    const float dlse = *a.in[2];
-    float* dx = a.out;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        dx[i * stride] = dlse * std::exp(x[i * stride] - lse);
+struct softmax_backward_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T* y = a.in[0];
+        const T* dy = a.in[1];
+        T* dx = a.out;
+        T sum = 0;
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            sum += y[i * stride] * dy[i * stride];
+        }
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            dx[i * stride] = y[i * stride] * (dy[i * stride] - sum);
+        }
     }
 };
 
-template <class Lane> std::function<void(const operands&)> every_lane(const problem& of, Lane lane) {
-    return [of, lane](operands a) {
+struct log_softmax_backward_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T* y = a.in[0];
+        const T* dy = a.in[1];
+        T* dx = a.out;
+        T sum = 0;
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            sum += dy[i * stride];
+        }
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            dx[i * stride] = dy[i * stride] - std::exp(y[i * stride]) * sum;
+        }
+    }
+};
+
+struct logsumexp_backward_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T* x = a.in[0];
+        const T lse = *a.in[1];
+        const T dlse = *a.in[2];
+        T* dx = a.out;
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            dx[i * stride] = dlse * std::exp(x[i * stride] - lse);
+        }
+    }
+};
+
+template <class T, class Lane> std::function<void(const operands&)> every_lane(const problem& of, Lane lane) {
+    return [of, lane](const operands& all) {
+        const operands_of<T> a = all.of<T>();
         const std::array<std::ptrdiff_t, most_inputs> in = of.input_lane_strides();
         for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
-            const operands here{{a.in[0] + i * in[0], a.in[1] + i * in[1], a.in[2] + i * in[2]},
-                                a.out + i * of.output_lane_stride()};
+            const operands_of<T> here{{a.in[0] + i * in[0], a.in[1] + i * in[1], a.in[2] + i * in[2]},
+                                      a.out + i * of.output_lane_stride()};
             if (of.axis == 0) {
                 lane(here, of.lane_length(), of.element_stride());
             } else {
@@ -111,20 +124,20 @@ template <class Lane> std::function<void(const operands&)> every_lane(const prob
     };
 }
 
-std::function<void(const operands&)> loops_for(const problem& of) {
+template <class T> std::function<void(const operands&)> loops_for(const problem& of) {
     switch (of.what) {
     case op::softmax:
-        return every_lane(of, softmax_lane);
+        return every_lane<T>(of, softmax_lane());
     case op::log_softmax:
-        return every_lane(of, log_softmax_lane);
+        return every_lane<T>(of, log_softmax_lane());
     case op::logsumexp:
-        return every_lane(of, logsumexp_lane);
+        return every_lane<T>(of, logsumexp_lane());
     case op::softmax_backward:
-        return every_lane(of, softmax_backward_lane);
+        return every_lane<T>(of, softmax_backward_lane());
     case op::log_softmax_backward:
-        return every_lane(of, log_softmax_backward_lane);
+        return every_lane<T>(of, log_softmax_backward_lane());
     case op::logsumexp_backward:
-        return every_lane(of, logsumexp_backward_lane);
+        return every_lane<T>(of, logsumexp_backward_lane());
     }
     return nullptr;
 }
@@ -137,7 +150,7 @@ method_list TARN_BENCH_PLAIN(const problem& of) {
     result.kind = role::peer;
     result.version = compiler_version();
     result.year = compiler_year();
-    result.run = loops_for(of);
+    result.run = with_number(of.type, [&](auto zero) { return loops_for<decltype(zero)>(of); });
     return {result};
 }
 

@@ -4,6 +4,7 @@ import re
 
 REDUCTIONS = {"logsumexp"}  # write so little that reading is the limit
 OF_TWO = {"softmax_backward", "log_softmax_backward"}  # read two arrays and write a third
+BYTES = {"float": 4, "double": 8, "bfloat16": 2, "float16": 2}
 
 
 def last_level_cache(facts):
@@ -23,7 +24,7 @@ def limit_of(family):
 
 def bytes_per_element(family, dtype):
     arrays = 1 if family in REDUCTIONS else 3 if family in OF_TWO else 2
-    return arrays * (4 if dtype == "float" else 2)
+    return arrays * BYTES[dtype]
 
 
 def title_of(row):
