@@ -51,7 +51,8 @@ row softmax_of(const row& in, const tarn::softmax_options& options = {}) {
     return out;
 }
 
-void check_refused(std::uint32_t scale) {
+// The bits of a double.
+void check_refused(std::uint64_t scale) {
     const float x[n] = {1, 2, 3, 4};
     float y[n] = {-32, -32, -32, -32};
     std::string message = "no exception";
@@ -77,7 +78,9 @@ int main() {
     zero.empty_row = tarn::empty_row::zero;
     check(softmax_of(empty, zero) == row{{0, 0, 0, 0}}, "a row of -inf is 0 where asked for");
     check(softmax_of({{one, minus_infinity, minus_infinity, one}}) == row{{half, 0, 0, half}}, "-inf has no weight");
-    for (const std::uint32_t scale : {nan, nan | 0x80000000u, 0x7f800001u, infinity, minus_infinity, 0x7f000000u})
+    // NaN of either sign, a signalling one, infinities, 2^127.
+    for (const std::uint64_t scale : {0x7ff8000000000000u, 0xfff8000000000000u, 0x7ff0000000000001u,
+                                      0x7ff0000000000000u, 0xfff0000000000000u, 0x47e0000000000000u})
         check_refused(scale);
     std::printf("%d failures\n", failures);
     return failures != 0;
