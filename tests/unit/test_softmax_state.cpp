@@ -27,14 +27,14 @@ const float nan_value = std::nanf("");
 struct exact_readings {
     long double logsumexp, confidence, entropy, sum_of_squares, greatest;
 
-    exact_readings(const std::vector<float>& x, float scale) {
-        const auto scaled = [&](float v) { return static_cast<long double>(scale) * static_cast<long double>(v); };
+    template <class T> exact_readings(const std::vector<T>& x, T scale) {
+        const auto scaled = [&](T v) { return static_cast<long double>(scale) * static_cast<long double>(v); };
         greatest = -HUGE_VALL;
-        for (const float v : x)
+        for (const T v : x)
             greatest = std::max(greatest, scaled(v));
         long double sum = 0, moment = 0;
         sum_of_squares = 0;
-        for (const float v : x) {
+        for (const T v : x) {
             const long double d = scaled(v) - greatest;
             const long double w = std::exp(d);
             sum += w;
@@ -94,6 +94,28 @@ TEST_P(softmax_state, spans) {
                     const auto x = normal_logits(n, sd, offset, ++seed);
                     ASSERT_TRUE(agrees(read(x, scale), exact_readings(x, scale)))
                         << "n " << n << " sd " << sd << " offset " << offset << " scale " << scale;
+                }
+            }
+        }
+    }
+}
+
+TEST_P(softmax_state, spans_of_doubles) {
+    const auto& kernels = tarn::dispatch::softmax_state_table_of<double>(GetParam());
+    std::uint64_t seed = 1;
+    for (const std::ptrdiff_t n : {1, 2, 7, 8, 9, 64, 1000, 70001}) {
+        for (const double sd : {0.0, 1.0, 50.0, 400.0}) {
+            for (const double offset : {0.0, -3.0, 300.0, -60000.0, 1e6, -1e8}) {
+                for (const double scale : {1.0, -0.37, 1e-3}) {
+                    const auto x = normal_logits<double>(n, sd, offset, ++seed);
+                    softmax_sums whole = {}, halves = {};
+                    kernels.push(whole, x.data(), n, scale);
+                    kernels.push(halves, x.data(), n / 2, scale);
+                    kernels.push(halves, x.data() + n / 2, n - n / 2, scale);
+                    const exact_readings exact(x, scale);
+                    for (const softmax_sums& s : {whole, halves})
+                        ASSERT_TRUE(agrees(kernels.read(s), exact))
+                            << "n " << n << " sd " << sd << " offset " << offset << " scale " << scale;
                 }
             }
         }

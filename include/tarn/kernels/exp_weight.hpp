@@ -55,7 +55,6 @@ template <> struct range_of_weights<double> {
     static constexpr double bias = 540;
     static constexpr double bias_of_part = 240;
     static constexpr double lower_middle = 0x1p340, upper_middle = 0x1p740;
-    static constexpr double to_integer = 1.5 * 0x1p52;
     // Ties between integers go to the even one, so references must be even for all to break them alike.
     static constexpr double to_even = 1.5 * 0x1p53;
     static constexpr double to_grid = 1.5 * 0x1p52;

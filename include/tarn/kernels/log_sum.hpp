@@ -127,8 +127,8 @@ template <class A> TARN_INLINE pack<A> weight_of_other(const pack<A>& v, const p
 }
 template <class A> TARN_INLINE double excess_of_others(double others, number<A> own) noexcept {
     constexpr double least = weights_of<A>::least_result;
-    // The quotient of doubles may be denormal, that of floats is a double. What is dropped is so before the division, which
-    // a compiler may make whatever is asked.
+    // The quotient of doubles may be denormal, that of floats is a double. What is dropped is so before the division,
+    // which a compiler may make whatever is asked.
     const bool dropped = simd::is_double<A> && others < static_cast<double>(own) * least;
     const double excess = (dropped ? 0.0 : others) / static_cast<double>(own);
     return excess < least ? 0.0 : excess;

@@ -16,8 +16,12 @@ TARN_INLINE double product(double a, double b) noexcept {
     return p;
 }
 
-// Sums of w, w * d and w * w for weights w of differences d = x - centre, lane by lane.
+// Sums of w, w * d and w * w for weights w of differences d = x - centre, lane by lane. Squares of doubles would leave
+// the range: they are those of w / unit, and of weights near the greatest alone.
 template <class A> struct state_sums {
+    static constexpr double unit = simd::is_double<A> ? 0x1p540 : 1;
+    static constexpr double least_near = 0x1p100;
+
     simd::sum_pack<A> weights = simd::sum_pack<A>::zero();
     simd::sum_pack<A> moments = simd::sum_pack<A>::zero();
     simd::sum_pack<A> squares = simd::sum_pack<A>::zero();
@@ -25,7 +29,19 @@ template <class A> struct state_sums {
     TARN_INLINE void add(const pack<A>& w, const pack<A>& d) noexcept {
         weights.add(w);
         moments.add_product(w, d);
-        squares.add_product(w, w);
+        if constexpr (simd::is_double<A>) {
+            const pack<A> near =
+                simd::keep_where_ge<A>(w, simd::broadcast<A>(least_near)) * simd::broadcast<A>(1 / unit);
+            squares.add_product(near, near);
+        } else {
+            squares.add_product(w, w);
+        }
+    }
+    // Whether what is summed is right: for doubles the greatest weight must be well above least_near.
+    TARN_INLINE static bool usable(double weights) noexcept {
+        using range = weights_of<A>;
+        return simd::is_double<A> ? weights > range::lower_middle && weights < range::upper_middle
+                                  : acceptable<A>(weights);
     }
 };
 
@@ -67,11 +83,11 @@ template <class A> struct softmax_state {
         }
         reference<A> ref = state.ref;
         span_sums span = guessed;
-        if (!acceptable<A>(span.weights)) {
+        if (!state_sums<A>::usable(span.weights)) {
             ref = reference<A>::of_greatest(greatest, base, weights_of<A>::bias);
             span = sums_of(exp_weight<A, false>(base, ref), base, x, n, ref.centre);
         }
-        if (acceptable<A>(span.weights))
+        if (state_sums<A>::usable(span.weights))
             merge(s, span.referred(base, ref));
         else if (span.weights != span.weights)
             s.sum = span.weights;
@@ -131,7 +147,8 @@ private:
             r.exponent = whole;
             r.sum = weights * factor;
             r.moment = (product(exact, moments) + product(at, weights)) * factor;
-            r.squares = squares * factor * factor;
+            const double factor_of_near = factor * state_sums<A>::unit;
+            r.squares = squares * factor_of_near * factor_of_near;
             r.greatest = power - whole;
             return r;
         }
