@@ -10,7 +10,7 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root"
 
-presets=(dev clang asan-ubsan)
+presets=(clang dev asan-ubsan)
 if (($#)); then
     presets=("$@")
 fi
@@ -38,6 +38,12 @@ for preset in "${presets[@]}"; do
     if [[ $preset == clang && -d $newer_xsimd ]]; then
         options+=("-DTARN_XSIMD_INCLUDE_DIR=$newer_xsimd")
     fi
+    # One after the other, the programs of dev test the kernels of both compilers.
+    together="$([[ " ${presets[*]} " == *" clang dev "* ]] && echo yes || true)"
+    case $preset in
+    clang) options+=("-DTARN_TEST_EXCLUDE=${together:+.}") ;;
+    dev) options+=("-DTARN_TEST_OTHER_LIBRARIES=${together:+clang=$root/build/clang/libtarn_dispatch.a}") ;;
+    esac
     step "$preset: configure" cmake --preset "$preset" "${options[@]}"
     step "$preset: build" cmake --build --preset "$preset" -j "$jobs"
     echo "subdirs(\"$root/build/$preset\")" >>"$results/CTestTestfile.cmake"

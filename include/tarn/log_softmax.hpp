@@ -3,6 +3,7 @@
 
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/log_softmax_table.hpp>
+#include <tarn/shape/pieces.hpp>
 #include <tarn/shape/reduction.hpp>
 #include <tarn/shape/run_parts.hpp>
 #include <tarn/shape/stores.hpp>
@@ -25,6 +26,8 @@ struct log_softmax_options {
     // What a row of -inf becomes: NaN, or the logarithm of zero, -inf.
     v0::empty_row empty_row = v0::empty_row::nan;
     v0::stores stores = v0::stores::automatic;
+    // How many adjacent axes, from that one on, are one row together; the last of them is the fastest.
+    int axes = 1;
 };
 
 struct logsumexp_options {
@@ -33,6 +36,8 @@ struct logsumexp_options {
     // Multiplies the logits; 1 / temperature. Any number below 2^127 in magnitude, negative and 0 included; rounded to
     // float for all types but double.
     double scale = 1;
+    // How many adjacent axes, from that one on, are one row together; the last of them is the fastest.
+    int axes = 1;
 };
 
 inline namespace TARN_BACKEND {
@@ -52,6 +57,19 @@ template <class T, class Executor>
 void run_log_softmax(const place<Executor>& where, tier t, const row_loops& loops, const row_parts<T>& parts,
                      item_cost cost, const log_softmax_request<T>& request) {
     const dispatch::log_softmax_table<T>& kernels = log_softmax_kernels_of<T>(t);
+    if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
+        if (wants_pieces(loops, parts)) {
+            parts.each_row([&](const row_part<T>& p) {
+                T* const y = request.y < 0 ? nullptr : p.output(request.y);
+                const dispatch::log_softmax_long_row<T> row{
+                    p.input(0), y, p.length, request.scale, request.empty_rows_lowest, request.stream};
+                const auto numbers = take_in_pieces(where, kernels.pieces, row, y != nullptr);
+                if (request.lse >= 0)
+                    *p.output(request.lse) = kernels.log_of_pieces(numbers, request.scale, request.lse_offset);
+            });
+            return;
+        }
+    }
     const auto kernel = loops.by_columns() ? kernels.columns : kernels.rows;
     run_parts(where, t, loops, parts, cost, [&](const row_part<T>& part) {
         const dispatch::stored_rows none = {};
@@ -75,13 +93,13 @@ void log_softmax(const place<Executor>& where, const operand& x, const operand& 
     check_operand(op, "input", x);
     check_operand(op, "output", y);
     check_same_extents(op, x, y);
-    const int axis = check_axis(op, options.axis, x.rank);
+    const axis_span axes = check_axes(op, options.axis, options.axes, x.rank);
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap(op, x, y);
-    const row_loops loops(axis, 2, 1, x, y);
+    const row_loops loops(axes, 2, 1, x, y);
     const row_parts<T> parts(loops, 2, 1u << 1, block_rule::shared_results, x, y);
     const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(y), streaming_bytes);
     run_log_softmax<T>(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)),
@@ -93,22 +111,23 @@ template <class T, class Executor>
 void logsumexp(const char* op, const place<Executor>& where, const operand& x, const operand& y,
                const logsumexp_options& options, bool mean) {
     check_operand(op, "input", x);
-    const int axis = check_axis(op, options.axis, x.rank);
+    const axis_span axes = check_axes(op, options.axis, options.axes, x.rank);
     check_operand(op, "output", y);
-    const operand out = check_reduced(op, x, axis, y);
+    const operand out = check_reduced(op, x, axes, y);
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
     if (size(out) == 0)
         return;
     check_distinct(op, y);
-    if (x.extent[axis] == 0) {
+    const std::ptrdiff_t length = axes.length(x);
+    if (length == 0) {
         fill(out, mean ? __builtin_nanf("") : -__builtin_huge_valf());
         return;
     }
     check_apart(op, x, out);
-    const row_loops loops(axis, 1, 0, x, out);
+    const row_loops loops(axes, 1, 0, x, out);
     const row_parts<T> parts(loops, 1, 1u << 1, block_rule::whole_rows, x, out);
-    const double offset = mean ? -__builtin_log(static_cast<double>(x.extent[axis])) : 0.0;
+    const double offset = mean ? -__builtin_log(static_cast<double>(length)) : 0.0;
     run_log_softmax<T>(where, t, loops, parts, loops.cost(bytes_of_element(x), 0),
                        {static_cast<T>(options.scale), offset, false, false, -1, 1});
 }
@@ -127,7 +146,7 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
         return;
     check_overlap(op, a, y);
     check_overlap(op, b, y);
-    const row_loops loops(a.rank - 1, 3, 2, a, b, y);
+    const row_loops loops({a.rank - 1}, 3, 2, a, b, y);
     const row_parts<T> parts(loops, 3, 1u << 2, block_rule::elements, a, b, y);
     const bool columns = loops.by_columns();
     const auto kernel = log_softmax_kernels_of<T>(t).logaddexp;
@@ -141,7 +160,8 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
 
 } // namespace shape
 
-// y_i = scale * x_i - log sum_j exp(scale * x_j) along one axis, evaluated as scale * (x_i - max) - log sum.
+// y_i = scale * x_i - log sum_j exp(scale * x_j) along one axis, or along adjacent axes together, evaluated as scale *
+// (x_i - max) - log sum.
 //
 // The logarithm of softmax without the softmax: results are exact far below where a softmax vanishes, and
 // log-probabilities next to 0 keep all their digits.
@@ -162,7 +182,7 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           x is read once from memory and once from a cache, and once more where one element has all but 1e-5
 //                  (short rows: 1e-8, doubles: 1e-13) of the probability; y written once. No buffer for elements side
-//                  by side, along the axis or across it, but of 16 bits; for others see softmax.
+//                  by side, along a row or across rows, but of 16 bits; for others see softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class X, class Y>
 TARN_INLINE void log_softmax(const place<Executor>& where, const X& x, Y&& y, const log_softmax_options& options = {}) {
@@ -184,10 +204,10 @@ template <class X, class Y> TARN_INLINE void log_softmax(const X& x, Y&& y, cons
     log_softmax(on(serial), x, static_cast<Y&&>(y), options);
 }
 
-// y = log sum_j exp(scale * x_j) along one axis.
+// y = log sum_j exp(scale * x_j) along one axis, or along adjacent axes together.
 //
 //   x        float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
-//   y        the type of x, or float for x of 16 bits; the extents of x without the axis, or with extent 1 there; a
+//   y        the type of x, or float for x of 16 bits; the extents of x without the axes, or with extent 1 there; a
 //            number for x of rank 1; apart from x
 //   options  see logsumexp_options
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread

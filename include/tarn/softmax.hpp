@@ -6,7 +6,6 @@
 #include <tarn/dispatch/softmax_table.hpp>
 #include <tarn/shape/dense_rows.hpp>
 #include <tarn/shape/reduction.hpp>
-#include <tarn/shape/softmax_pieces.hpp>
 #include <tarn/shape/softmax_plan.hpp>
 #include <tarn/shape/tiers.hpp>
 #include <tarn/where.hpp>
@@ -29,6 +28,8 @@ struct softmax_options {
     v0::empty_row empty_row = v0::empty_row::nan;
     softmax_algorithm algorithm = softmax_algorithm::automatic;
     v0::stores stores = v0::stores::automatic;
+    // How many adjacent axes, from that one on, are one row together; the last of them is the fastest.
+    int axes = 1;
 };
 
 namespace detail {
@@ -45,8 +46,9 @@ template <class T, int Rank>
 TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const T, Rank>& x, const tensor_view<T, Rank>& y,
                                 const softmax_options& options) noexcept {
     const dense_rows block = dense_rows::of(x, y, options.axis, few_elements);
-    const bool ordinary = tier_index == place<const serial_executor>::best && is_scale(options.scale) &&
-                          options.algorithm == softmax_algorithm::automatic && options.stores != stores::streaming;
+    const bool ordinary = options.axes == 1 && tier_index == place<const serial_executor>::best &&
+                          is_scale(options.scale) && options.algorithm == softmax_algorithm::automatic &&
+                          options.stores != stores::streaming;
     if (!ordinary || block.columns == 0 || block.columns > dispatch::short_row_columns)
         return false;
     softmax_kernels_of<T>(best_tier())
@@ -64,11 +66,11 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     check_operand(op, "input", x);
     check_operand(op, "output", y);
     check_same_extents(op, x, y);
-    const int axis = check_axis(op, options.axis, x.rank);
+    const axis_span axes = check_axes(op, options.axis, options.axes, x.rank);
     operand lse = {};
     if (given_lse) {
         check_operand(op, "logsumexp", *given_lse);
-        lse = check_reduced(op, x, axis, *given_lse, "logsumexp");
+        lse = check_reduced(op, x, axes, *given_lse, "logsumexp");
     }
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
@@ -77,7 +79,7 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     if (given_lse && size(lse) > 0)
         check_distinct(op, *given_lse, "logsumexp");
     if (size(x) == 0) {
-        if (given_lse && x.extent[axis] == 0)
+        if (given_lse && axes.length(x) == 0)
             fill(lse, -__builtin_huge_valf());
         return;
     }
@@ -88,13 +90,11 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
     }
     const bool zero_empty_rows = options.empty_row == empty_row::zero;
     const softmax_plan<T> plan(
-        x, y, given_lse ? &lse : nullptr, axis,
+        x, y, given_lse ? &lse : nullptr, axes,
         {static_cast<T>(options.scale), zero_empty_rows, options.algorithm, options.stores, streaming_bytes}, in_place);
     if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
         if (plan.in_pieces()) {
-            plan.for_each_row([&](const dispatch::softmax_piece<T>& row, T* row_lse) {
-                softmax_in_pieces(where, kernels.pieces, row, row_lse, zero_empty_rows);
-            });
+            plan.run_in_pieces(where, kernels);
             return;
         }
     }
@@ -117,7 +117,7 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 
 } // namespace shape
 
-// y_i = exp(scale * x_i) / sum_j exp(scale * x_j) along one axis.
+// y_i = exp(scale * x_i) / sum_j exp(scale * x_j) along one axis, or along adjacent axes together.
 //
 // Online normalizer calculation for softmax (arXiv 1805.02867) and The Two-Pass Softmax Algorithm (arXiv 2001.04438)
 // describe the known schemes. By default tarn guesses the reference exponent that they search for, checks the guess by
@@ -143,8 +143,9 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  or above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along
 //                  other axes, a buffer is used (doubles: half as many): scratch lent by tarn::on, or the thread's own.
 //                  At most 64 KB of stack. Elements of 16 bits, and rows whose elements lie apart, are converted in
-//                  blocks: on the stack, above 9 KB in that buffer, and where that is too small x is read twice. Their
-//                  results do not stream. Rows that threads share are read twice.
+//                  blocks: on the stack, above 9 KB in that buffer, and where that is too small x is read twice. The
+//                  same for rows of several axes that no single stride runs through. Their results do not stream.
+//                  Rows that threads share are read twice.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
 //                  or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.
@@ -170,7 +171,7 @@ template <class X, class Y> TARN_INLINE void softmax(const X& x, Y&& y, const so
 // The same, and the log-sum-exp of every row, log sum_j exp(scale * x_j), from the sum that its softmax needs anyway: a
 // few nanoseconds for a row.
 //
-//   lse      the type of x, or float for x of 16 bits; the extents of x without the axis, or with extent 1 there; apart
+//   lse      the type of x, or float for x of 16 bits; the extents of x without the axes, or with extent 1 there; apart
 //            from x and y
 //
 // Special values   a row that softmax makes NaN: NaN, but -inf for a row of -inf. An axis of extent 0: -inf.

@@ -3,6 +3,7 @@
 
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/softmax_backward_table.hpp>
+#include <tarn/shape/pieces.hpp>
 #include <tarn/shape/reduction.hpp>
 #include <tarn/shape/run_parts.hpp>
 #include <tarn/shape/stores.hpp>
@@ -22,6 +23,8 @@ struct softmax_backward_options {
     // The scale that the operator was given.
     double scale = 1;
     v0::stores stores = v0::stores::automatic;
+    // How many adjacent axes, from that one on, are one row together; the last of them is the fastest.
+    int axes = 1;
 };
 
 inline namespace TARN_BACKEND {
@@ -37,7 +40,7 @@ void softmax_backward(const char* op, dispatch::softmax_gradient of, const place
     check_operand(op, "output", dx);
     check_same_extents(op, y, dy, "gradient");
     check_same_extents(op, y, dx);
-    const int axis = check_axis(op, options.axis, y.rank);
+    const axis_span axes = check_axes(op, options.axis, options.axes, y.rank);
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
     const dispatch::softmax_backward_table<T>& kernels = softmax_backward_kernels_of<T>(t);
@@ -48,9 +51,19 @@ void softmax_backward(const char* op, dispatch::softmax_gradient of, const place
     const bool over_gradient = check_overlap(op, dy, dx);
     const bool stream = streams(options.stores, over_input || over_gradient, bytes_of(y) + bytes_of(dy) + bytes_of(dx),
                                 streaming_bytes);
-    const row_loops loops(axis, 3, 2, y, dy, dx);
+    const row_loops loops(axes, 3, 2, y, dy, dx);
     const row_parts<T> parts(loops, 3, 1u << 2, block_rule::shared_results, y, dy, dx);
     const int g = static_cast<int>(of);
+    if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
+        if (wants_pieces(loops, parts)) {
+            parts.each_row([&](const row_part<T>& p) {
+                const dispatch::softmax_backward_long_row<T> row{p.input(0),  p.input(1), nullptr, nullptr,
+                                                                 p.output(2), p.length,   scale,   stream};
+                take_in_pieces(where, kernels.pieces[g], row, true);
+            });
+            return;
+        }
+    }
     const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
     const item_cost cost = loops.cost(bytes_of_element(y) + bytes_of_element(dy), bytes_of_element(dx));
     run_parts(where, t, loops, parts, cost, [&](const row_part<T>& part) {
@@ -72,9 +85,9 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
     check_operand(op, "logsumexp", given_lse);
     check_operand(op, "gradient", given_dlse);
     check_operand(op, "output", dx);
-    const int axis = check_axis(op, options.axis, x.rank);
-    const operand lse = check_reduced(op, x, axis, given_lse, "logsumexp");
-    const operand dlse = check_reduced(op, x, axis, given_dlse, "gradient");
+    const axis_span axes = check_axes(op, options.axis, options.axes, x.rank);
+    const operand lse = check_reduced(op, x, axes, given_lse, "logsumexp");
+    const operand dlse = check_reduced(op, x, axes, given_dlse, "gradient");
     check_same_extents(op, x, dx);
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
@@ -86,9 +99,19 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
     check_apart(op, dx, lse, "logsumexp", "output");
     check_apart(op, dx, dlse, "gradient", "output");
     const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(dx), streaming_bytes);
-    const row_loops loops(axis, 2, 1, x, dx, lse, dlse);
+    const row_loops loops(axes, 2, 1, x, dx, lse, dlse);
     const row_parts<T> parts(loops, 2, 1u << 1, block_rule::elements, x, dx, lse, dlse);
     const int g = static_cast<int>(dispatch::softmax_gradient::logsumexp);
+    if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
+        if (wants_pieces(loops, parts)) {
+            parts.each_row([&](const row_part<T>& p) {
+                const dispatch::softmax_backward_long_row<T> row{p.input(0),  nullptr,  p.input(2), p.input(3),
+                                                                 p.output(1), p.length, scale,      stream};
+                take_in_pieces(where, kernels.pieces[g], row, true);
+            });
+            return;
+        }
+    }
     const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
     run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(dx)),
               [&](const row_part<T>& part) {
@@ -115,8 +138,9 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 
 } // namespace shape
 
-// The gradient of softmax: dx_i = scale * y_i * (dy_i - sum_j y_j dy_j) along one axis, from the result y = softmax(x)
-// and the gradient dy of what y went into. The Jacobian is symmetric: with a tangent for dy, dx is the tangent of y.
+// The gradient of softmax: dx_i = scale * y_i * (dy_i - sum_j y_j dy_j) along the axes of softmax, from its result y =
+// softmax(x) and the gradient dy of what y went into. The Jacobian is symmetric: with a tangent for dy, dx is the
+// tangent of y.
 //
 //   y        float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included: what softmax
 //            returned, in 0..1
@@ -133,7 +157,7 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 //                  to 2^-53 of sum_j |y_j dy_j|.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           y and dy are read once from memory and once from a cache; dx written once. No buffer for floats side
-//                  by side, along the axis or across it; for others see softmax.
+//                  by side, along a row or across rows; for others see softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
 template <class Executor, class Y, class DY, class DX>
 TARN_INLINE void softmax_backward(const place<Executor>& where, const Y& y, const DY& dy, DX&& dx,
@@ -155,8 +179,8 @@ TARN_INLINE void softmax_backward(const Y& y, const DY& dy, DX&& dx, const softm
     softmax_backward(on(serial), y, dy, static_cast<DX&&>(dx), options);
 }
 
-// The gradient of log_softmax: dx_i = scale * (dy_i - exp(y_i) * sum_j dy_j) along one axis, from the result y =
-// log_softmax(x) and the gradient dy of what y went into.
+// The gradient of log_softmax: dx_i = scale * (dy_i - exp(y_i) * sum_j dy_j) along the axes of log_softmax, from its
+// result y = log_softmax(x) and the gradient dy of what y went into.
 //
 //   y, dy, dx, options, where   as for softmax_backward; y is what log_softmax returned, at most 0
 //
@@ -187,10 +211,10 @@ TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const s
 }
 
 // The gradient of logsumexp (and of logmeanexp, with its own lse + log n): dx_i = dlse * scale * exp(scale * x_i -
-// lse), the softmax of the row times dlse, with lse = logsumexp(x) along the axis.
+// lse), the softmax of the row times dlse, with lse = logsumexp(x) along the same axes.
 //
 //   x         float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
-//   lse, dlse the type of x, or float for x of 16 bits; the extents of x without the axis, or with extent 1 there;
+//   lse, dlse the type of x, or float for x of 16 bits; the extents of x without the axes, or with extent 1 there;
 //   apart from dx
 //   dx        the type of x, or float for x of 16 bits; the extents of x, any strides but 0; x itself, or memory apart
 //             from it
@@ -218,11 +242,9 @@ TARN_INLINE void logsumexp_backward(const place<Executor>& where, const X& x, co
         !viewable ||
             detail::is_element_pair<typename decltype(input)::value_type, typename decltype(sums)::value_type>::value,
         "tarn: logsumexp_backward takes lse in the type of the input, or in float");
-    static_assert(!viewable || ((decltype(sums)::rank == decltype(input)::rank ||
-                                 decltype(sums)::rank == decltype(input)::rank - 1) &&
-                                (decltype(gradient)::rank == decltype(input)::rank ||
-                                 decltype(gradient)::rank == decltype(input)::rank - 1)),
-                  "tarn: lse and its gradient have the rank of the input, or one less");
+    static_assert(!viewable || (decltype(sums)::rank <= decltype(input)::rank &&
+                                decltype(gradient)::rank <= decltype(input)::rank),
+                  "tarn: lse and its gradient have at most the rank of the input");
     using number = detail::number_of<typename decltype(input)::value_type>;
     shape::logsumexp_backward<number>(where, shape::erase(input), shape::erase(sums), shape::erase(gradient),
                                       shape::erase(output), options, TARN_STREAMING_BYTES);

@@ -29,7 +29,8 @@ constexpr tarn::dispatch::softmax_table<float> note_takers = {
     {note_rows, note_rows, note_rows, note_rows, note_rows, note_rows, note_rows, note_rows},
     &note<tarn::dispatch::softmax_columns<float>>,
     nullptr,
-    {}};
+    {},
+    nullptr};
 constexpr tarn::dispatch::convert_table<float> no_conversions = {nullptr, nullptr};
 
 // Whether a call on rows x columns floats along this axis streams. The elements are never touched.
@@ -40,7 +41,7 @@ bool streams(std::ptrdiff_t rows, std::ptrdiff_t columns, int axis, stores how, 
     float y = 0;
     const shape::operand input = shape::erase(tarn::make_view(&x, rows, columns));
     const shape::operand output = shape::erase(tarn::make_view(in_place ? &x : &y, rows, columns));
-    const shape::softmax_plan<float> plan(input, output, nullptr, axis, {1.0f, false, algorithm, how, threshold},
+    const shape::softmax_plan<float> plan(input, output, nullptr, {axis}, {1.0f, false, algorithm, how, threshold},
                                           in_place);
     noted = {};
     plan.run(note_takers, no_conversions, 0, plan.items(), {nullptr, 0});

@@ -9,11 +9,21 @@
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
+// Rows along several axes that no single stride runs through: segments of `length` elements, under loops of which the
+// last is the innermost.
+struct row_segments {
+    std::ptrdiff_t length;
+    int loops;
+    std::ptrdiff_t extent[4], stride[4]; // strides in elements, between segments
+};
+
 // Elements somewhere in memory: rows of them, with strides in elements along a row and from row to row.
 struct stored_rows {
     void* data;
     element type;
     std::ptrdiff_t along, across;
+    const row_segments* segments = nullptr; // null: a row is one segment
+    std::ptrdiff_t first = 0;               // of the elements of a row of segments, where to begin
 };
 
 // `rows` rows of `length` elements. T: float or double, for stored elements of 64 bits.

@@ -74,9 +74,11 @@ tier detected_tier() noexcept {
     static std::atomic<int> known{-1};
     int t = known.load(std::memory_order_relaxed);
     if (t < 0) {
-        const tier machine = detail::tier_of_machine();
-        const tier allowed = detail::tier_allowed();
-        t = static_cast<int>(machine < allowed ? machine : allowed);
+        const int machine = static_cast<int>(detail::tier_of_machine());
+        const int allowed = static_cast<int>(detail::tier_allowed());
+        constexpr int built = TARN_DISPATCH_TIERS - 1;
+        t = machine < allowed ? machine : allowed;
+        t = t < built ? t : built;
         known.store(t, std::memory_order_relaxed);
     }
     return static_cast<tier>(t);

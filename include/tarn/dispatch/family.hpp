@@ -29,14 +29,27 @@
 #define TARN_DEFINE_TABLES(family)
 #endif
 
-// <family>_table_of<T>(tier). Once, in a file compiled for plain x86-64.
+// <family>_table_of<T>(tier). Once, in a file compiled for plain x86-64. A tier that the library is built without has
+// the tables of the one before: it is never the detected tier.
+#if TARN_DISPATCH_TIERS > 1
+#define TARN_TABLES_OF_avx2(tables) tables##_avx2
+#else
+#define TARN_TABLES_OF_avx2(tables) tables##_sse2
+#endif
+#if TARN_DISPATCH_TIERS > 2
+#define TARN_TABLES_OF_avx512(tables) tables##_avx512
+#else
+#define TARN_TABLES_OF_avx512(tables) TARN_TABLES_OF_avx2(tables)
+#endif
 #define TARN_DEFINE_LOOKUP_OF(family, tables, T)                                                                       \
     namespace tarn { inline namespace v0 { namespace dispatch {                                                        \
     extern const family##_table<T> tables##_sse2;                                                                      \
     extern const family##_table<T> tables##_avx2;                                                                      \
     extern const family##_table<T> tables##_avx512;                                                                    \
     template <> const family##_table<T>& family##_table_of<T>(tier t) noexcept {                                       \
-        return t == tier::avx512 ? tables##_avx512 : t == tier::avx2 ? tables##_avx2 : tables##_sse2;                  \
+        return t == tier::avx512 ? TARN_TABLES_OF_avx512(tables)                                                       \
+               : t == tier::avx2 ? TARN_TABLES_OF_avx2(tables)                                                         \
+                                 : tables##_sse2;                                                                      \
     }                                                                                                                  \
     }}}
 #define TARN_DEFINE_LOOKUP(family)                                                                                     \

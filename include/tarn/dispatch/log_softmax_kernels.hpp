@@ -6,6 +6,7 @@
 
 #include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/log_softmax_columns.hpp>
+#include <tarn/kernels/log_softmax_pieces.hpp>
 #include <tarn/kernels/log_softmax_rows.hpp>
 #include <tarn/kernels/log_softmax_stored_rows.hpp>
 #include <tarn/kernels/logaddexp.hpp>
@@ -14,7 +15,8 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 
 template <class A> struct log_softmax_kernels {
     static constexpr dispatch::log_softmax_table<number<A>> table = {
-        &log_softmax_rows<A>::run, &log_softmax_columns<A>::run, &log_softmax_stored_rows<A>::run, &logaddexp<A>::run};
+        &log_softmax_rows<A>::run, &log_softmax_columns<A>::run,         &log_softmax_stored_rows<A>::run,
+        &logaddexp<A>::run,        log_softmax_row_pieces<A>::functions, &log_softmax_row_pieces<A>::log};
 };
 
 }}}} // namespace tarn::kernels

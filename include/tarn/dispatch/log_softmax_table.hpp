@@ -4,6 +4,7 @@
 #pragma once
 
 #include <tarn/dispatch/convert_table.hpp>
+#include <tarn/dispatch/pieces.hpp>
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
@@ -33,6 +34,32 @@ template <class T> struct log_softmax_stored {
     bool empty_rows_lowest;
 };
 
+// One long row, or a piece of it.
+template <class T> struct log_softmax_long_row {
+    const T* x;
+    T* y; // null: only the logarithm of the sum is wanted
+    std::ptrdiff_t length;
+    T scale;
+    bool empty_rows_lowest;
+    bool stream;
+
+    TARN_INLINE log_softmax_long_row part(std::ptrdiff_t begin, std::ptrdiff_t n) const noexcept {
+        return {x + begin, y ? y + begin : nullptr, n, scale, empty_rows_lowest, stream};
+    }
+};
+// What is read of it: sums of weights with the greatest element, the sum without that element, whether there is a NaN.
+enum class log_softmax_step { guessed_sum, sum, others, nan };
+template <class T> struct log_softmax_row_numbers {
+    bool settled;
+    log_softmax_step reads;
+    piece_reading<T> reading; // the greatest element in the direction of the scale
+    T exponent, centre;       // the reference
+    T greatest;
+    double sum;
+    double value; // log sum_j exp(scale * (x_j - greatest))
+    bool infinite;
+};
+
 // log(e^a + e^b) of rows of `length` elements that lie side by side.
 template <class T> struct logaddexp_call {
     const T* a;
@@ -47,6 +74,8 @@ template <class T> struct log_softmax_table {
     void (*columns)(const log_softmax_call<T>&) noexcept;
     void (*stored)(const log_softmax_stored<T>&) noexcept;
     void (*logaddexp)(const logaddexp_call<T>&) noexcept;
+    row_pieces<T, log_softmax_long_row<T>, log_softmax_row_numbers<T>> pieces;
+    T (*log_of_pieces)(const log_softmax_row_numbers<T>&, T scale, double offset) noexcept;
 };
 
 }}} // namespace tarn::dispatch

@@ -7,6 +7,7 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/logsumexp_backward.hpp>
 #include <tarn/kernels/softmax_backward.hpp>
+#include <tarn/kernels/softmax_backward_pieces.hpp>
 #include <tarn/kernels/softmax_backward_stored.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -18,7 +19,9 @@ template <class A> struct softmax_backward_kernels {
         {&backward_columns<A, softmax_gradient<A>>::run, &backward_columns<A, log_softmax_gradient<A>>::run,
          &logsumexp_backward<A>::run_columns},
         {&backward_stored_rows<A, softmax_gradient<A>>::run, &backward_stored_rows<A, log_softmax_gradient<A>>::run,
-         nullptr}};
+         nullptr},
+        {backward_row_pieces<A, softmax_gradient<A>>::functions,
+         backward_row_pieces<A, log_softmax_gradient<A>>::functions, logsumexp_backward_pieces<A>::functions}};
 };
 
 }}}} // namespace tarn::kernels

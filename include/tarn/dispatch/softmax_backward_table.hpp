@@ -4,6 +4,7 @@
 #pragma once
 
 #include <tarn/dispatch/convert_table.hpp>
+#include <tarn/dispatch/pieces.hpp>
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
@@ -32,11 +33,30 @@ template <class T> struct softmax_backward_stored {
     T scale;
 };
 
+// One long row, or a piece of it.
+template <class T> struct softmax_backward_long_row {
+    const T *y, *dy;
+    const T *lse, *dlse; // for logsumexp
+    T* dx;
+    std::ptrdiff_t length;
+    T scale;
+    bool stream;
+
+    TARN_INLINE softmax_backward_long_row part(std::ptrdiff_t begin, std::ptrdiff_t n) const noexcept {
+        return {y + begin, dy ? dy + begin : nullptr, lse, dlse, dx + begin, n, scale, stream};
+    }
+};
+template <class T> struct softmax_backward_row_numbers {
+    bool settled;
+    piece_reading<T> reading; // the sum over the row
+};
+
 template <class T> struct softmax_backward_table {
     void (*rows[softmax_gradients])(const softmax_backward_call<T>&) noexcept;
     void (*columns[softmax_gradients])(const softmax_backward_call<T>&) noexcept;
     // logsumexp has none: every element is by itself.
     void (*stored[softmax_gradients])(const softmax_backward_stored<T>&) noexcept;
+    row_pieces<T, softmax_backward_long_row<T>, softmax_backward_row_numbers<T>> pieces[softmax_gradients];
 };
 
 }}} // namespace tarn::dispatch

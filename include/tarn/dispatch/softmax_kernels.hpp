@@ -24,6 +24,7 @@ template <class A> struct softmax_kernels {
         &softmax_columns<A>::run,
         &softmax_stored_rows<A>::run,
         softmax_row_pieces<A>::functions,
+        &softmax_row_pieces<A>::log,
     };
 };
 

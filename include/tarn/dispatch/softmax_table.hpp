@@ -4,6 +4,7 @@
 #pragma once
 
 #include <tarn/dispatch/convert_table.hpp>
+#include <tarn/dispatch/pieces.hpp>
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
@@ -76,46 +77,36 @@ template <class T> struct softmax_stored {
     stored_rows lse = {}; // a row of numbers, if wanted
 };
 
-// A piece of one long row, of at most chunk_size elements: the steps of a softmax whose pieces are worked on apart.
-template <class T> struct softmax_piece {
+// One long row, or a piece of it.
+template <class T> struct softmax_long_row {
     const T* x;
     T* y;
     std::ptrdiff_t length;
     T scale;
+    bool zero_empty_rows;
     bool stream;
+
+    TARN_INLINE softmax_long_row part(std::ptrdiff_t begin, std::ptrdiff_t n) const noexcept {
+        return {x + begin, y + begin, n, scale, zero_empty_rows, stream};
+    }
 };
-// What steps tell each other of the row.
+// What is read of it.
+enum class softmax_step { guessed_sum, greatest, sum };
 template <class T> struct softmax_row_numbers {
-    T exponent, centre;     // the reference
-    T high, low, threshold; // of the normaliser
-    double sum, sum_low;    // what the rounded sum has lost is known for doubles
-    bool acceptable;
-};
-struct softmax_piece_sum {
-    double high, low;
-};
-constexpr std::ptrdiff_t softmax_piece_size = 65536;
-template <class T> struct softmax_pieces {
-    // A guess from the row's start; or from its greatest element.
-    softmax_row_numbers<T> (*guess)(const softmax_piece<T>&) noexcept;
-    softmax_row_numbers<T> (*refer)(T greatest, T scale) noexcept;
-    // The greatest element in the direction of the scale; the sum of weights.
-    T (*greatest)(const softmax_piece<T>&) noexcept;
-    softmax_piece_sum (*sum)(const softmax_piece<T>&, const softmax_row_numbers<T>&) noexcept;
-    // Adds the sum of a piece to the row's, in order. From the sum of all: how to finish, and the log-sum-exp.
-    void (*add)(softmax_row_numbers<T>&, const softmax_piece_sum&) noexcept;
-    void (*normalise)(softmax_row_numbers<T>&) noexcept;
-    T (*log)(const softmax_row_numbers<T>&, T scale) noexcept;
-    // Results; of rows without an acceptable sum `value`.
-    void (*finish)(const softmax_piece<T>&, const softmax_row_numbers<T>&) noexcept;
-    void (*fill)(const softmax_piece<T>&, T value) noexcept;
+    bool settled;
+    softmax_step reads;
+    piece_reading<T> reading; // the greatest element in the direction of the scale
+    T exponent, centre;       // the reference
+    bool acceptable;          // whether the row has results; if so
+    T high, low, threshold;   // of the normaliser
 };
 
 template <class T> struct softmax_table {
     void (*rows[row_kernels])(const softmax_rows<T>&) noexcept;
     void (*columns)(const softmax_columns<T>&) noexcept;
     void (*stored)(const softmax_stored<T>&) noexcept;
-    softmax_pieces<T> pieces;
+    row_pieces<T, softmax_long_row<T>, softmax_row_numbers<T>> pieces;
+    T (*log_of_pieces)(const softmax_row_numbers<T>&, T scale) noexcept; // the log-sum-exp
 };
 
 }}} // namespace tarn::dispatch

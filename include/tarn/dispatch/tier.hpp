@@ -12,6 +12,11 @@ enum class tier { sse2, avx2, avx512 };
 
 namespace dispatch {
 
+// How many of them, from the first, a build of tarn::dispatch has kernels for.
+#if !defined(TARN_DISPATCH_TIERS)
+#define TARN_DISPATCH_TIERS 3
+#endif
+
 constexpr const char* tier_names[] = {"sse2", "avx2", "avx512"};
 
 // The best tier of this CPU that the operating system has enabled, capped by the environment variable TARN_MAX_ISA

@@ -34,10 +34,38 @@ template <class A> struct stored<A, element::bfloat16> {
 };
 
 template <class A> struct convert {
-    static void widen(const dispatch::convert_call<number<A>>& c) noexcept { run<true>(c); }
-    static void narrow(const dispatch::convert_call<number<A>>& c) noexcept { run<false>(c); }
+    static void widen(const dispatch::convert_call<number<A>>& c) noexcept { begin<true>(c); }
+    static void narrow(const dispatch::convert_call<number<A>>& c) noexcept { begin<false>(c); }
 
 private:
+    template <bool Widen> TARN_INLINE static void begin(const dispatch::convert_call<number<A>>& c) noexcept {
+        if (c.stored.segments)
+            segments<Widen>(c);
+        else
+            run<Widen>(c);
+    }
+    // Segment by segment, all rows together.
+    template <bool Widen> TARN_NOINLINE static void segments(const dispatch::convert_call<number<A>>& c) noexcept {
+        const dispatch::row_segments& s = *c.stored.segments;
+        for (std::ptrdiff_t done = 0; done < c.length;) {
+            const std::ptrdiff_t element = c.stored.first + done;
+            std::ptrdiff_t segment = element / s.length;
+            const std::ptrdiff_t within = element - segment * s.length;
+            std::ptrdiff_t offset = within * c.stored.along;
+            for (int i = s.loops - 1; i >= 0; --i) {
+                offset += segment % s.extent[i] * s.stride[i];
+                segment /= s.extent[i];
+            }
+            const std::ptrdiff_t rest = s.length - within;
+            dispatch::convert_call<number<A>> piece = c;
+            piece.stored.segments = nullptr;
+            piece.stored.data = static_cast<char*>(c.stored.data) + offset * detail::size_of(c.stored.type);
+            piece.numbers += done;
+            piece.length = c.length - done < rest ? c.length - done : rest;
+            run<Widen>(piece);
+            done += piece.length;
+        }
+    }
     template <bool Widen> TARN_INLINE static void run(const dispatch::convert_call<number<A>>& c) noexcept {
         if constexpr (simd::is_double<A>)
             rows<Widen, element::float64>(c);
@@ -93,7 +121,10 @@ template <class A> struct stored_buffer {
 template <class A, bool Widen>
 TARN_NOINLINE void transfer(dispatch::stored_rows row, std::ptrdiff_t i, number<A>* numbers,
                             std::ptrdiff_t n) noexcept {
-    row.data = static_cast<char*>(row.data) + i * row.along * detail::size_of(row.type);
+    if (row.segments)
+        row.first += i;
+    else
+        row.data = static_cast<char*>(row.data) + i * row.along * detail::size_of(row.type);
     const dispatch::convert_call<number<A>> call{row, numbers, 0, 1, n};
     if (Widen)
         convert<A>::widen(call);

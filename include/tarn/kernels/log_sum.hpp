@@ -133,14 +133,22 @@ template <class A> TARN_INLINE double excess_of_others(double others, number<A> 
     const double excess = (dropped ? 0.0 : others) / static_cast<double>(own);
     return excess < least ? 0.0 : excess;
 }
-// The reference follows from the row alone, and with it which weights are dropped.
+// The sum of weights without the greatest element. Weights are those of its own reference, which follows from the row
+// alone, and with it which weights are dropped.
+template <class A, class Source>
+TARN_NOINLINE row_total<A> sum_of_others(const exp_weight<A, false>& given, Source x, std::ptrdiff_t n,
+                                         number<A> greatest) noexcept {
+    const exp_weight<A, false> weight = given;
+    const pack<A> own = weight(simd::broadcast<A>(greatest));
+    const auto other = [weight, own](const pack<A>& v) TARN_LAMBDA { return weight_of_other<A>(weight(v), own); };
+    return weigh_chunks<A, packs_added::singly>(other, x, no_sink{}, n, nothing_beside{});
+}
 template <class A, class Source>
 TARN_NOINLINE double add_others(const softmax_rows_state<A>& state, Source x, std::ptrdiff_t n,
                                 number<A> greatest) noexcept {
     const exp_weight<A, false> weight(state.base, reference<A>::of_greatest(greatest, state.base, weights_of<A>::bias));
     const pack<A> own = weight(simd::broadcast<A>(greatest));
-    const auto other = [weight, own](const pack<A>& v) TARN_LAMBDA { return weight_of_other<A>(weight(v), own); };
-    return excess_of_others<A>(weigh_row<A, packs_added::singly>(other, x, no_sink{}, n), simd::greatest<A>(own));
+    return excess_of_others<A>(sum_of_others<A>(weight, x, n, greatest), simd::greatest<A>(own));
 }
 
 // A row with an acceptable sum.

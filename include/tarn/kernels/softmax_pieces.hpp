@@ -1,87 +1,80 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One long row in pieces that threads share. A piece is a chunk of row_sum.hpp, so the bits are those of the row taken
-// by any other kernel.
+// Softmax of one long row in pieces that threads share: a sum with a guessed reference, and if that was wrong the
+// greatest logit and a sum with its reference.
 #pragma once
 
+#include <tarn/kernels/pieces.hpp>
 #include <tarn/kernels/softmax_row.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct softmax_row_pieces {
-    using piece = dispatch::softmax_piece<number<A>>;
+    using row = dispatch::softmax_long_row<number<A>>;
     using numbers = dispatch::softmax_row_numbers<number<A>>;
+    using step = dispatch::softmax_step;
 
-    static_assert(dispatch::softmax_piece_size == chunk_size, "a piece is a chunk");
-
-    static numbers guess(const piece& p) noexcept {
-        softmax_rows_state<A> state(p.scale, false);
-        guess_reference<A>(state, unit_source<A>{p.x}, p.length);
-        return {state.ref.exponent, state.ref.centre, 0, 0, 0, 0, 0, false};
+    static numbers begin(const row& r) noexcept {
+        softmax_rows_state<A> state(r.scale, false);
+        guess_reference<A>(state, unit_source<A>{r.x}, r.length);
+        numbers n = {};
+        refer(n, state.ref, step::guessed_sum);
+        return n;
     }
-    static numbers refer(number<A> greatest, number<A> scale) noexcept {
-        const reference<A> ref = reference<A>::of_greatest(greatest, exp_base<A>::of(scale), weights_of<A>::bias);
-        return {ref.exponent, ref.centre, 0, 0, 0, 0, 0, false};
+    static piece_reading<A> read(const row& p, const numbers& n) noexcept {
+        if (n.reads == step::greatest) {
+            const number<A> sign = exp_base<A>::of(p.scale).sign();
+            return {0, 0, sign * greatest_of_row<A>(unit_source<A>{p.x}, p.length, sign)};
+        }
+        return reading_of<A>(weigh_row<A>(weight_of(p, n), unit_source<A>{p.x}, no_sink{}, p.length));
     }
-    static number<A> greatest(const piece& p) noexcept {
-        return greatest_of_row<A>(unit_source<A>{p.x}, p.length, exp_base<A>::of(p.scale).sign());
-    }
-    static dispatch::softmax_piece_sum sum(const piece& p, const numbers& row) noexcept {
-        const row_total<A> sum = weigh_row<A>(weight_of(p, row), unit_source<A>{p.x}, no_sink{}, p.length);
-        if constexpr (simd::is_double<A>)
-            return {sum.high, sum.low};
-        else
-            return {sum, 0.0};
-    }
-    static void add(numbers& row, const dispatch::softmax_piece_sum& part) noexcept {
-        if constexpr (simd::is_double<A>) {
-            simd::exact_sum sum = {row.sum, row.sum_low};
-            simd::add_total(sum, {part.high, part.low});
-            row.sum = sum.high;
-            row.sum_low = sum.low;
-        } else {
-            row.sum += part.high;
+    static void add(numbers& n, const piece_reading<A>& piece) noexcept { add_reading<A>(n.reading, piece); }
+    static void next(numbers& n, const row& r) noexcept {
+        if (n.reads == step::greatest) {
+            const exp_base<A> base = exp_base<A>::of(r.scale);
+            refer(n, reference<A>::of_greatest(n.reading.greatest * base.sign(), base, weights_of<A>::bias), step::sum);
+            return;
+        }
+        n.acceptable = acceptable<A>(n.reading.high);
+        n.settled = n.acceptable || n.reads == step::sum;
+        n.reads = step::greatest;
+        if (n.acceptable) {
+            const auto result = normaliser<A>::of(total_of<A>(n.reading));
+            n.high = result.high;
+            n.low = result.low;
+            n.threshold = result.threshold;
         }
     }
-    static void normalise(numbers& row) noexcept {
-        row.acceptable = acceptable<A>(row.sum);
-        if (!row.acceptable)
+    static void finish(const row& p, const numbers& n) noexcept {
+        if (!n.acceptable) {
+            const bool zero = n.reading.high == 0 && p.zero_empty_rows;
+            fill_row<A>(unit_sink<A>{p.y}, p.length, zero ? 0.0f : __builtin_nanf(""));
             return;
-        normaliser<A> n = {};
-        if constexpr (simd::is_double<A>)
-            n = normaliser<A>::of({row.sum, row.sum_low});
-        else
-            n = normaliser<A>::of(row.sum);
-        row.high = n.high;
-        row.low = n.low;
-        row.threshold = n.threshold;
+        }
+        const auto weight = weight_of(p, n);
+        const auto scaled = normaliser<A>{n.high, n.low, n.threshold}.on();
+        map_piece<A>(unit_source<A>{p.x}, p.y, p.length, p.stream,
+                     [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
     }
-    static number<A> log(const numbers& row, number<A> scale) noexcept {
+    static number<A> log(const numbers& n, number<A> scale) noexcept {
         number<A> value = 0;
         row_logs<A> logs(&value, 1, scale);
-        logs.note({row.sum, {row.exponent, row.centre}}, row.acceptable);
+        logs.note({n.reading.high, {n.exponent, n.centre}}, n.acceptable);
         logs.flush();
         return value;
     }
-    static void finish(const piece& p, const numbers& row) noexcept {
-        const auto weight = weight_of(p, row);
-        const auto scaled = normaliser<A>{row.high, row.low, row.threshold}.on();
-        const auto result = [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); };
-        if (p.stream) {
-            map_row_to_lines<A, true>(unit_source<A>{p.x}, p.y, p.length, result);
-            simd::stream_fence<A>();
-        } else {
-            map_row_to_lines<A, false>(unit_source<A>{p.x}, p.y, p.length, result);
-        }
-    }
-    static void fill(const piece& p, number<A> value) noexcept { fill_row<A>(unit_sink<A>{p.y}, p.length, value); }
 
-    static constexpr dispatch::softmax_pieces<number<A>> functions = {&guess,     &refer, &greatest, &sum, &add,
-                                                                      &normalise, &log,   &finish,   &fill};
+    static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, &read, &add, &next, &finish};
 
 private:
-    TARN_INLINE static exp_weight<A, false> weight_of(const piece& p, const numbers& row) noexcept {
-        return {exp_base<A>::of(p.scale), reference<A>{row.exponent, row.centre}};
+    TARN_INLINE static void refer(numbers& n, reference<A> ref, step reads) noexcept {
+        n.exponent = ref.exponent;
+        n.centre = ref.centre;
+        n.reading = {0, 0, -infinity};
+        n.reads = reads;
+    }
+    TARN_INLINE static exp_weight<A, false> weight_of(const row& p, const numbers& n) noexcept {
+        return {exp_base<A>::of(p.scale), reference<A>{n.exponent, n.centre}};
     }
 };
 

@@ -88,13 +88,32 @@ TARN_INLINE void check_same_extents(const char* op, const operand& x, const oper
     }
 }
 
-// The axis counted from 0.
-TARN_INLINE int check_axis(const char* op, int axis, int rank) {
+// Adjacent axes that an operator takes as one.
+struct axis_span {
+    int first, count = 1;
+
+    TARN_INLINE bool has(int axis) const noexcept { return axis >= first && axis - first < count; }
+    // Elements along them. Products of extents beside one of 0 may be of any size: they wrap.
+    TARN_INLINE std::ptrdiff_t length(const operand& v) const noexcept {
+        std::size_t n = 1;
+        for (int i = first; i < first + count; ++i)
+            n *= static_cast<std::size_t>(v.extent[i]);
+        return static_cast<std::ptrdiff_t>(n);
+    }
+};
+
+// `axes` axes from `axis` on, counted from 0.
+TARN_INLINE axis_span check_axes(const char* op, int axis, int axes, int rank) {
     if (axis < -rank || axis >= rank)
         fail(op, "axis", std::to_string(axis),
              std::to_string(-rank) + " to " + std::to_string(rank - 1) + " for operands of rank " +
                  std::to_string(rank));
-    return axis < 0 ? axis + rank : axis;
+    const int first = axis < 0 ? axis + rank : axis;
+    if (axes < 1 || axes > rank - first)
+        fail(op, "axes", std::to_string(axes),
+             "1 to " + std::to_string(rank - first) + " from axis " + std::to_string(axis) +
+                 " on of operands of rank " + std::to_string(rank));
+    return {first, axes};
 }
 
 // The first and one past the last byte that a view with elements touches.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Outputs with one number for every row: the reduced axis is dropped, or kept with extent 1.
+// Outputs with one number for every row: the reduced axes are dropped, or kept with extent 1.
 #pragma once
 
 #include <tarn/shape/checks.hpp>
@@ -16,33 +16,32 @@ TARN_INLINE constexpr void assert_reduction(const Input&, const Output&) noexcep
                   "with results "
                   "in float");
     static_assert(!viewable || Input::rank >= 1, "tarn: a reduction needs an axis: an input of rank 1 to 5");
-    static_assert(!viewable || Output::rank == Input::rank || Output::rank == Input::rank - 1,
-                  "tarn: the output of a reduction has the rank of the input, or one less");
+    static_assert(!viewable || Output::rank <= Input::rank,
+                  "tarn: the output of a reduction has at most the rank of the input");
 }
 
-// y with the rank of x and extent 1 along the axis.
-inline operand check_reduced(const char* op, const operand& x, int axis, const operand& y,
+// y with the rank of x and extent 1 along the axes.
+inline operand check_reduced(const char* op, const operand& x, axis_span axes, const operand& y,
                              const char* argument = "output") {
     const bool kept = y.rank == x.rank;
-    operand r = y;
-    r.rank = x.rank;
-    bool fits = true;
-    for (int i = 0, from = 0; i < x.rank; ++i) {
-        if (i == axis && !kept) {
+    operand r = {y.data, y.type, x.rank, {}, {}};
+    bool fits = kept || y.rank == x.rank - axes.count;
+    for (int i = 0, from = 0; i < x.rank && fits; ++i) {
+        const bool reduced = axes.has(i);
+        if (reduced && !kept) {
             r.extent[i] = 1;
-            r.stride[i] = 0;
             continue;
         }
         r.extent[i] = y.extent[from];
         r.stride[i] = y.stride[from++];
-        fits = fits && r.extent[i] == (i == axis ? 1 : x.extent[i]);
+        fits = r.extent[i] == (reduced ? 1 : x.extent[i]);
     }
     if (!fits) {
         std::ptrdiff_t expected[max_rank] = {};
         int n = 0;
         for (int i = 0; i < x.rank; ++i) {
-            if (i != axis || kept)
-                expected[n++] = i == axis ? 1 : x.extent[i];
+            if (kept || !axes.has(i))
+                expected[n++] = axes.has(i) ? 1 : x.extent[i];
         }
         fail(op, argument, "extents " + list(y.extent, y.rank), list(expected, n));
     }

@@ -24,13 +24,17 @@ template <class T> struct row_part {
     std::ptrdiff_t along[max_operands];  // from element to element of a row
     std::ptrdiff_t across[max_operands]; // from row to row
     element type[max_operands];
+    const dispatch::row_segments* segments[max_operands]; // null: a row is one segment
+    std::ptrdiff_t first;                                 // of the elements of rows of segments, where this part begins
     bool stored;              // as the caller has them, of any type and stride; else numbers
     bool buffered;            // some operands lie in the buffer
     number_buffer<T> scratch; // what of it is left for the kernel
 
     const T* input(int k) const noexcept { return static_cast<const T*>(data[k]); }
     T* output(int k) const noexcept { return static_cast<T*>(data[k]); }
-    dispatch::stored_rows rows_of(int k) const noexcept { return {data[k], type[k], along[k], across[k]}; }
+    dispatch::stored_rows rows_of(int k) const noexcept {
+        return {data[k], type[k], along[k], across[k], segments[k], first};
+    }
     // The numbers of the rows, as one row of them.
     dispatch::stored_rows numbers_of(int k) const noexcept { return {data[k], type[k], across[k], 0}; }
 };
@@ -48,7 +52,12 @@ public:
             part_.data[k] = const_cast<void*>(all[k]->data);
             part_.type[k] = all[k]->type;
             // Numbers of rows may have any stride, whatever the kernel.
-            const bool placed = loops.by_columns() || k >= whole || loops.axis().stride[k] == 1;
+            const bool segmented = loops.segmented() && k < whole;
+            const bool placed = loops.by_columns() || k >= whole || (loops.axis().stride[k] == 1 && !segmented);
+            if (segmented) {
+                segments_[k] = loops.segments(k);
+                part_.segments[k] = &segments_[k];
+            }
             converted_[k] = all[k]->type != element_traits<T>::value || !placed;
             buffered_ = buffered_ || converted_[k];
             part_.along[k] = loops.axis().stride[k];
@@ -59,6 +68,8 @@ public:
         if (buffered_)
             choose_block();
     }
+    row_parts(const row_parts&) = delete;
+    row_parts& operator=(const row_parts&) = delete;
 
     bool buffered() const noexcept { return buffered_; }
     // The buffer that a range of items can use beside the stack.
@@ -83,6 +94,19 @@ public:
                 run_blocks(convert, part, buffer.data, kernel);
             else
                 run_stored(part, kernel);
+        });
+    }
+
+    // The same row by row, for operands that no buffer is needed for: f(const row_part<T>&).
+    template <class F> void each_row(const F& f) const {
+        run({nullptr, nullptr}, 0, loops_.items(), {nullptr, 0}, [&](const row_part<T>& part) {
+            for (std::ptrdiff_t r = 0; r < part.rows; ++r) {
+                row_part<T> row = part;
+                row.rows = 1;
+                for (int k = 0; k < count_; ++k)
+                    row.data[k] = moved(part, k, r * part.across[k]);
+                f(static_cast<const row_part<T>&>(row));
+            }
         });
     }
 
@@ -141,7 +165,8 @@ private:
                 part.rows = all.rows - row < rows_ ? all.rows - row : rows_;
                 part.length = all.length - i < length_ ? all.length - i : length_;
                 for (int k = 0; k < count_; ++k)
-                    part.data[k] = moved(all, k, row * all.across[k] + i * all.along[k]);
+                    part.data[k] = moved(all, k, row * all.across[k] + (all.segments[k] ? 0 : i * all.along[k]));
+                part.first = i;
                 run_block(convert, part, buffer, kernel);
             }
         }
@@ -166,6 +191,7 @@ private:
             part.along[k] = columns ? rows_ : 1;
             part.across[k] = columns || k >= whole_ ? 1 : pitch();
             part.type[k] = element_traits<T>::value;
+            part.segments[k] = nullptr;
             if (!(outputs_ >> k & 1u))
                 convert.widen(conversion(stored, part, k));
         }
@@ -196,6 +222,7 @@ private:
     unsigned outputs_;
     block_rule rule_;
     row_part<T> part_ = {};
+    dispatch::row_segments segments_[max_operands] = {};
     bool converted_[max_operands] = {};
     bool buffered_ = false;
     bool shares_ = false;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// An operator along one axis as loops: the axis, an inner loop that a kernel takes whole, and outer loops around it.
+// An operator along an axis, or adjacent axes together, as loops: the axis, an inner loop that a kernel takes whole,
+// and outer loops around it.
 #pragma once
 
+#include <tarn/dispatch/convert_table.hpp>
 #include <tarn/shape/checks.hpp>
 #include <tarn/where.hpp>
 
@@ -16,26 +18,26 @@ struct loop {
     std::ptrdiff_t stride[max_operands] = {};
 };
 
-// How an operator runs along an axis. Operands have the same extents, none 0; those with one number for a row (sums,
-// scales) come last, with extent 1 along the axis.
+// How an operator runs along its axes. Operands have the same extents, none 0; those with one number for a row (sums,
+// scales) come last, with extent 1 along the axes.
 class row_loops {
 public:
     // The first `whole` of the operands have whole rows; `key` is the one whose order in memory the loops follow.
     template <class... Operands>
-    row_loops(int axis, int whole, int key, const Operands&... operands) noexcept
+    row_loops(axis_span axes, int whole, int key, const Operands&... operands) noexcept
         : count_(static_cast<int>(sizeof...(Operands))), key_(key) {
         const operand* const all[] = {&operands...};
         const operand& x = *all[0];
-        axis_ = loop_of(all, axis);
+        join(all, axes);
         // A single element has no neighbour, so any stride is as good as 1.
         for (int k = 0; k < whole && axis_.extent == 1; ++k)
             axis_.stride[k] = 1;
         for (int i = 0; i < x.rank; ++i) {
-            if (i != axis && x.extent[i] > 1)
+            if (!axes.has(i) && x.extent[i] > 1)
                 insert(loop_of(all, i));
         }
-        merge();
-        if (!is_unit(axis_, whole) || axis_.extent == 1)
+        outer_count_ = merge(outer_, outer_count_);
+        if (!segmented() && (!is_unit(axis_, whole) || axis_.extent == 1))
             inner_ = take_unit_loop(whole);
         by_columns_ = inner_.extent > 0;
         if (!by_columns_)
@@ -49,7 +51,18 @@ public:
 
     static constexpr std::ptrdiff_t columns_per_item = 128;
 
+    // All elements of a row; the strides of a segment, if the row is not one.
     const loop& axis() const noexcept { return axis_; }
+    // Whether no single stride runs through the elements of a row in all operands, and then where those of one lie.
+    bool segmented() const noexcept { return segment_loops_ > 0; }
+    dispatch::row_segments segments(int operand) const noexcept {
+        dispatch::row_segments s{segment_length_, segment_loops_, {}, {}};
+        for (int i = 0; i < segment_loops_; ++i) {
+            s.extent[i] = segment_loop_[i].extent;
+            s.stride[i] = segment_loop_[i].stride[operand];
+        }
+        return s;
+    }
     const loop& inner() const noexcept { return inner_; }
     // Rows side by side in all operands. Otherwise their elements are, or neither.
     bool by_columns() const noexcept { return by_columns_; }
@@ -93,6 +106,24 @@ private:
             l.stride[k] = operands[k]->extent[axis] == l.extent ? operands[k]->stride[axis] : 0;
         return l;
     }
+    // The axes as one, of which the last is the fastest.
+    void join(const operand* const* operands, axis_span axes) noexcept {
+        loop all[max_rank];
+        int n = 0;
+        for (int i = axes.first; i < axes.first + axes.count; ++i) {
+            const loop l = loop_of(operands, i);
+            if (l.extent > 1 || (n == 0 && i + 1 == axes.first + axes.count))
+                all[n++] = l;
+        }
+        n = merge(all, n);
+        axis_ = all[n - 1];
+        segment_length_ = axis_.extent;
+        segment_loops_ = n - 1;
+        for (int i = 0; i < segment_loops_; ++i) {
+            segment_loop_[i] = all[i];
+            axis_.extent *= all[i].extent;
+        }
+    }
     static bool is_unit(const loop& l, int whole) noexcept {
         bool unit = true;
         for (int k = 0; k < whole; ++k)
@@ -106,12 +137,12 @@ private:
             outer_[at] = outer_[at - 1];
         outer_[at] = l;
     }
-    // Neighbours that one loop can run through become one.
-    void merge() noexcept {
+    // Neighbours that one loop can run through become one. Returns how many are left.
+    int merge(loop* loops, int count) const noexcept {
         int kept = 0;
-        for (int i = 1; i < outer_count_; ++i) {
-            loop& wide = outer_[kept];
-            const loop& narrow = outer_[i];
+        for (int i = 1; i < count; ++i) {
+            loop& wide = loops[kept];
+            const loop& narrow = loops[i];
             bool one = true;
             for (int k = 0; k < count_; ++k)
                 one = one && wide.stride[k] == narrow.stride[k] * narrow.extent;
@@ -120,10 +151,10 @@ private:
                 wide = narrow;
                 wide.extent = extent;
             } else {
-                outer_[++kept] = narrow;
+                loops[++kept] = narrow;
             }
         }
-        outer_count_ = outer_count_ > 0 ? kept + 1 : 0;
+        return count > 0 ? kept + 1 : 0;
     }
     // The outer loop with stride 1 in all operands of whole rows, taken out of the list; extent 0 if there is none.
     loop take_unit_loop(int whole) noexcept {
@@ -151,6 +182,9 @@ private:
     int count_;
     int key_;
     loop axis_;
+    std::ptrdiff_t segment_length_ = 0;
+    loop segment_loop_[max_rank - 1]; // the last is the innermost
+    int segment_loops_ = 0;
     loop inner_;
     loop outer_[max_rank]; // the last is the innermost
     int outer_count_ = 0;

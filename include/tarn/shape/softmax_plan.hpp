@@ -5,7 +5,7 @@
 #pragma once
 
 #include <tarn/dispatch/softmax_table.hpp>
-#include <tarn/shape/row_parts.hpp>
+#include <tarn/shape/pieces.hpp>
 #include <tarn/shape/stores.hpp>
 
 namespace tarn { inline namespace v0 {
@@ -36,10 +36,10 @@ constexpr std::ptrdiff_t few_elements = 1024;
 
 template <class T> class softmax_plan {
 public:
-    // x, y and lse, if there is one, are checked and have elements; lse has extent 1 along the axis.
-    softmax_plan(const operand& x, const operand& y, const operand* lse, int axis, const softmax_request<T>& request,
-                 bool in_place) noexcept
-        : request_(request), loops_(lse ? row_loops(axis, 2, 1, x, y, *lse) : row_loops(axis, 2, 1, x, y)),
+    // x, y and lse, if there is one, are checked and have elements; lse has extent 1 along the axes.
+    softmax_plan(const operand& x, const operand& y, const operand* lse, axis_span axes,
+                 const softmax_request<T>& request, bool in_place) noexcept
+        : request_(request), loops_(lse ? row_loops(axes, 2, 1, x, y, *lse) : row_loops(axes, 2, 1, x, y)),
           parts_(lse ? row_parts<T>(loops_, 2, 3u << 1, rule(), x, y, *lse)
                      : row_parts<T>(loops_, 2, 1u << 1, rule(), x, y)),
           has_lse_(lse != nullptr), read_(static_cast<double>(element_size(x))),
@@ -63,20 +63,20 @@ public:
     // The buffer that a range of items can use.
     std::ptrdiff_t scratch_numbers() const noexcept { return scratch_numbers_; }
 
-    // Whether an executor had better share rows than deal them: few of them, each of many pieces.
+    // Whether an executor had better share rows than deal them.
     bool in_pieces() const noexcept {
         const bool any_algorithm =
             request_.algorithm == softmax_algorithm::automatic || request_.algorithm == softmax_algorithm::optimistic;
-        return any_algorithm && !parts_.buffered() && !loops_.by_columns() && loops_.items() <= few_rows &&
-               loops_.axis().extent >= 4 * dispatch::softmax_piece_size;
+        return any_algorithm && wants_pieces(loops_, parts_);
     }
-    // f(row, where its log-sum-exp goes) for each; only if in_pieces().
-    template <class F> void for_each_row(const F& f) const {
-        parts_.run({nullptr, nullptr}, 0, loops_.items(), {nullptr, 0}, [&](const row_part<T>& part) {
-            for (std::ptrdiff_t r = 0; r < part.rows; ++r)
-                f(dispatch::softmax_piece<T>{part.input(0) + r * part.across[0], part.output(1) + r * part.across[1],
-                                             part.length, request_.scale, stream_},
-                  has_lse_ ? part.output(2) + r * part.across[2] : nullptr);
+    template <class Executor>
+    void run_in_pieces(const place<Executor>& where, const dispatch::softmax_table<T>& kernels) const {
+        parts_.each_row([&](const row_part<T>& p) {
+            const dispatch::softmax_long_row<T> row{
+                p.input(0), p.output(1), p.length, request_.scale, request_.zero_empty_rows, stream_};
+            const auto numbers = take_in_pieces(where, kernels.pieces, row, true);
+            if (has_lse_)
+                *p.output(2) = kernels.log_of_pieces(numbers, request_.scale);
         });
     }
 
@@ -89,8 +89,6 @@ public:
 private:
     // Strided columns up to this length keep their weights in the output.
     static constexpr std::ptrdiff_t compact_columns = 128;
-    // Fewer rows than a machine may have cores.
-    static constexpr std::ptrdiff_t few_rows = 32;
     // Two rows of it stay in L2 or close to it.
     static constexpr std::ptrdiff_t buffered_row_columns = 1048576 / static_cast<std::ptrdiff_t>(sizeof(T));
 

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Long rows that an executor shares out by pieces: the bits of the serial call for any number of threads, on every kind of
+// row; and executors that throw.
+#include "support/executors.hpp"
+#include "support/operators.hpp"
+
+#include <tarn/range.hpp>
+
+#include <atomic>
+#include <stdexcept>
+
+namespace {
+
+using namespace support;
+
+// Two rows of n elements, the second of which has nothing in common with the first.
+template <class R> op_numbers<R> two_rows(op o, int kind, std::ptrdiff_t n) {
+    std::vector<R> x = row_of_kind<R>(kind, n, static_cast<std::uint64_t>(n + kind));
+    const std::vector<R> other = row_of_kind<R>(0, n, 7);
+    x.insert(x.end(), other.begin(), other.end());
+    return numbers_from<R>(o, 2, n, std::move(x), static_cast<std::uint64_t>(n));
+}
+
+class long_rows : public op_test {
+protected:
+    template <class R, class Where>
+    void check(const Where& where, const op_numbers<R>& p, bool in_place, bool streamed) {
+        const op_results<R> expected = dense_results(of(), on(), p);
+        std::vector<R> a = p.a, y(p.a.size() + 1), s(2);
+        R* const to = in_place ? a.data() : y.data() + streamed;
+        const auto whole = [&](const R* data) { return tarn::make_view(data, 2, p.n); };
+        const auto numbers = [&](const R* data) { return tarn::make_view(data, 2); };
+        call_op<R, R, R>(of(), where, whole(a.data()), whole(p.b.data()), numbers(p.c.data()), numbers(p.d.data()),
+                         tarn::make_view(to, 2, p.n), tarn::make_view(s.data(), 2), -1, 1,
+                         streamed ? tarn::stores::streaming : tarn::stores::cached);
+        if (!reduces(of())) {
+            ASSERT_EQ("", difference(to, expected.whole.data(), 2 * p.n));
+        }
+        if (has_numbers(of())) {
+            ASSERT_EQ("", difference(s.data(), expected.sums.data(), 2));
+        }
+    }
+    template <class R> void check_kinds(const std::vector<std::ptrdiff_t>& lengths) {
+        for (const std::ptrdiff_t n : lengths) {
+            for (int kind = 0; kind < row_kinds; ++kind) {
+                if (sanitized && (n > 300001 || kind % 3 != 0))
+                    continue;
+                const auto p = two_rows<R>(of(), kind, n);
+                for (const int threads : {1, 2, 5}) {
+                    SCOPED_TRACE("kind " + std::to_string(kind) + ", " + std::to_string(n) + " elements, " +
+                                 std::to_string(threads) + " threads");
+                    const odd_threads executor{threads, 3};
+                    check(tarn::on(on(), executor), p, threads == 2, threads == 5);
+                    if (HasFatalFailure())
+                        return;
+                }
+            }
+        }
+    }
+};
+TARN_TEST_ON_ALL_OPS(long_rows);
+
+TEST_P(long_rows, any_number_of_threads) {
+    check_kinds<float>({262144, 300001, 524289});
+    check_kinds<double>({262145});
+}
+
+// Rows of -inf: what the options say.
+TEST_P(long_rows, empty_rows) {
+    const std::ptrdiff_t n = 262144;
+    const float inf = std::numeric_limits<float>::infinity();
+    const std::vector<float> x(static_cast<std::size_t>(n), -inf);
+    std::vector<float> y(x.size());
+    const odd_threads executor{2, 3};
+    if (of() == op::softmax) {
+        tarn::softmax_options options;
+        options.empty_row = tarn::empty_row::zero;
+        tarn::softmax(tarn::on(on(), executor), x, y, options);
+        EXPECT_EQ(y, std::vector<float>(y.size(), 0.0f));
+    } else if (of() == op::log_softmax) {
+        tarn::log_softmax_options options;
+        options.empty_row = tarn::empty_row::zero;
+        tarn::log_softmax(tarn::on(on(), executor), x, y, options);
+        EXPECT_EQ(y, std::vector<float>(y.size(), -inf));
+    }
+}
+
+// Counts loops and items.
+struct counting {
+    std::ptrdiff_t* most;
+    template <class F> void parallel_for(std::ptrdiff_t n, const tarn::item_cost&, F&& f) const {
+        *most = std::max(*most, n);
+        for (std::ptrdiff_t i = n; i-- > 0;)
+            f(i, i + 1);
+    }
+};
+TEST_P(long_rows, a_row_is_shared) {
+    if (of() == op::logaddexp)
+        return; // it has no rows
+    std::ptrdiff_t most = 0;
+    const counting executor{&most};
+    check(tarn::on(on(), executor), two_rows<float>(of(), 0, 400000), false, false);
+    EXPECT_EQ(most, 7);
+}
+
+// The first, the second, ... loop throws: the exception arrives, and nothing is still running.
+struct throwing {
+    std::atomic<int>* left;
+    template <class F> void parallel_for(std::ptrdiff_t n, const tarn::item_cost&, F&& f) const {
+        if (--*left == 0)
+            throw std::runtime_error("no thread");
+        f(std::ptrdiff_t{0}, n);
+    }
+};
+TEST_P(long_rows, an_executor_that_throws) {
+    const auto p = two_rows<float>(of(), 3, 300000);
+    int thrown = 0;
+    for (int loop = 1; loop < 8; ++loop) {
+        std::atomic<int> left{loop};
+        const throwing executor{&left};
+        try {
+            check(tarn::on(on(), executor), p, false, false);
+        } catch (const std::runtime_error& e) {
+            EXPECT_EQ(std::string("no thread"), e.what());
+            ++thrown;
+        }
+    }
+    EXPECT_GE(thrown, of() == op::logaddexp ? 1 : 2);
+}
+
+} // namespace
