@@ -3,6 +3,7 @@
 // Log-softmax and log-sum-exp of one long row in pieces that threads share: the steps of log_sum.hpp.
 #pragma once
 
+#include <tarn/dispatch/log_softmax_table.hpp>
 #include <tarn/kernels/log_sum.hpp>
 #include <tarn/kernels/pieces.hpp>
 

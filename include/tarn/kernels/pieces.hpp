@@ -5,6 +5,7 @@
 #pragma once
 
 #include <tarn/dispatch/pieces.hpp>
+#include <tarn/kernels/exp_weight.hpp>
 #include <tarn/kernels/row_maps.hpp>
 #include <tarn/kernels/row_sum.hpp>
 
