@@ -48,7 +48,8 @@ template <class T> struct softmax_backward_long_row {
 };
 template <class T> struct softmax_backward_row_numbers {
     bool settled;
-    piece_reading<T> reading; // the sum over the row
+    piece_reading<T> reading; // a sum over the row
+    T number;                 // what it means for every element
 };
 
 template <class T> struct softmax_backward_table {

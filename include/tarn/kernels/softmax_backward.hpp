@@ -12,13 +12,15 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// What a row's sum means for its map: two numbers for the row.
-template <class A> struct gradient_numbers { number<A> first, second; };
-
 // dx = scale * y * (dy - sum y dy). Products are formed 2^64 too large, so that those below 2^-126 are found, and are
 // 0, without a denormal number.
+//
+// In the sum, the products of a pair of packs are fused with a number that no product is denormal beside, and go to the
+// accumulators together: two roundings of 2^-24, where a conversion of every factor would take twice the time. What
+// these numbers add is taken from the sum. Without a fused operation products are exact instead.
 template <class A> struct softmax_gradient {
     static constexpr number<A> excess = 0x1p64f;
+    static constexpr double least_partial = simd::is_double<A> ? 0x1p-900 : 0x1p-100;
     pack<A> enlarge, threshold, factor;
 
     TARN_INLINE explicit softmax_gradient(number<A> scale) noexcept
@@ -27,17 +29,49 @@ template <class A> struct softmax_gradient {
           factor(simd::broadcast<A>(scale / excess)) {}
 
     TARN_INLINE void add(simd::sum_pack<A>& sums, const pack<A>& y, const pack<A>& dy) const noexcept {
-        sums.add_product(y, dy);
+        if constexpr (simd::has_fused_fmadd<A>)
+            sums.add(simd::fmadd<A>(y, dy, start()));
+        else
+            sums.add_product(y, dy);
     }
-    TARN_INLINE static gradient_numbers<A> numbers_of(const row_total<A>& sum) noexcept {
-        const auto high = static_cast<number<A>>(sum);
-        return {high, static_cast<number<A>>(simd::total_less(sum, static_cast<double>(high)))};
+    // The first n lanes; those beyond them hold 0.
+    TARN_INLINE void add_first(simd::sum_pack<A>& sums, const pack<A>& y, const pack<A>& dy, int n) const noexcept {
+        if constexpr (simd::has_fused_fmadd<A>)
+            sums.add(simd::first_or<A>(simd::fmadd<A>(y, dy, start()), n, 0.0f));
+        else
+            sums.add_product(y, dy);
     }
-    TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& high,
-                            const pack<A>& low) const noexcept {
-        const pack<A> product = y * enlarge * ((dy - high) - low);
+    TARN_INLINE void add_pair(simd::sum_pack<A>& sums, const pack<A>& y0, const pack<A>& dy0, const pack<A>& y1,
+                              const pack<A>& dy1) const noexcept {
+        if constexpr (simd::has_fused_fmadd<A>) {
+            sums.add(simd::fmadd<A>(y1, dy1, simd::fmadd<A>(y0, dy0, start())));
+        } else {
+            sums.add_product(y0, dy0);
+            sums.add_product(y1, dy1);
+        }
+    }
+    // From what was added for a row of n elements.
+    TARN_INLINE static number<A> number_of(row_total<A> sum, std::ptrdiff_t n) noexcept {
+        if constexpr (simd::has_fused_fmadd<A>) {
+            const std::ptrdiff_t rest = n % (2 * lanes<A>);
+            const std::ptrdiff_t partials = n / (2 * lanes<A>)*lanes<A> + (rest < lanes<A> ? rest : lanes<A>);
+            const double less = -least_partial * static_cast<double>(partials);
+            if constexpr (simd::is_double<A>)
+                simd::add_total(sum, {less, 0.0});
+            else
+                sum += less;
+        }
+        const double rounded = sum;
+        const bool denormal = rounded < weights_of<A>::least_result && rounded > -weights_of<A>::least_result;
+        return denormal ? 0 : static_cast<number<A>>(rounded);
+    }
+    TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& sum) const noexcept {
+        const pack<A> product = y * enlarge * (dy - sum);
         return simd::zero_where_le<A>(product, simd::magnitude<A>(product), threshold) * factor;
     }
+
+private:
+    TARN_INLINE static pack<A> start() noexcept { return simd::broadcast<A>(static_cast<number<A>>(least_partial)); }
 };
 
 // dx = scale * (dy - e^y sum dy)
@@ -49,10 +83,18 @@ template <class A> struct log_softmax_gradient {
         : weight(exp_base<A>::of(1), reference<A>{0, 0}), factor(simd::broadcast<A>(scale)) {}
 
     TARN_INLINE void add(simd::sum_pack<A>& sums, const pack<A>&, const pack<A>& dy) const noexcept { sums.add(dy); }
-    TARN_INLINE static gradient_numbers<A> numbers_of(const row_total<A>& sum) noexcept {
-        return {static_cast<number<A>>(-sum / weights_of<A>::common_factor), 0.0f};
+    TARN_INLINE void add_first(simd::sum_pack<A>& sums, const pack<A>&, const pack<A>& dy, int) const noexcept {
+        sums.add(dy);
     }
-    TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& less, const pack<A>&) const noexcept {
+    TARN_INLINE void add_pair(simd::sum_pack<A>& sums, const pack<A>&, const pack<A>& dy0, const pack<A>&,
+                              const pack<A>& dy1) const noexcept {
+        sums.add(dy0);
+        sums.add(dy1);
+    }
+    TARN_INLINE static number<A> number_of(const row_total<A>& sum, std::ptrdiff_t) noexcept {
+        return static_cast<number<A>>(-sum / weights_of<A>::common_factor);
+    }
+    TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& less) const noexcept {
         return simd::fmadd<A>(weight(y), less, dy) * factor;
     }
 };
@@ -67,15 +109,16 @@ template <class A, class Gradient, class Source> struct gradient_adder {
         dy.prefetch(i);
     }
     TARN_INLINE void four(simd::sum_pack<A>& sums, std::ptrdiff_t i) const noexcept {
-        simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            const std::ptrdiff_t at = i + decltype(k)::value * lanes<A>;
-            gradient.add(sums, y.at(at), dy.at(at));
+        simd::unroll<2>([&](auto k) TARN_LAMBDA {
+            const std::ptrdiff_t at = i + 2 * decltype(k)::value * lanes<A>;
+            gradient.add_pair(sums, y.at(at), dy.at(at), y.at(at + lanes<A>), dy.at(at + lanes<A>));
         });
     }
     TARN_INLINE void rest(simd::sum_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
-        gradient.add(sums, y.first(i, n), dy.first(i, n));
         if (m > 0)
-            gradient.add(sums, y.first(i + lanes<A>, m), dy.first(i + lanes<A>, m));
+            gradient.add_pair(sums, y.first(i, n), dy.first(i, n), y.first(i + lanes<A>, m), dy.first(i + lanes<A>, m));
+        else
+            gradient.add_first(sums, y.first(i, n), dy.first(i, n), n);
     }
 };
 
@@ -83,7 +126,7 @@ template <class A, class Gradient, class Source> struct gradient_adder {
 template <class A, class Gradient, class Source> struct gradient_results {
     const Gradient* gradient;
     Source y, dy;
-    gradient_numbers<A> numbers;
+    simd::number<A> number;
 
     TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
         y.prefetch(i);
@@ -94,12 +137,13 @@ template <class A, class Gradient, class Source> struct gradient_results {
 
 private:
     TARN_INLINE pack<A> map(const pack<A>& v, const pack<A>& dv) const noexcept {
-        return gradient->map(v, dv, simd::broadcast<A>(numbers.first), simd::broadcast<A>(numbers.second));
+        return gradient->map(v, dv, simd::broadcast<A>(number));
     }
 };
 
+// What Gradient::number_of wants of a row, or of whole chunks of it.
 template <class A, class Gradient, class Source, class Beside>
-TARN_INLINE row_total<A> sum_products(const Gradient& gradient, Source y, Source dy, std::ptrdiff_t n,
+TARN_INLINE row_total<A> add_products(const Gradient& gradient, Source y, Source dy, std::ptrdiff_t n,
                                       const Beside& beside) noexcept {
     return sum_chunks<A>(gradient_adder<A, Gradient, Source>{gradient, y, dy}, n, beside);
 }
@@ -108,8 +152,8 @@ TARN_INLINE row_total<A> sum_products(const Gradient& gradient, Source y, Source
 template <class A, class Gradient, class Source, class Sink>
 TARN_NOINLINE void backward_row(const Gradient& given, Source y, Source dy, Sink dx, std::ptrdiff_t n) noexcept {
     const Gradient gradient = given;
-    const row_total<A> sum = sum_products<A>(gradient, y, dy, n, nothing_beside{});
-    map_row<A>(gradient_results<A, Gradient, Source>{&gradient, y, dy, Gradient::numbers_of(sum)}, dx, 0, n,
+    const row_total<A> added = add_products<A>(gradient, y, dy, n, nothing_beside{});
+    map_row<A>(gradient_results<A, Gradient, Source>{&gradient, y, dy, Gradient::number_of(added, n)}, dx, 0, n,
                [](const pack<A>& v) TARN_LAMBDA { return v; });
 }
 
@@ -118,11 +162,11 @@ template <class A, class Gradient> struct backward_rows {
     using results = gradient_results<A, Gradient, source>;
 
     template <class Beside>
-    TARN_NOINLINE static row_total<A> sum_row(const Gradient& given, source y, source dy, std::ptrdiff_t n,
+    TARN_NOINLINE static row_total<A> add_row(const Gradient& given, source y, source dy, std::ptrdiff_t n,
                                               const Beside& given_beside) noexcept {
         const Gradient gradient = given;
         const Beside beside = given_beside;
-        return sum_products<A>(gradient, y, dy, n, beside);
+        return add_products<A>(gradient, y, dy, n, beside);
     }
 
     template <bool Stream>
@@ -133,9 +177,9 @@ template <class A, class Gradient> struct backward_rows {
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const source y{a.y + r * a.y_stride};
             const source dy{a.dy + r * a.dy_stride};
-            const row_total<A> sum = sum_row(gradient, y, dy, n, before.beside());
+            const row_total<A> added = add_row(gradient, y, dy, n, before.beside());
             before.complete(true);
-            before.start({&gradient, y, dy, Gradient::numbers_of(sum)}, a.dx + r * a.dx_stride, n);
+            before.start({&gradient, y, dy, Gradient::number_of(added, n)}, a.dx + r * a.dx_stride, n);
         }
         before.complete(false);
         before.flush();
@@ -171,25 +215,22 @@ template <class A, class Gradient> struct backward_columns {
         const column_source<A, W> y{a.y + col, a.y_stride, last};
         const column_source<A, W> dy{a.dy + col, a.dy_stride, last};
         simd::row_totals<A, width> total;
-        alignas(64) number<A> first[width];
-        alignas(64) number<A> second[width];
+        alignas(64) number<A> numbers[width];
         sum_columns<A, W>(
             a.length, total,
             [&](simd::sum_pack<A>& sums, std::ptrdiff_t i, int w, bool pair) TARN_LAMBDA {
-                gradient.add(sums, y.at_ahead(i, w), dy.at_ahead(i, w));
                 if (pair)
-                    gradient.add(sums, y.at_ahead(i + lanes<A>, w), dy.at_ahead(i + lanes<A>, w));
+                    gradient.add_pair(sums, y.at_ahead(i, w), dy.at_ahead(i, w), y.at_ahead(i + lanes<A>, w),
+                                      dy.at_ahead(i + lanes<A>, w));
+                else
+                    gradient.add(sums, y.at_ahead(i, w), dy.at_ahead(i, w));
             },
             [](std::ptrdiff_t) TARN_LAMBDA {});
-        for (int c = 0; c < width; ++c) {
-            const gradient_numbers<A> numbers = Gradient::numbers_of(total[c]);
-            first[c] = numbers.first;
-            second[c] = numbers.second;
-        }
+        for (int c = 0; c < width; ++c)
+            numbers[c] = Gradient::number_of(total[c], a.length);
         map_columns<A, W>(column_sink<A, W>::of(a.dx + col, a.dx_stride, last, a.stream), a.length,
                           [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
-                              return gradient.map(y.at(i, w), dy.at(i, w), simd::load<A>(first + w * lanes<A>),
-                                                  simd::load<A>(second + w * lanes<A>));
+                              return gradient.map(y.at(i, w), dy.at(i, w), simd::load<A>(numbers + w * lanes<A>));
                           });
     }
     static void run(const dispatch::softmax_backward_call<number<A>>& a) noexcept {

@@ -18,14 +18,16 @@ template <class A, class Gradient> struct backward_row_pieces {
     static numbers begin(const row&) noexcept { return {}; }
     static piece_reading<A> read(const row& p, const numbers&) noexcept {
         return reading_of<A>(
-            backward_rows<A, Gradient>::sum_row(Gradient(p.scale), {p.y}, {p.dy}, p.length, nothing_beside{}));
+            backward_rows<A, Gradient>::add_row(Gradient(p.scale), {p.y}, {p.dy}, p.length, nothing_beside{}));
     }
     static void add(numbers& n, const piece_reading<A>& piece) noexcept { add_reading<A>(n.reading, piece); }
-    static void next(numbers& n, const row&) noexcept { n.settled = true; }
+    static void next(numbers& n, const row& r) noexcept {
+        n.number = Gradient::number_of(total_of<A>(n.reading), r.length);
+        n.settled = true;
+    }
     static void finish(const row& p, const numbers& n) noexcept {
         const Gradient gradient(p.scale);
-        const gradient_results<A, Gradient, source> results{
-            &gradient, {p.y}, {p.dy}, Gradient::numbers_of(total_of<A>(n.reading))};
+        const gradient_results<A, Gradient, source> results{&gradient, {p.y}, {p.dy}, n.number};
         map_piece<A>(results, p.dx, p.length, p.stream, [](const pack<A>& v) TARN_LAMBDA { return v; });
     }
     static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, &read, &add, &next, &finish};
@@ -36,7 +38,7 @@ template <class A> struct logsumexp_backward_pieces {
     using row = dispatch::softmax_backward_long_row<number<A>>;
     using numbers = dispatch::softmax_backward_row_numbers<number<A>>;
 
-    static numbers begin(const row&) noexcept { return {true, {}}; }
+    static numbers begin(const row&) noexcept { return {true, {}, 0}; }
     static void finish(const row& p, const numbers&) noexcept {
         logsumexp_backward<A>::run_rows(
             {p.y, nullptr, p.lse, p.dlse, p.dx, 1, p.length, 0, 0, 0, 0, 0, p.scale, p.stream});

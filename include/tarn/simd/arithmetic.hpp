@@ -8,6 +8,9 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
 
+// Whether fmadd rounds once.
+template <class A> constexpr bool has_fused_fmadd = !std::is_same<typename A::arch, xsimd::sse2>::value;
+
 namespace kernel {
 
 // a * b + c and a * b - c. SSE2 has no fused form: two roundings, also where -mfma would let the compiler make it one.
