@@ -56,6 +56,8 @@ public:
     // Whether no single stride runs through the elements of a row in all operands, and then where those of one lie.
     bool segmented() const noexcept { return segment_loops_ > 0; }
     dispatch::row_segments segments(int operand) const noexcept {
+        static_assert(max_rank - 1 <= static_cast<int>(sizeof(dispatch::row_segments::extent) / sizeof(std::ptrdiff_t)),
+                      "a loop for every axis but one");
         dispatch::row_segments s{segment_length_, segment_loops_, {}, {}};
         for (int i = 0; i < segment_loops_; ++i) {
             s.extent[i] = segment_loop_[i].extent;
