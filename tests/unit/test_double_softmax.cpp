@@ -2,7 +2,6 @@
 //
 // Softmax of doubles by every kernel on every tier: within 4 ulp, by the rules for special values, with one row's bits
 // whoever computes it, without a denormal number, and without a touch outside the operands.
-#include "support/executors.hpp"
 #include "support/guarded.hpp"
 #include "support/kernels.hpp"
 #include "support/mxcsr.hpp"
@@ -177,7 +176,7 @@ TEST_P(double_softmax, touches_nothing_outside) {
 class double_softmax_call : public tier_test {};
 TARN_TEST_ON_ALL_TIERS(double_softmax_call);
 
-// By every algorithm, in place, along either axis, in pieces by threads.
+// By every algorithm, in place, along either axis.
 TEST_P(double_softmax_call, every_way_to_call_has_the_bits_of_rows_alone) {
     using tarn::softmax_algorithm;
     const std::ptrdiff_t rows = 37, n = 301;
@@ -210,25 +209,6 @@ TEST_P(double_softmax_call, every_way_to_call_has_the_bits_of_rows_alone) {
     tarn::softmax(tarn::on(GetParam()), view, view, {0, 0.1});
     for (std::ptrdiff_t r = 0; r < rows; ++r)
         ASSERT_EQ("", difference(transposed.data() + r, expected.data() + r * n, n, rows)) << "column " << r;
-}
-
-TEST_P(double_softmax_call, threads_share_a_long_row) {
-    const std::ptrdiff_t n = 300001;
-    for (const int kind : {0, 3, 4, 1, 2, 6}) {
-        const auto x = row_of_kind<double>(kind, n, 7);
-        const auto expected = softmax_alone(GetParam(), x.data(), n);
-        double expected_lse = 0;
-        std::vector<double> y(x.size());
-        tarn::softmax(tarn::on(GetParam()), x, y, expected_lse);
-        for (const int threads : {1, 2, 5}) {
-            const odd_threads executor{threads, 3};
-            double lse = 0;
-            y.assign(y.size(), -7);
-            tarn::softmax(tarn::on(GetParam(), executor), x, y, lse);
-            ASSERT_EQ("", difference(y.data(), expected.data(), n)) << "kind " << kind << ", threads " << threads;
-            ASSERT_EQ("", difference(&lse, &expected_lse, 1)) << "kind " << kind << ", threads " << threads;
-        }
-    }
 }
 
 // Two of them give the same bits; the third has no fused multiply-add.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A row's gradient has the same bits alone, in a batch, along any axis and stride, in place, streamed and on any number
-// of threads; AVX2 and AVX-512 agree.
-#include "support/executors.hpp"
+// A row's gradient has the same bits alone, in a batch, along any axis and stride, in place and streamed; AVX2 and
+// AVX-512 agree.
 #include "support/gradients.hpp"
 #include "support/rows.hpp"
 
@@ -78,18 +77,6 @@ TEST_P(gradient_bits, any_layout) {
                         << "rows of " << n << ", steps " << place.row << " and " << place.element << ", over "
                         << static_cast<int>(what) << ", stores " << static_cast<int>(how);
             }
-        }
-    }
-}
-
-TEST_P(gradient_bits, any_threads) {
-    for (const std::ptrdiff_t n : {5, 300}) {
-        const auto p = problem(53, n, on());
-        const auto expected = gradient_of(of(), tarn::on(on()), p);
-        for (int threads = 1; threads <= 9; ++threads) {
-            const odd_threads executor{threads, 1 + threads % 4};
-            const auto dx = gradient_of(of(), tarn::on(on(), executor), p, tarn::stores::streaming);
-            ASSERT_EQ("", difference(dx.data(), expected.data(), static_cast<std::ptrdiff_t>(dx.size()))) << threads;
         }
     }
 }
