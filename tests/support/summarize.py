@@ -11,6 +11,7 @@ import sys
 import xml.etree.ElementTree
 
 SLOWEST = 10
+FEW = 5
 GTEST_SKIPPED = re.compile(r"^\[  SKIPPED \] (\S+) \(\d+ ms\)$")
 COUNTS = re.compile(r"^\d+% tests passed, \d+ tests failed out of \d+$")
 
@@ -24,6 +25,19 @@ def skipped_in_output(output):
             yield match.group(1), reason
         if line.strip():
             reason = line.strip()
+
+
+def gathered(skipped):
+    """Yields lines for (test, reason): one for a reason that many tests share, with their programs."""
+    tests_of = {}
+    for test, reason in skipped:
+        tests_of.setdefault(reason, []).append(test)
+    for reason, tests in tests_of.items():
+        if len(tests) <= FEW:
+            yield from (f"{test}: {reason}" for test in tests)
+        else:
+            programs = sorted({test.split(": ")[0] for test in tests})
+            yield f"{len(tests)} tests: {reason}. In {', '.join(programs)}"
 
 
 def last_line(text):
@@ -44,13 +58,13 @@ def main():
         output = case.findtext("system-out") or ""
         steps.append((float(case.get("time")), name))
         if case.find("skipped") is not None:
-            skipped.append(f"{name}: {last_line(output) or case.find('skipped').get('message')}")
-        skipped += [f"{name}: {test}: {reason}" for test, reason in skipped_in_output(output)]
+            skipped.append((name, last_line(output) or case.find("skipped").get("message")))
+        skipped += [(f"{name}: {test}", reason) for test, reason in skipped_in_output(output)]
 
     if not (directory.parent / "deps" / "xsimd-14.1").is_dir():
-        skipped.append("tests on xsimd 14.1: its headers could not be fetched")
+        skipped.append(("tests on xsimd 14.1", "its headers could not be fetched"))
     print("\nSkipped:" if skipped else "\nSkipped: nothing")
-    for line in skipped:
+    for line in gathered(skipped):
         print(f"  {line}")
     print("Slowest steps:")
     for seconds, name in sorted(steps, reverse=True)[:SLOWEST]:
