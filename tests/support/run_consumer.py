@@ -119,7 +119,11 @@ def pkg_config(consumer):
 def plain_include(consumer):
     # Naming the compiler's own header directory again would break its search order.
     xsimd = [] if consumer.xsimd == pathlib.Path("/usr/include") else ["-isystem", consumer.xsimd]
-    consumer.compile("program", ["main.cpp", "sum.cpp"], ["-I", consumer.source / "include", *xsimd])
+    flags = ["-I", consumer.source / "include", *xsimd]
+    # Two files of a program: what headers define stands in both.
+    other = consumer.work / "other.o"
+    consumer.run(consumer.compiler, "-std=c++17", "-Dmain=other", "-c", consumer.projects / "gradient.cpp", *flags, "-o", other)
+    consumer.compile("program", ["gradient.cpp"], [*flags, other])
 
 
 def xsimd_search(consumer):
