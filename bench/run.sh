@@ -114,6 +114,8 @@ if [[ $environment ]]; then
         echo "skipped: peers that could not be built; the bench goes on without them" >&2
 fi
 mkdir -p build/bench
+# What is measured; the targets file, which changes on the way, is no part of it.
+version="$(git describe --always --dirty 2>/dev/null || echo unknown)"
 
 # measure <family>: measures and reports.
 measure() {
@@ -130,7 +132,7 @@ measure() {
 
     local report=(/usr/bin/python3 bench/report/targets.py --figures "$figures" --targets bench/targets.csv)
     if ((update)); then
-        report+=(--update-targets "$(git describe --always --dirty 2>/dev/null || echo unknown)")
+        report+=(--update-targets "$version")
     fi
     "${report[@]}" || status=$?
     return "$status"
@@ -145,7 +147,7 @@ if ((report)); then
     trap : INT # the report ends by itself and keeps what it has
     status=0
     /usr/bin/python3 bench/report/make_report.py --program build/release/bench/bench_softmax --targets bench/targets.csv \
-        --folder build/report --commit "$(git describe --always --dirty 2>/dev/null || echo unknown)" \
+        --folder build/report --commit "$version" \
         ${peers[@]+"${peers[@]}"} ${report_options[@]+"${report_options[@]}"} || status=$?
     exit "$status"
 fi

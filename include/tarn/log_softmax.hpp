@@ -220,7 +220,7 @@ template <class X, class Y> TARN_INLINE void log_softmax(const X& x, Y&& y, cons
 // Memory           x is read once, and again where one element has all but 1e-5 (short rows: 1e-8) of the sum. Buffers
 //                  as log_softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that do not
-//                  fit or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
+//                  fit or are negative, axis or axes out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.
 template <class Executor, class X, class Y>
 TARN_INLINE void logsumexp(const place<Executor>& where, const X& x, Y&& y, const logsumexp_options& options = {}) {

@@ -147,7 +147,7 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  same for rows of several axes that no single stride runs through. Their results do not stream.
 //                  Rows that threads share are read twice.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
-//                  or are negative, axis out of range, null data, scale NaN or too large, outputs that certainly
+//                  or are negative, axis or axes out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.
 template <class Executor, class X, class Y>
 TARN_INLINE void softmax(const place<Executor>& where, const X& x, Y&& y, const softmax_options& options = {}) {

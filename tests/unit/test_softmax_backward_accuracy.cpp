@@ -56,6 +56,37 @@ TEST_P(gradient_accuracy, longer_rows) {
     }
 }
 
+// Gradients of any size: powers of two, up to the greatest for which results are finite. Those of softmax below 2^-70 may be
+// off by 2^-124 for every element of the row.
+TEST_P(gradient_accuracy, gradients_of_any_size) {
+    for (const int exponent : {-110, -90, -62, -30, 20, 63, 64, 65, 100, 115}) {
+        if (of() == gradient::log_softmax && exponent < -62)
+            continue; // differences of such numbers are denormal
+        if (of() == gradient::logsumexp && exponent > 100)
+            continue; // weights that are dropped would have results
+        for (const std::ptrdiff_t n : {1, 3, 16, 33, 100, 300}) {
+            for (const float scale : {1.0f, -0.3f, 12.0f}) {
+                auto p = gradient_problem<>::of(of(), on(), normal_logits(n, 3, 0, static_cast<std::uint64_t>(n)), n,
+                                                scale, 5);
+                for (float& dy : p.dy)
+                    dy = std::ldexp(dy, exponent);
+                const auto dx = gradient_of(of(), tarn::on(on()), p);
+                const auto exact = exact_gradients(of(), p, 0);
+                for (std::size_t i = 0; i < dx.size(); ++i) {
+                    const bool near = of() == gradient::softmax && exponent < -70 &&
+                                      std::fabs(static_cast<double>(dx[i]) - static_cast<double>(exact[i].value)) <=
+                                          static_cast<double>(p.y[i]) * 12.5 * std::ldexp(static_cast<double>(n), -124);
+                    if (!near) {
+                        ASSERT_LE(gradient_error(dx[i], exact[i]), 4.0)
+                            << "element " << i << " of " << n << ", gradients of 2^" << exponent << ", scale " << scale
+                            << ": " << dx[i] << ", exact " << static_cast<double>(exact[i].value);
+                    }
+                }
+            }
+        }
+    }
+}
+
 // The derivative along one logit, by central differences in double of an operator whose own error is far below the
 // step.
 TEST_P(gradient_accuracy, differences_of_the_forward_operator) {

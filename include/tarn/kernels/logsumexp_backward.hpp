@@ -17,15 +17,25 @@ template <class A> struct logsumexp_backward {
     // What turns weights of a reference into gradients: weight * factor, or 0 where that is below the least normal
     // number.
     struct row_numbers {
-        // Weights are so much too large that none is dropped whose gradient is not.
-        static constexpr number<A> bias = simd::is_double<A> ? 200 : 60;
-        static constexpr double excess = simd::is_double<A> ? 0x1p200 : 0x1p60;
+        // Weights are so many powers of two too large that none is dropped whose gradient is not; but the factor, which
+        // makes up for it, must not be denormal.
+        TARN_INLINE static number<A> bias_of(double gradient) noexcept {
+            constexpr bool is_double = simd::is_double<A>;
+            const double size = gradient < 0 ? -gradient : gradient;
+            if (size < (is_double ? 0x1p-800 : 0x1p-60))
+                return 0;
+            if (size > (is_double ? 0x1p130 : 0x1p50))
+                return is_double ? 900 : 120;
+            return is_double ? 200 : 60;
+        }
 
         reference<A> ref;
         number<A> limit; // logits beyond it count as it
         number<A> factor, threshold;
 
         TARN_INLINE static row_numbers of(number<A> lse, number<A> dlse, number<A> scale) noexcept {
+            const double gradient = static_cast<double>(dlse) * static_cast<double>(scale);
+            const number<A> bias = bias_of(gradient);
             const double log2_lse = static_cast<double>(lse) * 1.4426950408889634074;
             const bool near = log2_lse < reference<A>::far && log2_lse > -reference<A>::far;
             const double m = near ? nearest(log2_lse, 1.5 * 0x1p52) : 0.0;
@@ -42,8 +52,8 @@ template <class A> struct logsumexp_backward {
             const reference<A> ref =
                 near ? reference<A>{static_cast<number<A>>(m) - bias, 0} : reference<A>{-bias, lse / scale};
             const double fraction = near ? simd::exp_of_small<A>(rest * 0.693147180559945309417) : 1.0;
-            const double factor = fraction * (static_cast<double>(dlse) * static_cast<double>(scale)) *
-                                  (1 / excess / weights_of<A>::common_factor);
+            const double factor =
+                fraction * gradient * (simd::power_of_two(-static_cast<double>(bias)) / weights_of<A>::common_factor);
             const auto f = static_cast<number<A>>(factor);
             return {ref, near ? (scale < 0 ? -infinity : infinity) : ref.centre, f,
                     weights_of<A>::least_result / (f < 0 ? -f : f)};

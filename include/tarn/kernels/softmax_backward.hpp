@@ -12,8 +12,8 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// dx = scale * y * (dy - sum y dy). Products are formed 2^64 too large, so that those below 2^-126 are found, and are
-// 0, without a denormal number.
+// dx = scale * y * (dy - sum y dy). Products that are 2^64 too large, or infinite, tell which are below 2^-126, and are
+// 0, without a denormal number. A scale above 1 goes to y first, one below 1 to the product: what is between is normal.
 //
 // In the sum, the products of a pair of packs are fused with a number that no product is denormal beside, and go to the
 // accumulators together: two roundings of 2^-24, where a conversion of every factor would take twice the time. What
@@ -21,12 +21,13 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A> struct softmax_gradient {
     static constexpr number<A> excess = 0x1p64f;
     static constexpr double least_partial = simd::is_double<A> ? 0x1p-900 : 0x1p-100;
-    pack<A> enlarge, threshold, factor;
+    pack<A> enlarge, threshold, scale_of_y, scale_of_product;
 
     TARN_INLINE explicit softmax_gradient(number<A> scale) noexcept
         : enlarge(simd::broadcast<A>(excess)),
           threshold(simd::broadcast<A>(weights_of<A>::least_result * excess / (scale < 0 ? -scale : scale))),
-          factor(simd::broadcast<A>(scale / excess)) {}
+          scale_of_y(simd::broadcast<A>(scale > 1 || scale < -1 ? scale : 1)),
+          scale_of_product(simd::broadcast<A>(scale > 1 || scale < -1 ? 1 : scale)) {}
 
     TARN_INLINE void add(simd::sum_pack<A>& sums, const pack<A>& y, const pack<A>& dy) const noexcept {
         if constexpr (simd::has_fused_fmadd<A>)
@@ -66,8 +67,9 @@ template <class A> struct softmax_gradient {
         return denormal ? 0 : static_cast<number<A>>(rounded);
     }
     TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& sum) const noexcept {
-        const pack<A> product = y * enlarge * (dy - sum);
-        return simd::zero_where_le<A>(product, simd::magnitude<A>(product), threshold) * factor;
+        const pack<A> rest = dy - sum;
+        const pack<A> kept = simd::zero_where_le<A>(rest, simd::magnitude<A>(y * enlarge * rest), threshold);
+        return y * scale_of_y * kept * scale_of_product;
     }
 
 private:
