@@ -54,16 +54,13 @@ void softmax_backward(const char* op, dispatch::softmax_gradient of, const place
     const row_loops loops(axes, 3, 2, y, dy, dx);
     const row_parts<T> parts(loops, 3, 1u << 2, block_rule::shared_results, y, dy, dx);
     const int g = static_cast<int>(of);
-    if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
-        if (wants_pieces(loops, parts)) {
-            parts.each_row([&](const row_part<T>& p) {
-                const dispatch::softmax_backward_long_row<T> row{p.input(0),  p.input(1), nullptr, nullptr,
-                                                                 p.output(2), p.length,   scale,   stream};
-                take_in_pieces(where, kernels.pieces[g], row, true);
-            });
-            return;
-        }
-    }
+    const bool shared = run_in_pieces(where, loops, parts, [&](const auto& p) {
+        const dispatch::softmax_backward_long_row<T> row{p.input(0),  p.input(1), nullptr, nullptr,
+                                                         p.output(2), p.length,   scale,   stream};
+        take_in_pieces(where, kernels.pieces[g], row, true);
+    });
+    if (shared)
+        return;
     const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
     const item_cost cost = loops.cost(bytes_of_element(y) + bytes_of_element(dy), bytes_of_element(dx));
     run_parts(where, t, loops, parts, cost, [&](const row_part<T>& part) {
@@ -102,16 +99,13 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
     const row_loops loops(axes, 2, 1, x, dx, lse, dlse);
     const row_parts<T> parts(loops, 2, 1u << 1, block_rule::elements, x, dx, lse, dlse);
     const int g = static_cast<int>(dispatch::softmax_gradient::logsumexp);
-    if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
-        if (wants_pieces(loops, parts)) {
-            parts.each_row([&](const row_part<T>& p) {
-                const dispatch::softmax_backward_long_row<T> row{p.input(0),  nullptr,  p.input(2), p.input(3),
-                                                                 p.output(1), p.length, scale,      stream};
-                take_in_pieces(where, kernels.pieces[g], row, true);
-            });
-            return;
-        }
-    }
+    const bool shared = run_in_pieces(where, loops, parts, [&](const auto& p) {
+        const dispatch::softmax_backward_long_row<T> row{p.input(0),  nullptr,  p.input(2), p.input(3),
+                                                         p.output(1), p.length, scale,      stream};
+        take_in_pieces(where, kernels.pieces[g], row, true);
+    });
+    if (shared)
+        return;
     const auto kernel = loops.by_columns() ? kernels.columns[g] : kernels.rows[g];
     run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(dx)),
               [&](const row_part<T>& part) {

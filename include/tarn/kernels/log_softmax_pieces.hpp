@@ -9,18 +9,16 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-template <class A> struct log_softmax_row_pieces {
+template <class A>
+struct log_softmax_row_pieces
+    : weighed_pieces<A, dispatch::log_softmax_long_row<number<A>>, dispatch::log_softmax_row_numbers<number<A>>> {
     using row = dispatch::log_softmax_long_row<number<A>>;
     using numbers = dispatch::log_softmax_row_numbers<number<A>>;
+    using base = weighed_pieces<A, row, numbers>;
+    using base::refer;
+    using base::weight_of;
     using step = dispatch::log_softmax_step;
 
-    static numbers begin(const row& r) noexcept {
-        softmax_rows_state<A> state(r.scale, false);
-        guess_reference<A>(state, unit_source<A>{r.x}, r.length);
-        numbers n = {};
-        refer(n, state.ref, step::guessed_sum);
-        return n;
-    }
     static piece_reading<A> read(const row& p, const numbers& n) noexcept {
         const unit_source<A> x{p.x};
         if (n.reads == step::nan)
@@ -34,7 +32,6 @@ template <class A> struct log_softmax_row_pieces {
         const row_total<A> sum = weigh_row<A, packs_added::singly>(weight, noting, no_sink{}, p.length);
         return reading_of<A>(sum, simd::greatest<A>(greatest));
     }
-    static void add(numbers& n, const piece_reading<A>& piece) noexcept { add_reading<A>(n.reading, piece); }
     static void next(numbers& n, const row& r) noexcept {
         const exp_base<A> base = exp_base<A>::of(r.scale);
         const row_total<A> sum = total_of<A>(n.reading);
@@ -68,15 +65,10 @@ template <class A> struct log_softmax_row_pieces {
         return sum_of(n).log_of_sum(scale, offset);
     }
 
-    static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, &read, &add, &next, &finish};
+    static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&base::begin, &read, &base::add, &next,
+                                                                                &finish};
 
 private:
-    TARN_INLINE static void refer(numbers& n, reference<A> ref, step reads) noexcept {
-        n.exponent = ref.exponent;
-        n.centre = ref.centre;
-        n.reading = {0, 0, -infinity};
-        n.reads = reads;
-    }
     TARN_INLINE static void settle(numbers& n, const log_sum<A>& s) noexcept {
         n.greatest = s.greatest;
         n.value = s.value;
@@ -84,9 +76,6 @@ private:
         n.settled = true;
     }
     TARN_INLINE static log_sum<A> sum_of(const numbers& n) noexcept { return {n.greatest, n.value, n.infinite}; }
-    TARN_INLINE static exp_weight<A, false> weight_of(const row& p, const numbers& n) noexcept {
-        return {exp_base<A>::of(p.scale), reference<A>{n.exponent, n.centre}};
-    }
 };
 
 }}}} // namespace tarn::kernels

@@ -5,9 +5,8 @@
 #pragma once
 
 #include <tarn/dispatch/pieces.hpp>
-#include <tarn/kernels/exp_weight.hpp>
 #include <tarn/kernels/row_maps.hpp>
-#include <tarn/kernels/row_sum.hpp>
+#include <tarn/kernels/softmax_row.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -34,6 +33,29 @@ template <class A> TARN_INLINE void add_reading(piece_reading<A>& row, const pie
     simd::add_total(sum, total_of<A>(piece));
     row = reading_of<A>(sum, piece.greatest > row.greatest ? piece.greatest : row.greatest);
 }
+
+// What rows of weights begin with and how they go on: Row has x, length and a scale, Numbers a reference and a step.
+template <class A, class Row, class Numbers> struct weighed_pieces {
+    static Numbers begin(const Row& r) noexcept {
+        softmax_rows_state<A> state(r.scale, false);
+        guess_reference<A>(state, unit_source<A>{r.x}, r.length);
+        Numbers n = {};
+        refer(n, state.ref, decltype(n.reads)::guessed_sum);
+        return n;
+    }
+    static void add(Numbers& n, const piece_reading<A>& piece) noexcept { add_reading<A>(n.reading, piece); }
+
+protected:
+    template <class Step> TARN_INLINE static void refer(Numbers& n, reference<A> ref, Step reads) noexcept {
+        n.exponent = ref.exponent;
+        n.centre = ref.centre;
+        n.reading = {0, 0, -infinity};
+        n.reads = reads;
+    }
+    TARN_INLINE static exp_weight<A, false> weight_of(const Row& p, const Numbers& n) noexcept {
+        return {exp_base<A>::of(p.scale), reference<A>{n.exponent, n.centre}};
+    }
+};
 
 template <class A, class Source, class F>
 TARN_INLINE void map_piece(Source x, number<A>* y, std::ptrdiff_t n, bool stream, const F& f) noexcept {

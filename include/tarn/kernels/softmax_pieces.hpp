@@ -9,18 +9,16 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-template <class A> struct softmax_row_pieces {
+template <class A>
+struct softmax_row_pieces
+    : weighed_pieces<A, dispatch::softmax_long_row<number<A>>, dispatch::softmax_row_numbers<number<A>>> {
     using row = dispatch::softmax_long_row<number<A>>;
     using numbers = dispatch::softmax_row_numbers<number<A>>;
+    using base = weighed_pieces<A, row, numbers>;
+    using base::refer;
+    using base::weight_of;
     using step = dispatch::softmax_step;
 
-    static numbers begin(const row& r) noexcept {
-        softmax_rows_state<A> state(r.scale, false);
-        guess_reference<A>(state, unit_source<A>{r.x}, r.length);
-        numbers n = {};
-        refer(n, state.ref, step::guessed_sum);
-        return n;
-    }
     static piece_reading<A> read(const row& p, const numbers& n) noexcept {
         if (n.reads == step::greatest) {
             const number<A> sign = exp_base<A>::of(p.scale).sign();
@@ -28,7 +26,6 @@ template <class A> struct softmax_row_pieces {
         }
         return reading_of<A>(weigh_row<A>(weight_of(p, n), unit_source<A>{p.x}, no_sink{}, p.length));
     }
-    static void add(numbers& n, const piece_reading<A>& piece) noexcept { add_reading<A>(n.reading, piece); }
     static void next(numbers& n, const row& r) noexcept {
         if (n.reads == step::greatest) {
             const exp_base<A> base = exp_base<A>::of(r.scale);
@@ -64,18 +61,8 @@ template <class A> struct softmax_row_pieces {
         return value;
     }
 
-    static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, &read, &add, &next, &finish};
-
-private:
-    TARN_INLINE static void refer(numbers& n, reference<A> ref, step reads) noexcept {
-        n.exponent = ref.exponent;
-        n.centre = ref.centre;
-        n.reading = {0, 0, -infinity};
-        n.reads = reads;
-    }
-    TARN_INLINE static exp_weight<A, false> weight_of(const row& p, const numbers& n) noexcept {
-        return {exp_base<A>::of(p.scale), reference<A>{n.exponent, n.centre}};
-    }
+    static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&base::begin, &read, &base::add, &next,
+                                                                                &finish};
 };
 
 }}}} // namespace tarn::kernels

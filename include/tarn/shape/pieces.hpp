@@ -15,6 +15,19 @@ template <class T> bool wants_pieces(const row_loops& loops, const row_parts<T>&
            loops.axis().extent >= 4 * dispatch::piece_size;
 }
 
+// f(part of one row) for every row, if an executor had better share rows. Returns whether it did. f takes any part, so
+// that it is compiled for executors only.
+template <class T, class Executor, class F>
+bool run_in_pieces(const place<Executor>&, const row_loops& loops, const row_parts<T>& parts, const F& f) {
+    if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
+        if (wants_pieces(loops, parts)) {
+            parts.each_row(f);
+            return true;
+        }
+    }
+    return false;
+}
+
 // All pieces of a row. Row has part(begin, length) and writes results if `results`. Returns what is known of the row.
 template <class T, class Executor, class Row, class Numbers>
 Numbers take_in_pieces(const place<Executor>& where, const dispatch::row_pieces<T, Row, Numbers>& kernels,
