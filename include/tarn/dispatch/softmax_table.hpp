@@ -37,6 +37,8 @@ template <class T> TARN_INLINE constexpr std::ptrdiff_t buffered_scratch(std::pt
 }
 // Up to this many columns the stack has room for it (46 KB).
 template <class T> constexpr std::ptrdiff_t stack_buffered_columns = 4 * page_size<T>;
+// Up to this many, two rows of it stay in L2 or close to it.
+template <class T> constexpr std::ptrdiff_t most_buffered_columns = 1048576 / static_cast<std::ptrdiff_t>(sizeof(T));
 
 // `rows` rows of `columns` elements. Strides are in elements.
 template <class T> struct softmax_rows {

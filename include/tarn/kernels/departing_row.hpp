@@ -64,12 +64,11 @@ public:
     };
     TARN_INLINE stride beside() const noexcept { return {results_, y_, at_, n_ - at_ - 4 * lanes<A>}; }
 
-    // What `beside` has left after a row of n elements, or all lines if it never ran.
-    TARN_INLINE void complete(bool has_run) noexcept {
+    // What `beside` has left after it ran along a row of so many elements; 0: it never ran.
+    TARN_INLINE void complete(std::ptrdiff_t ran) noexcept {
         if (!y_)
             return;
-        if (has_run)
-            at_ += (n_ - at_) / (4 * lanes<A>)*(4 * lanes<A>);
+        at_ += (n_ - at_ < ran ? n_ - at_ : ran) / (4 * lanes<A>)*(4 * lanes<A>);
         for (; at_ + lanes<A> <= n_; at_ += lanes<A>)
             sink{y_}.put(at_, results_.at(at_));
         const int rest = static_cast<int>(n_ - at_);
@@ -103,5 +102,12 @@ private:
     number<A>* waiting_at_ = nullptr;
     pack<A> part_of_line_ = simd::broadcast<A>(0);
 };
+
+// The first of two rows of weights in scratch of dispatch::buffered_scratch(): half a page from x modulo pages.
+template <class A> TARN_INLINE number<A>* first_buffered_row(const number<A>* x, number<A>* scratch) noexcept {
+    const auto at_x = reinterpret_cast<std::uintptr_t>(x) / 64;
+    const auto at_scratch = reinterpret_cast<std::uintptr_t>(scratch) / 64 + 1;
+    return scratch + lanes<A> + (at_x - at_scratch + 32) % 64 * lanes<A>;
+}
 
 }}}} // namespace tarn::kernels

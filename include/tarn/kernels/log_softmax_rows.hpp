@@ -54,11 +54,11 @@ template <class A> struct log_softmax_rows {
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const std::conditional_t<Stream, ahead_source<A>, unit_source<A>> x{a.x + r * a.x_stride};
             const log_sum<A> s = log_sum_of_row<A>(state, x, a.length, before.beside());
-            before.complete(true);
+            before.complete(a.length);
             write_sum(a, r, s);
             before.start({x.p, s.map_of(a.scale, a.empty_rows_lowest)}, a.y + r * a.y_stride, a.length);
         }
-        before.complete(false);
+        before.complete(0);
         before.flush();
         if (Stream)
             simd::stream_fence<A>();

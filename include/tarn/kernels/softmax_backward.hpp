@@ -180,10 +180,10 @@ template <class A, class Gradient> struct backward_rows {
             const source y{a.y + r * a.y_stride};
             const source dy{a.dy + r * a.dy_stride};
             const row_total<A> added = add_row(gradient, y, dy, n, before.beside());
-            before.complete(true);
+            before.complete(n);
             before.start({&gradient, y, dy, Gradient::number_of(added, n)}, a.dx + r * a.dx_stride, n);
         }
-        before.complete(false);
+        before.complete(0);
         before.flush();
         if (Stream)
             simd::stream_fence<A>();

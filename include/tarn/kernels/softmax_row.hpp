@@ -112,11 +112,28 @@ template <class A> struct softmax_rows_state {
     }
 };
 
+// One more logit in a row's sum, which has no result. It is scaled already: kernels that take one have a scale of 1.
+template <class A> struct softmax_sink {
+    bool present = false;
+    number<A> logit = 0;
+
+    TARN_INLINE number<A> raised(number<A> greatest) const noexcept {
+        return present && logit > greatest ? logit : greatest;
+    }
+    template <class Weight> TARN_INLINE void add(row_total<A>& sum, const Weight& weight) const noexcept {
+        if (!present)
+            return;
+        const pack<A> w = weight(simd::broadcast<A>(logit));
+        simd::add_total(sum, simd::sum_pack<A>::of(simd::first_or<A>(w, 1, 0.0f)).total());
+    }
+};
+
 // A row whose greatest logit is found first. `Reload`: the weights go to y and are scaled there; otherwise they are
 // computed again. Never fails. x may be y. Returns whether the row was an ordinary one.
 template <class A, bool Reload, class Source, class Sink>
-TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, std::ptrdiff_t n) noexcept {
-    const number<A> m = greatest_of_row<A>(x, n, state.base.sign());
+TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, std::ptrdiff_t n,
+                               softmax_sink<A> extra = {}) noexcept {
+    const number<A> m = extra.raised(greatest_of_row<A>(x, n, state.base.sign()));
     const reference<A> ref = reference<A>::of_greatest(m, state.base, weights_of<A>::bias);
     const exp_weight<A, false> weight(state.base, ref);
     row_total<A> sum;
@@ -124,6 +141,7 @@ TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, s
         sum = weigh_row<A>(weight, x, y, n);
     else
         sum = weigh_row<A>(weight, x, no_sink{}, n);
+    extra.add(sum, weight);
     state.last = {sum, ref};
     if (!acceptable<A>(sum)) {
         fill_row<A>(y, n, sum == 0 ? state.empty_value : __builtin_nanf(""));

@@ -13,7 +13,7 @@ template <class A> struct buffered_rows {
     template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_rows<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         const std::ptrdiff_t n = a.columns;
-        number<A>* const rows = first_row(a);
+        number<A>* const rows = first_buffered_row<A>(a.x, a.scratch);
         simd::store<A>(rows - lanes<A>, simd::broadcast<A>(0));
         simd::store<A>(rows - lanes<A> + dispatch::buffered_row_size<number<A>>(n), simd::broadcast<A>(0));
         departing_row<A, Stream, mapped_source<A, normaliser<A>>> before(a.y_row_stride == n);
@@ -26,7 +26,7 @@ template <class A> struct buffered_rows {
             if (state.may_guess()) {
                 const row_total<A> sum = state.with_weight(
                     [&](const auto& weight) TARN_LAMBDA { return weigh_row<A>(weight, x, e, n, before.beside()); });
-                before.complete(true);
+                before.complete(n);
                 if (acceptable<A>(sum)) {
                     before.start({e.p, normaliser<A>::of(sum)}, y, n);
                     logs.note({sum, state.ref}, true);
@@ -35,14 +35,14 @@ template <class A> struct buffered_rows {
                 }
                 state.guessed_wrong();
             } else {
-                before.complete(false);
+                before.complete(0);
             }
             before.flush();
             careful_row<A, true>(state, unit_source<A>{x.p}, unit_sink<A>{y}, n);
             note_last(logs, state);
         }
         logs.flush();
-        before.complete(false);
+        before.complete(0);
         before.flush();
         if (Stream)
             simd::stream_fence<A>();
@@ -63,12 +63,6 @@ private:
         a.scratch = scratch;
         a.scratch_size = dispatch::buffered_scratch<number<A>>(dispatch::stack_buffered_columns<number<A>>);
         run(a);
-    }
-    // Half a page from x modulo pages.
-    TARN_INLINE static number<A>* first_row(const dispatch::softmax_rows<number<A>>& a) noexcept {
-        const auto x = reinterpret_cast<std::uintptr_t>(a.x) / 64;
-        const auto scratch = reinterpret_cast<std::uintptr_t>(a.scratch) / 64 + 1;
-        return a.scratch + lanes<A> + (x - scratch + 32) % 64 * lanes<A>;
     }
 };
 

@@ -17,10 +17,14 @@ enum class block_rule {
     elements        // every element by itself, or with the numbers of its row: rows may be cut
 };
 
+// How much of the stack blocks may take: half of it, if the kernel needs more than usual.
+enum class stack_share { whole, half };
+
 // Rows of operands as a kernel takes them. T: the type of its numbers.
 template <class T> struct row_part {
     std::ptrdiff_t rows, length;
-    void* data[max_operands];
+    void* data[max_operands];            // null stays null
+    std::ptrdiff_t place[max_operands];  // elements from the operand's origin to data
     std::ptrdiff_t along[max_operands];  // from element to element of a row
     std::ptrdiff_t across[max_operands]; // from row to row
     element type[max_operands];
@@ -41,13 +45,17 @@ template <class T> struct row_part {
 
 template <class T> class row_parts {
 public:
-    // The first `whole` operands have whole rows, the others one number for each. `outputs`: a bit for each operand
-    // that is written; those with whole rows come last of them.
+    // The first `whole` operands have whole rows, the others one number for each, or bytes, which stay as they are.
+    // `outputs`: a bit for each operand that is written; those with whole rows come last of them.
     template <class... Operands>
     row_parts(const row_loops& loops, int whole, unsigned outputs, block_rule rule,
               const Operands&... operands) noexcept
-        : loops_(loops), count_(static_cast<int>(sizeof...(Operands))), whole_(whole), outputs_(outputs), rule_(rule) {
-        const operand* const all[] = {&operands...};
+        : row_parts(loops, whole, outputs, rule, operand_list::of(operands...)) {}
+    row_parts(const row_loops& loops, int whole, unsigned outputs, block_rule rule, const operand_list& operands,
+              stack_share share = stack_share::whole) noexcept
+        : loops_(loops), count_(operands.count), whole_(whole), outputs_(outputs), rule_(rule),
+          stack_numbers_(share == stack_share::half ? stack_numbers / 2 : stack_numbers) {
+        const operand* const* const all = operands.item;
         for (int k = 0; k < count_; ++k) {
             part_.data[k] = const_cast<void*>(all[k]->data);
             part_.type[k] = all[k]->type;
@@ -58,7 +66,7 @@ public:
                 segments_[k] = loops.segments(k);
                 part_.segments[k] = &segments_[k];
             }
-            converted_[k] = all[k]->type != element_traits<T>::value || !placed;
+            converted_[k] = all[k]->type != element::byte && (all[k]->type != element_traits<T>::value || !placed);
             buffered_ = buffered_ || converted_[k];
             part_.along[k] = loops.axis().stride[k];
             part_.across[k] = loops.inner().stride[k];
@@ -84,12 +92,14 @@ public:
             part.rows = rows;
             part.length = loops_.axis().extent;
             for (int k = 0; k < count_; ++k)
-                part.data[k] = moved(part, k, offset[k]);
+                move(part, k, offset[k]);
             part.scratch = buffer;
             if (!buffered_)
                 kernel(part);
+            else if (on_stack_ && stack_numbers_ < stack_numbers)
+                run_on_stack<stack_numbers / 2>(convert, part, kernel);
             else if (on_stack_)
-                run_on_stack(convert, part, kernel);
+                run_on_stack<stack_numbers>(convert, part, kernel);
             else if (buffer.data)
                 run_blocks(convert, part, buffer.data, kernel);
             else
@@ -104,7 +114,7 @@ public:
                 row_part<T> row = part;
                 row.rows = 1;
                 for (int k = 0; k < count_; ++k)
-                    row.data[k] = moved(part, k, r * part.across[k]);
+                    move(row, k, r * part.across[k]);
                 f(static_cast<const row_part<T>&>(row));
             }
         });
@@ -118,8 +128,10 @@ private:
     static constexpr std::ptrdiff_t columns_numbers = 524288 / static_cast<std::ptrdiff_t>(sizeof(T));
     static constexpr std::ptrdiff_t short_rows = 16;
 
-    static void* moved(const row_part<T>& part, int k, std::ptrdiff_t elements) noexcept {
-        return static_cast<char*>(part.data[k]) + elements * detail::size_of(part.type[k]);
+    static void move(row_part<T>& part, int k, std::ptrdiff_t elements) noexcept {
+        part.place[k] += elements;
+        if (part.data[k])
+            part.data[k] = static_cast<char*>(part.data[k]) + elements * detail::size_of(part.type[k]);
     }
     // From row to row in the buffer; columns lie side by side.
     std::ptrdiff_t pitch() const noexcept { return length_ < 64 ? length_ : (length_ + 15) / 16 * 16; }
@@ -133,11 +145,11 @@ private:
         length_ = loops_.axis().extent;
         const std::ptrdiff_t unit = loops_.by_columns() ? short_rows : 1;
         if (rule_ == block_rule::elements) {
-            const std::ptrdiff_t most = (stack_numbers / unit - numbers) / (wholes > 0 ? wholes : 1) / 16 * 16;
+            const std::ptrdiff_t most = (stack_numbers_ / unit - numbers) / (wholes > 0 ? wholes : 1) / 16 * 16;
             length_ = length_ < most ? length_ : most;
         }
         const std::ptrdiff_t in_a_row = (loops_.by_columns() ? length_ : pitch()) * wholes + numbers;
-        rows_ = stack_numbers / in_a_row;
+        rows_ = stack_numbers_ / in_a_row;
         on_stack_ = rows_ >= unit;
         if (!on_stack_) {
             const std::ptrdiff_t fit = loops_.by_columns() ? columns_numbers / in_a_row : 1;
@@ -150,10 +162,10 @@ private:
             rows_ = rows_ / short_rows * short_rows;
     }
 
-    template <class Kernel>
+    template <std::ptrdiff_t Numbers, class Kernel>
     TARN_NOINLINE void run_on_stack(const dispatch::convert_table<T>& convert, const row_part<T>& part,
                                     const Kernel& kernel) const {
-        alignas(64) T buffer[stack_numbers];
+        alignas(64) T buffer[Numbers];
         run_blocks(convert, part, buffer, kernel);
     }
     template <class Kernel>
@@ -165,7 +177,7 @@ private:
                 part.rows = all.rows - row < rows_ ? all.rows - row : rows_;
                 part.length = all.length - i < length_ ? all.length - i : length_;
                 for (int k = 0; k < count_; ++k)
-                    part.data[k] = moved(all, k, row * all.across[k] + (all.segments[k] ? 0 : i * all.along[k]));
+                    move(part, k, row * all.across[k] + (all.segments[k] ? 0 : i * all.along[k]));
                 part.first = i;
                 run_block(convert, part, buffer, kernel);
             }
@@ -221,6 +233,7 @@ private:
     int count_, whole_;
     unsigned outputs_;
     block_rule rule_;
+    std::ptrdiff_t stack_numbers_;
     row_part<T> part_ = {};
     dispatch::row_segments segments_[max_operands] = {};
     bool converted_[max_operands] = {};

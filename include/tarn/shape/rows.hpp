@@ -10,13 +10,31 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
-constexpr int max_operands = 4;
+constexpr int max_operands = 8;
+
+// The operands of a call, in an order of its own.
+struct operand_list {
+    const operand* item[max_operands] = {};
+    int count = 0;
+
+    template <class... Operands> static operand_list of(const Operands&... operands) noexcept {
+        return {{&operands...}, static_cast<int>(sizeof...(Operands))};
+    }
+    // The index of the operand in the list.
+    int add(const operand& v) noexcept {
+        item[count] = &v;
+        return count++;
+    }
+};
 
 // One loop over equal steps in every operand.
 struct loop {
     std::ptrdiff_t extent = 0;
     std::ptrdiff_t stride[max_operands] = {};
 };
+
+// Which kernels an operator has: for rows side by side as well, or only for elements side by side.
+enum class kernel_layouts { rows_and_columns, rows_only };
 
 // How an operator runs along its axes. Operands have the same extents, none 0; those with one number for a row (sums,
 // scales) come last, with extent 1 along the axes.
@@ -25,8 +43,10 @@ public:
     // The first `whole` of the operands have whole rows; `key` is the one whose order in memory the loops follow.
     template <class... Operands>
     row_loops(axis_span axes, int whole, int key, const Operands&... operands) noexcept
-        : count_(static_cast<int>(sizeof...(Operands))), key_(key) {
-        const operand* const all[] = {&operands...};
+        : row_loops(axes, whole, key, kernel_layouts::rows_and_columns, operand_list::of(operands...)) {}
+    row_loops(axis_span axes, int whole, int key, kernel_layouts layouts, const operand_list& operands) noexcept
+        : count_(operands.count), key_(key) {
+        const operand* const* const all = operands.item;
         const operand& x = *all[0];
         join(all, axes);
         // A single element has no neighbour, so any stride is as good as 1.
@@ -37,7 +57,8 @@ public:
                 insert(loop_of(all, i));
         }
         outer_count_ = merge(outer_, outer_count_);
-        if (!segmented() && (!is_unit(axis_, whole) || axis_.extent == 1))
+        if (layouts == kernel_layouts::rows_and_columns && !segmented() &&
+            (!is_unit(axis_, whole) || axis_.extent == 1))
             inner_ = take_unit_loop(whole);
         by_columns_ = inner_.extent > 0;
         if (!by_columns_)

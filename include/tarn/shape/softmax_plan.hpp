@@ -89,8 +89,6 @@ public:
 private:
     // Strided columns up to this length keep their weights in the output.
     static constexpr std::ptrdiff_t compact_columns = 128;
-    // Two rows of it stay in L2 or close to it.
-    static constexpr std::ptrdiff_t buffered_row_columns = 1048576 / static_cast<std::ptrdiff_t>(sizeof(T));
 
     block_rule rule() const noexcept {
         return loops_.axis().extent <= dispatch::short_row_columns ? block_rule::shared_results
@@ -112,7 +110,7 @@ private:
             kernel_ = row_kernel::online;
         else if (n <= dispatch::short_row_columns)
             kernel_ = row_kernel::short_rows;
-        else if (wants_buffer && n <= buffered_row_columns)
+        else if (wants_buffer && n <= dispatch::most_buffered_columns<T>)
             kernel_ = row_kernel::buffered;
         else if (stream_ && !parts_.buffered())
             kernel_ = row_kernel::two_read;

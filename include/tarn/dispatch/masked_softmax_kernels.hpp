@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The masked softmax kernels of one tier as a table. Included by the three-line files of tarn::dispatch and by
+// header-only calls.
+#pragma once
+
+#include <tarn/dispatch/family.hpp>
+#include <tarn/kernels/masked_softmax.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+template <class A> struct masked_softmax_kernels {
+    static constexpr dispatch::masked_softmax_table<number<A>> table = {&masked_softmax<A>::run,
+                                                                        &masked_softmax<A>::run_stored};
+};
+
+}}}} // namespace tarn::kernels
+
+TARN_DEFINE_TABLES(masked_softmax)

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// simd/bytes.hpp: every mask of a pack, whatever the bytes that are not 0, and searches from both ends.
+#include "support/guarded.hpp"
+#include "support/packs.hpp"
+
+#include <tarn/simd/bytes.hpp>
+
+namespace {
+
+using namespace support;
+namespace simd = tarn::simd;
+
+template <class T> void check_where() {
+    using A = simd::target<arch::arch, T>;
+    constexpr int n = simd::lanes<A>;
+    guarded_numbers<unsigned char> memory(64);
+    random_bits random(1);
+    T v[n], otherwise[n], got[n];
+    for (int i = 0; i < n; ++i) {
+        v[i] = static_cast<T>(i + 1);
+        otherwise[i] = static_cast<T>(-i - 1);
+    }
+    for (int mask = 0; mask < 1 << n; ++mask) {
+        for (const bool at_end : {false, true}) {
+            unsigned char* const p = at_end ? memory.against_end(n) : memory.against_start();
+            for (int i = 0; i < n; ++i)
+                p[i] = mask >> i & 1 ? static_cast<unsigned char>(1 + random.below(255)) : 0;
+            simd::store<A>(got, simd::where_bytes<A>(p, simd::load<A>(v), simd::load<A>(otherwise)));
+            for (int i = 0; i < n; ++i)
+                ASSERT_EQ(got[i], mask >> i & 1 ? v[i] : otherwise[i]) << mask << ", lane " << i;
+        }
+    }
+    for (int count = 0; count <= n; ++count) {
+        for (const std::ptrdiff_t along : {0, 1, 3, -2}) {
+            const std::ptrdiff_t reach = (count > 0 ? count - 1 : 0) * std::abs(along) + 1;
+            unsigned char* const begin = memory.against_end(reach);
+            for (std::ptrdiff_t i = 0; i < reach; ++i)
+                begin[i] = static_cast<unsigned char>(random.below(2));
+            unsigned char* const p = along < 0 ? begin + reach - 1 : begin;
+            simd::store<A>(got,
+                           simd::where_bytes_apart<A>(p, along, count, simd::load<A>(v), simd::load<A>(otherwise)));
+            for (int i = 0; i < n; ++i)
+                ASSERT_EQ(got[i], i < count && p[i * along] ? v[i] : otherwise[i]) << count << ", lane " << i;
+        }
+    }
+}
+TEST(bytes, choose_floats) { check_where<float>(); }
+TEST(bytes, choose_doubles) { check_where<double>(); }
+
+TEST(bytes, first_and_last) {
+    guarded_numbers<unsigned char> memory(400);
+    for (std::ptrdiff_t n = 0; n <= 40; ++n) {
+        for (const std::ptrdiff_t along : {1, 3}) {
+            const std::ptrdiff_t reach = n > 0 ? (n - 1) * along + 1 : 0;
+            unsigned char* const p = memory.against_end(reach);
+            for (std::ptrdiff_t first = 0; first <= n; ++first) {
+                for (std::ptrdiff_t last = first; last <= n; ++last) {
+                    std::fill(p, p + reach, along == 1 ? 0 : 1);
+                    for (std::ptrdiff_t i = 0; i < n; ++i)
+                        p[i * along] = first < n && (i == first || i == last) ? 200 : 0;
+                    const std::ptrdiff_t end = first == n ? 0 : last < n ? last + 1 : first + 1;
+                    ASSERT_EQ(simd::first_byte(p, along, n), first) << n;
+                    ASSERT_EQ(simd::end_of_bytes(p, along, n), end) << n << " " << first << " " << last;
+                }
+            }
+        }
+    }
+}
+
+} // namespace
