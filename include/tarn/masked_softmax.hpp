@@ -148,7 +148,8 @@ void masked_softmax(const place<Executor>& where, const operand& x, const operan
     const int query = wants_query ? operands.add(query_index) : -1;
 
     const row_loops loops(axis, whole, output, kernel_layouts::rows_only, operands);
-    const row_parts<N> parts(loops, whole, 1u << output, block_rule::shared_results, operands, stack_share::half);
+    const row_parts<N> parts(loops, whole, 1u << output, block_rule::shared_results, operands,
+                             sink < 0 ? stack_share::whole : stack_share::half);
     const double bytes = bytes_of(x) + bytes_of(y);
     const bool stream = streams(options.stores, in_place, bytes, streaming_bytes);
     const std::ptrdiff_t n = loops.axis().extent;

@@ -31,22 +31,29 @@ template <class T> void check_where() {
                 ASSERT_EQ(got[i], mask >> i & 1 ? v[i] : otherwise[i]) << mask << ", lane " << i;
         }
     }
-    for (int count = 0; count <= n; ++count) {
-        for (const std::ptrdiff_t along : {0, 1, 3, -2}) {
-            const std::ptrdiff_t reach = (count > 0 ? count - 1 : 0) * std::abs(along) + 1;
-            unsigned char* const begin = memory.against_end(reach);
-            for (std::ptrdiff_t i = 0; i < reach; ++i)
-                begin[i] = static_cast<unsigned char>(random.below(2));
-            unsigned char* const p = along < 0 ? begin + reach - 1 : begin;
-            simd::store<A>(got,
-                           simd::where_bytes_apart<A>(p, along, count, simd::load<A>(v), simd::load<A>(otherwise)));
-            for (int i = 0; i < n; ++i)
-                ASSERT_EQ(got[i], i < count && p[i * along] ? v[i] : otherwise[i]) << count << ", lane " << i;
-        }
-    }
 }
 TEST(bytes, choose_floats) { check_where<float>(); }
 TEST(bytes, choose_doubles) { check_where<double>(); }
+
+TEST(bytes, gathered) {
+    guarded_numbers<unsigned char> memory(400);
+    random_bits random(2);
+    for (std::ptrdiff_t n = 0; n <= 64; ++n) {
+        for (const std::ptrdiff_t along : {0, 1, 3, -2}) {
+            const std::ptrdiff_t reach = n > 0 ? (n - 1) * std::abs(along) + 1 : 0;
+            unsigned char* const begin = memory.against_end(reach);
+            for (std::ptrdiff_t i = 0; i < reach; ++i)
+                begin[i] = static_cast<unsigned char>(random.next());
+            const unsigned char* const p = along < 0 && n > 0 ? begin + reach - 1 : begin;
+            unsigned char got[65] = {};
+            got[n] = 77;
+            simd::gather_bytes(p, along, n, got);
+            for (std::ptrdiff_t i = 0; i < n; ++i)
+                ASSERT_EQ(got[i], p[i * along]) << i << " of " << n;
+            ASSERT_EQ(got[n], 77);
+        }
+    }
+}
 
 TEST(bytes, first_and_last) {
     guarded_numbers<unsigned char> memory(400);

@@ -10,8 +10,8 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct masked_softmax_kernels {
-    static constexpr dispatch::masked_softmax_table<number<A>> table = {&masked_softmax<A>::run,
-                                                                        &masked_softmax<A>::run_stored};
+    static constexpr dispatch::masked_softmax_table<number<A>> table = {&masked_rows<A>::run,
+                                                                        &masked_stored_rows<A>::run};
 };
 
 }}}} // namespace tarn::kernels

@@ -7,9 +7,9 @@
 
 namespace tarn { inline namespace v0 { namespace dispatch {
 
-// Rows up to this length, their sinks included, are taken in tiles. Above it, tiles would not fit the stack beside those
-// of softmax.
-constexpr std::ptrdiff_t short_masked_columns = 128;
+// Rows up to dispatch::short_row_columns are taken in tiles. With sinks, a column more, they have to be laid out on the
+// stack, where there is room for this length beside the tiles of softmax.
+constexpr std::ptrdiff_t short_rows_with_sink = 128;
 
 // Which keys a query sees: those from query + offset - window + 1 on (window 0: from the first), up to query + offset
 // (if causal, else to the last). Both numbers below 2^61 in magnitude.

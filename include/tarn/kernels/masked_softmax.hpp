@@ -6,7 +6,7 @@
 
 #include <tarn/kernels/convert.hpp>
 #include <tarn/kernels/departing_row.hpp>
-#include <tarn/kernels/masked_source.hpp>
+#include <tarn/kernels/masked_logits.hpp>
 #include <tarn/kernels/softmax_row.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -23,26 +23,23 @@ template <class A, class Source, class Sink> TARN_INLINE void copy_row(Source x,
     map_row<A>(x, y, 0, n, [](const pack<A>& v) TARN_LAMBDA { return v; });
 }
 
-template <class A, bool Mapped> struct masked_rows {
+template <class A> struct masked_rows {
     using number = simd::number<A>;
     using call = dispatch::masked_softmax_rows<number>;
-    using source = masked_source<A, Mapped, unit_source<A>>;
 
-    TARN_INLINE static number scale_of(const dispatch::mask_of_rows<number>& m) noexcept {
-        return Mapped ? 1 : m.scale;
+    TARN_INLINE static logit_map<A> map_of(const call& a) noexcept {
+        return {a.mask, a.bias != nullptr, a.slope != nullptr, a.sink != nullptr};
     }
     // Row r from element `begin` on.
-    TARN_INLINE static source source_of(const call& a, const logit_map<A, Mapped>& map, std::ptrdiff_t r,
-                                        std::ptrdiff_t begin) noexcept {
+    TARN_INLINE static logit_row<A> row_of(const call& a, std::ptrdiff_t r, std::ptrdiff_t begin) noexcept {
         const dispatch::mask_of_rows<number>& m = a.mask;
-        return {&map,
-                {a.x + r * a.x_across + begin},
-                {a.bias ? a.bias + r * a.bias_across + begin : nullptr},
-                a.bias != nullptr,
-                m.keep ? m.keep + r * m.keep_across + begin * m.keep_along : nullptr,
-                m.keep_along,
-                a.slope ? a.slope[r * a.slope_across] : 0,
-                m.limits.offset + m.query + r * m.query_across - begin};
+        const logit_row<A> whole{a.x + r * a.x_across,
+                                 a.bias ? a.bias + r * a.bias_across : nullptr,
+                                 m.keep ? m.keep + r * m.keep_across : nullptr,
+                                 m.keep_along,
+                                 a.slope ? a.slope[r * a.slope_across] : 0,
+                                 m.limits.offset + m.query + r * m.query_across};
+        return whole.from(begin);
     }
     TARN_INLINE static softmax_sink<A> sink_of(const call& a, std::ptrdiff_t r) noexcept {
         return {a.sink != nullptr, a.sink ? a.sink[r * a.sink_across] : 0};
@@ -61,12 +58,21 @@ template <class A, bool Mapped> struct masked_rows {
         fill_around(unit_sink<A>{y}, unit_sink<A>{y + s.end}, columns, s, first);
     }
 
+    // Guesses the reference of the first row from its start, with `buffer` for its logits.
+    TARN_INLINE static void guess_from(softmax_rows_state<A>& state, const logit_map<A>& map, const logit_row<A>& row,
+                                       number* buffer, std::ptrdiff_t n) noexcept {
+        if (!map.copies())
+            map.make(row, buffer, n < 4 * lanes<A> ? n : 4 * lanes<A>);
+        guess_reference<A>(state, unit_source<A>{map.copies() ? row.x : buffer}, n);
+    }
     template <bool Stream> TARN_NOINLINE static void run_long(const call& a) noexcept {
-        const logit_map<A, Mapped> map(a.mask);
-        softmax_rows_state<A> state(scale_of(a.mask), a.mask.zero_empty_rows);
+        const logit_map<A> map = map_of(a);
+        softmax_rows_state<A> state(map.scale(), a.mask.zero_empty_rows);
         number* const scratch = a.scratch ? first_buffered_row<A>(a.x, a.scratch) : nullptr;
         const bool may_guess = scratch || a.x != a.y;
         departing_row<A, Stream, mapped_source<A, normaliser<A>>> before(false);
+        // Doubles, and rows that leave by non-temporal stores, have time to make their logits first.
+        const bool fuses = !Stream && !simd::is_double<A> && map.may_be_fused(a.bias, a.mask);
         std::ptrdiff_t turn = 0;
         bool begun = false;
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
@@ -78,26 +84,45 @@ template <class A, bool Mapped> struct masked_rows {
                 fill_row<A>(unit_sink<A>{y}, a.columns, nothing_kept<A>(sink, state.empty_value));
                 continue;
             }
-            const source x = source_of(a, map, r, s.begin);
-            if (!begun)
-                guess_reference<A>(state, x, n);
-            begun = true;
+            const logit_row<A> row = row_of(a, r, s.begin);
+            // The logits, unless they are the elements, come to where their weights will be.
+            const auto logits_at = [&](number* z) TARN_LAMBDA {
+                if (map.copies())
+                    return row.x;
+                map.make(row, z, n);
+                return static_cast<const number*>(z);
+            };
             if (may_guess && state.may_guess()) {
-                const unit_sink<A> e{scratch ? scratch + turn % 2 * dispatch::buffered_row_size<number>(a.columns)
-                                             : y + s.begin};
-                const row_total<A> sum = state.with_weight([&](const auto& weight) TARN_LAMBDA {
-                    row_total<A> total = weigh_row<A>(weight, x, e, n, before.beside());
+                number* const e =
+                    scratch ? scratch + turn % 2 * dispatch::buffered_row_size<number>(a.columns) : y + s.begin;
+                if (!begun)
+                    guess_from(state, map, row, e, n);
+                begun = true;
+                const auto add_sink = [&](row_total<A> total, const auto& weight) TARN_LAMBDA {
                     sink.add(total, weight);
                     return total;
-                });
+                };
+                const auto weigh = [&](const auto& weight, const auto& source) TARN_LAMBDA {
+                    return add_sink(weigh_row<A>(weight, source, unit_sink<A>{e}, n, before.beside()), weight);
+                };
+                row_total<A> sum;
+                if (!fuses || !state.can_fold())
+                    sum = state.with_weight([&, z = unit_source<A>{logits_at(e)}](const auto& weight)
+                                                TARN_LAMBDA { return weigh(weight, z); });
+                else if (!a.bias)
+                    sum = weigh(state.folded(), logit_source<A, false, true>(map, row));
+                else if (!a.mask.keep)
+                    sum = weigh(state.folded(), logit_source<A, true, false>(map, row));
+                else
+                    sum = weigh(state.folded(), logit_source<A, true, true>(map, row));
                 before.complete(n);
                 if (acceptable<A>(sum)) {
                     const auto result = normaliser<A>::of(sum);
                     fill_around(y, a.columns, s, 0);
                     if (scratch)
-                        before.start({e.p, result}, y + s.begin, n);
+                        before.start({e, result}, y + s.begin, n);
                     else
-                        map_row_backwards<A>(e.source(), e, n, result.on());
+                        map_row_backwards<A>(unit_source<A>{e}, unit_sink<A>{e}, n, result.on());
                     turn ^= 1;
                     state.guessed_right(sum);
                     continue;
@@ -106,7 +131,7 @@ template <class A, bool Mapped> struct masked_rows {
             } else {
                 before.complete(0);
             }
-            careful_row<A, true>(state, x, unit_sink<A>{y + s.begin}, n, sink);
+            careful_row<A, true>(state, unit_source<A>{logits_at(y + s.begin)}, unit_sink<A>{y + s.begin}, n, sink);
             fill_around(y, a.columns, s, y[s.begin]);
         }
         before.complete(0);
@@ -125,77 +150,92 @@ template <class A, bool Mapped> struct masked_rows {
             run_long<false>(a);
     }
 
-    // Rows that keep the same columns, or nearly: `span` holds what any of them keeps. It begins where a pair of packs
-    // of the row does, so a row's bits do not depend on the others.
-    TARN_NOINLINE static void run_tile(const call& a, const logit_map<A, Mapped>& map, std::ptrdiff_t first,
-                                       std::ptrdiff_t rows, row_span span) noexcept {
-        alignas(64) number logits[tile_size];
-        const bool has_sink = a.sink != nullptr;
-        if (has_sink)
-            span.end = a.columns;
-        const std::ptrdiff_t n = span.length() + has_sink;
-        const std::ptrdiff_t pitch = pitch_of(n);
-        const number masked = map.masked;
-        for (std::ptrdiff_t i = 0; i < rows; ++i) {
-            const row_span s = kept_span(a.mask, first + i, a.columns);
-            number* const row = logits + i * pitch - span.begin;
-            const row_span within = s.empty() ? row_span{span.end, span.end} : s;
-            if (within.begin > span.begin)
-                fill_row<A>(unit_sink<A>{row + span.begin}, within.begin - span.begin, masked);
-            copy_row<A>(source_of(a, map, first + i, within.begin), unit_sink<A>{row + within.begin}, within.length());
-            if (span.end > within.end)
-                fill_row<A>(unit_sink<A>{row + within.end}, span.end - within.end, masked);
-            if (has_sink)
-                row[span.end] = sink_of(a, first + i).logit;
+    // Rows first..first+rows-1, of which the limits leave nothing outside `span`. It begins where a pair of packs of the
+    // row does, so a row's bits do not depend on the others. Their logits are laid out from `z` on, `pitch` apart, with a
+    // column for the sink if there is one, and become results there.
+    TARN_NOINLINE static void run_tile(const call& a, const logit_map<A>& map, std::ptrdiff_t first,
+                                       std::ptrdiff_t rows, row_span span, number* z, std::ptrdiff_t pitch) noexcept {
+        const bool limited = a.mask.limits.causal || a.mask.limits.window > 0;
+        // Rows without a gap in any operand are one long row, if their elements know no distance.
+        const auto follows = [&](const void* operand, std::ptrdiff_t across)
+                                 TARN_LAMBDA { return !operand || across == a.columns; };
+        const bool joined = pitch == a.columns && follows(a.x, a.x_across) && follows(a.bias, a.bias_across) &&
+                            follows(a.mask.keep, a.mask.keep_across) && (!a.mask.keep || a.mask.keep_along == 1) &&
+                            !a.slope;
+        if (joined)
+            map.make(row_of(a, first, 0), z, rows * pitch);
+        for (std::ptrdiff_t i = 0; i < rows && (limited || !joined); ++i) {
+            number* const row = z + i * pitch;
+            if (!joined)
+                map.make(row_of(a, first + i, span.begin), row + span.begin, span.length());
+            const row_span s = limited_span(a.mask, first + i, a.columns);
+            const std::ptrdiff_t begin = s.empty() ? span.end : s.begin;
+            if (begin > span.begin)
+                fill_row<A>(unit_sink<A>{row + span.begin}, begin - span.begin, map.masked());
+            if (span.end > s.end && !s.empty())
+                fill_row<A>(unit_sink<A>{row + s.end}, span.end - s.end, map.masked());
+            if (a.sink)
+                row[a.columns] = sink_of(a, first + i).logit;
         }
-        number* const y = a.y + first * a.y_across;
-        const dispatch::softmax_rows<number> plain{logits,
-                                                   has_sink ? logits : y + span.begin,
-                                                   rows,
-                                                   n,
-                                                   pitch,
-                                                   has_sink ? pitch : a.y_across,
-                                                   scale_of(a.mask),
-                                                   a.mask.zero_empty_rows,
-                                                   a.stream && !has_sink,
-                                                   nullptr,
-                                                   0};
-        a.short_rows(plain);
+        const std::ptrdiff_t n = a.sink ? a.columns + 1 - span.begin : span.length();
+        a.short_rows({z + span.begin, z + span.begin, rows, n, pitch, pitch, map.scale(), a.mask.zero_empty_rows, false,
+                      nullptr, 0});
         for (std::ptrdiff_t i = 0; i < rows; ++i) {
-            number* const row = y + i * a.y_across;
-            if (has_sink)
-                copy_row<A>(unit_source<A>{logits + i * pitch}, unit_sink<A>{row + span.begin}, span.length());
-            fill_around(row, a.columns, span, row[span.begin]);
+            const number* const from = z + i * pitch + span.begin;
+            number* const y = a.y + (first + i) * a.y_across;
+            if (from != y + span.begin)
+                copy_row<A>(unit_source<A>{from}, unit_sink<A>{y + span.begin}, span.length());
+            fill_around(y, a.columns, span, *from);
         }
     }
+    TARN_NOINLINE static void run_tile_with_sink(const call& a, const logit_map<A>& map, std::ptrdiff_t first,
+                                                 std::ptrdiff_t rows, row_span span) noexcept {
+        alignas(64) number logits[tile_size];
+        run_tile(a, map, first, rows, {span.begin, a.columns}, logits, a.columns + 1);
+    }
+    // Whether anything of a row is kept.
+    TARN_INLINE static bool keeps_any(const call& a, std::ptrdiff_t r, row_span s) noexcept {
+        const dispatch::mask_of_rows<number>& m = a.mask;
+        return !s.empty() && (!m.keep || simd::first_byte(m.keep + r * m.keep_across + s.begin * m.keep_along,
+                                                          m.keep_along, s.length()) < s.length());
+    }
     TARN_NOINLINE static void run_short(const call& a) noexcept {
-        const logit_map<A, Mapped> map(a.mask);
+        const logit_map<A> map = map_of(a);
         constexpr std::ptrdiff_t pair = 2 * lanes<A>;
-        const bool varied = a.mask.limits.causal || a.mask.limits.window > 0 || a.mask.keep;
-        const std::ptrdiff_t fit = tile_size / pitch_of(a.columns + (a.sink != nullptr)) / lanes<A> * lanes<A>;
-        const std::ptrdiff_t most = varied ? lanes<A> : fit;
-        for (std::ptrdiff_t r = 0; r < a.rows;) {
+        const bool limited = a.mask.limits.causal || a.mask.limits.window > 0;
+        if (map.copies() && !limited && !a.sink) {
+            a.short_rows({a.x, a.y, a.rows, a.columns, a.x_across, a.y_across, map.scale(), a.mask.zero_empty_rows,
+                          a.stream, nullptr, 0});
+            return;
+        }
+        const std::ptrdiff_t fit = tile_size / (a.columns + (a.sink != nullptr)) / lanes<A> * lanes<A>;
+        const std::ptrdiff_t most = limited || fit < lanes<A> ? lanes<A> : fit;
+        for (std::ptrdiff_t r = 0; r < a.rows; r += most) {
+            const std::ptrdiff_t rows = a.rows - r < most ? a.rows - r : most;
             row_span all{a.columns, 0};
-            std::ptrdiff_t rows = 0;
-            for (; rows < most && r + rows < a.rows; ++rows) {
-                const row_span s = kept_span(a.mask, r + rows, a.columns);
-                if (s.empty())
-                    continue;
-                all = {s.begin < all.begin ? s.begin : all.begin, s.end > all.end ? s.end : all.end};
+            bool any = false;
+            for (std::ptrdiff_t i = r; i < r + rows && (limited || !any); ++i) {
+                const row_span s = limited_span(a.mask, i, a.columns);
+                any = any || keeps_any(a, i, s);
+                if (!s.empty())
+                    all = {s.begin < all.begin ? s.begin : all.begin, s.end > all.end ? s.end : all.end};
             }
-            if (all.end > 0) {
-                run_tile(a, map, r, rows, {all.begin / pair * pair, all.end});
-            } else {
-                for (std::ptrdiff_t i = r; i < r + rows; ++i)
-                    fill_row<A>(unit_sink<A>{a.y + i * a.y_across}, a.columns,
-                                nothing_kept<A>(sink_of(a, i), a.mask.zero_empty_rows ? 0 : __builtin_nanf("")));
+            if (any) {
+                const row_span span{all.begin / pair * pair, all.end};
+                if (a.sink)
+                    run_tile_with_sink(a, map, r, rows, span);
+                else
+                    run_tile(a, map, r, rows, span, a.y + r * a.y_across, a.y_across);
+                continue;
             }
-            r += rows;
+            for (std::ptrdiff_t i = r; i < r + rows; ++i)
+                fill_row<A>(unit_sink<A>{a.y + i * a.y_across}, a.columns,
+                            nothing_kept<A>(sink_of(a, i), a.mask.zero_empty_rows ? 0 : __builtin_nanf("")));
         }
     }
 
     TARN_INLINE static void run(const call& a) noexcept {
-        if (a.columns + (a.sink != nullptr) <= dispatch::short_masked_columns)
+        if (a.columns <= (a.sink ? dispatch::short_rows_with_sink - 1 : dispatch::short_row_columns))
             run_short(a);
         else if (!a.scratch && a.may_use_stack && a.columns <= dispatch::stack_buffered_columns<number>)
             run_on_stack(a);
@@ -204,21 +244,47 @@ template <class A, bool Mapped> struct masked_rows {
     }
 
 private:
-    // A tile of the longest short rows.
-    static constexpr std::ptrdiff_t tile_size = lanes<A> * dispatch::short_masked_columns;
-    TARN_INLINE static std::ptrdiff_t pitch_of(std::ptrdiff_t n) noexcept {
-        return (n + lanes<A> - 1) / lanes<A> * lanes<A>;
-    }
+    // A tile of the longest rows with sinks; of others, what stays in L1.
+    static constexpr std::ptrdiff_t tile_size = lanes<A> * dispatch::short_rows_with_sink;
 };
 
 // Rows of any type and stride that no buffer holds, taken carefully.
-template <class A, bool Mapped> struct masked_stored_rows {
+template <class A> struct masked_stored_rows {
     using number = simd::number<A>;
-    using rows = masked_rows<A, Mapped>;
     using call = dispatch::masked_softmax_stored<number>;
 
-    TARN_INLINE static dispatch::stored_rows from(dispatch::stored_rows v, std::ptrdiff_t i) noexcept {
-        v.data = v.data ? static_cast<char*>(v.data) + i * v.along * detail::size_of(v.type) : nullptr;
+    // The logits of a row, made four packs at a time in the order of reading of any_source.
+    struct source {
+        const logit_map<A>* map;
+        dispatch::stored_rows x, bias; // of the row
+        logit_row<A> row;              // the rest; its numbers are in the buffers below
+        number *logits, *added;
+
+        TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept { make(i, 4 * lanes<A>); }
+        TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return simd::load<A>(logits + i % (4 * lanes<A>)); }
+        TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
+            make(i, n);
+            return simd::load_first<A>(logits, n);
+        }
+
+    private:
+        TARN_NOINLINE void make(std::ptrdiff_t i, std::ptrdiff_t n) const noexcept {
+            transfer<A, true>(x, i, logits, n);
+            logit_row<A> part = row.from(i);
+            part.x = logits;
+            part.bias = nullptr;
+            if (bias.data) {
+                transfer<A, true>(bias, i, added, n);
+                part.bias = added;
+            }
+            map->make(part, logits, n);
+        }
+    };
+    // Row r of a stored operand from element i on.
+    TARN_INLINE static dispatch::stored_rows from(dispatch::stored_rows v, std::ptrdiff_t r,
+                                                  std::ptrdiff_t i) noexcept {
+        if (v.data)
+            v.data = static_cast<char*>(v.data) + (r * v.across + i * v.along) * detail::size_of(v.type);
         return v;
     }
     TARN_INLINE static number number_of(const dispatch::stored_rows& v, std::ptrdiff_t r) noexcept {
@@ -229,51 +295,29 @@ template <class A, bool Mapped> struct masked_stored_rows {
     }
     TARN_NOINLINE static void run(const call& a) noexcept {
         const dispatch::mask_of_rows<number>& m = a.mask;
-        const logit_map<A, Mapped> map(m);
-        softmax_rows_state<A> state(rows::scale_of(m), m.zero_empty_rows);
+        const logit_map<A> map(m, a.bias.data != nullptr, a.slope.data != nullptr, a.sink.data != nullptr);
+        softmax_rows_state<A> state(map.scale(), m.zero_empty_rows);
         stored_buffer<A> in, added, out;
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const row_span s = kept_span(m, r, a.columns);
             const softmax_sink<A> sink{a.sink.data != nullptr, number_of(a.sink, r)};
-            const auto y = [&](std::ptrdiff_t i) TARN_LAMBDA { return any_sink<A>::of(from(a.y, i), r, out); };
+            const auto y = [&](std::ptrdiff_t i) TARN_LAMBDA { return any_sink<A>::of(from(a.y, r, i), 0, out); };
             if (s.empty()) {
                 fill_row<A>(y(0), a.columns, nothing_kept<A>(sink, state.empty_value));
                 continue;
             }
-            const masked_source<A, Mapped, any_source<A>> x{&map,
-                                                            any_source<A>::of(from(a.x, s.begin), r, in),
-                                                            any_source<A>::of(from(a.bias, s.begin), r, added),
-                                                            a.bias.data != nullptr,
-                                                            m.keep ? m.keep + r * m.keep_across + s.begin * m.keep_along
-                                                                   : nullptr,
-                                                            m.keep_along,
-                                                            number_of(a.slope, r),
-                                                            m.limits.offset + m.query + r * m.query_across - s.begin};
+            const logit_row<A> row{nullptr,
+                                   nullptr,
+                                   m.keep ? m.keep + r * m.keep_across : nullptr,
+                                   m.keep_along,
+                                   number_of(a.slope, r),
+                                   m.limits.offset + m.query + r * m.query_across};
+            const source x{&map,       from(a.x, r, s.begin), from(a.bias, r, s.begin), row.from(s.begin),
+                           in.numbers, added.numbers};
             const bool ordinary = careful_row<A, false>(state, x, y(s.begin), s.length(), sink);
             const number outside = ordinary || (state.last.sum == 0 && m.zero_empty_rows) ? 0 : __builtin_nanf("");
-            rows::fill_around(y(0), y(s.end), a.columns, s, outside);
+            masked_rows<A>::fill_around(y(0), y(s.end), a.columns, s, outside);
         }
-    }
-};
-
-template <class A> struct masked_softmax {
-    static void run(const dispatch::masked_softmax_rows<number<A>>& a) noexcept {
-        if (is_mapped(a.mask, a.bias || a.slope || a.sink))
-            masked_rows<A, true>::run(a);
-        else
-            masked_rows<A, false>::run(a);
-    }
-    static void run_stored(const dispatch::masked_softmax_stored<number<A>>& a) noexcept {
-        if (is_mapped(a.mask, a.bias.data || a.slope.data || a.sink.data))
-            masked_stored_rows<A, true>::run(a);
-        else
-            masked_stored_rows<A, false>::run(a);
-    }
-
-private:
-    // The exponential of an element times 0 is not that of a masked one.
-    TARN_INLINE static bool is_mapped(const dispatch::mask_of_rows<number<A>>& m, bool has_operands) noexcept {
-        return has_operands || m.soft_cap > 0 || m.scale == 0;
     }
 };
 

@@ -72,14 +72,11 @@ template <class A> TARN_INLINE pack<A> where_bytes(const unsigned char* p, const
     return r;
 }
 
-// The same for the first n lanes, whose bytes lie `along` apart; the other lanes become `otherwise`.
-template <class A>
-TARN_INLINE pack<A> where_bytes_apart(const unsigned char* p, std::ptrdiff_t along, int n, const pack<A>& v,
-                                      const pack<A>& otherwise) {
-    unsigned char bytes[lanes<A>] = {};
-    for (int i = 0; i < n; ++i)
+// n bytes that lie `along` apart, side by side.
+TARN_NOINLINE inline void gather_bytes(const unsigned char* p, std::ptrdiff_t along, std::ptrdiff_t n,
+                                       unsigned char* bytes) {
+    for (std::ptrdiff_t i = 0; i < n; ++i)
         bytes[i] = p[i * along];
-    return where_bytes<A>(bytes, v, otherwise);
 }
 
 // Of n bytes that lie `along` apart, the index of the first that is not 0, and one past that of the last; n and 0 if
