@@ -3,16 +3,20 @@
 
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/masked_softmax_table.hpp>
-#include <tarn/shape/broadcast.hpp>
+#include <tarn/shape/masks.hpp>
+#include <tarn/shape/reduction.hpp>
 #include <tarn/shape/run_parts.hpp>
 #include <tarn/shape/stores.hpp>
 #include <tarn/softmax.hpp>
+#include <tarn/softmax_backward.hpp>
 
 #if !defined(TARN_DISPATCH)
+#include <tarn/dispatch/masked_softmax_backward_kernels.hpp>
 #include <tarn/dispatch/masked_softmax_kernels.hpp>
 #endif
 
 TARN_DEFINE_KERNELS_OF(masked_softmax)
+TARN_DEFINE_KERNELS_OF(masked_softmax_backward)
 
 namespace tarn { inline namespace v0 {
 
@@ -48,68 +52,25 @@ template <class T = float> struct masked_softmax_options {
     v0::stores stores = v0::stores::automatic;
 };
 
+template <class T = float> struct masked_softmax_backward_options {
+    // Those of the forward call.
+    int axis = -1;
+    double scale = 1;
+    double soft_cap = 0;
+    optional_view<const bool> keep = {};
+    bool causal = false;
+    std::ptrdiff_t offset = 0;
+    std::ptrdiff_t window = 0;
+    // The input of the forward call. Only looked at, and necessary, with a soft cap.
+    optional_view<const T> logits = {};
+    // If given, the gradient of each row's sink: the extents of the result without the keys, or with extent 1 there. The
+    // gradient of a sink that rows share is the sum of theirs.
+    optional_view<T> sink_gradient = {};
+};
+
 inline namespace TARN_BACKEND {
 
 namespace shape {
-
-// What operators know of masked rows, with element types erased.
-struct masked_operands {
-    operand bias, slopes, keep, sink; // only those that are given are set
-    bool has_bias, has_slopes, has_keep, has_sink;
-
-    template <class T>
-    static masked_operands of(const char* op, const masked_softmax_options<T>& o, const operand& x, axis_span axis) {
-        masked_operands m = {};
-        const bool has_queries = axis.first > 0;
-        const axis_span row{has_queries ? axis.first - 1 : axis.first, has_queries ? 2 : 1};
-        const auto set = [&](const char* argument, const auto& given, operand& v, bool& has, axis_span without) {
-            has = static_cast<bool>(given);
-            if (has)
-                v = broadcast(op, argument, erase(given), x, without);
-        };
-        set("bias", o.bias, m.bias, m.has_bias, {0, 0});
-        set("slopes", o.slopes, m.slopes, m.has_slopes, row);
-        set("keep", o.keep, m.keep, m.has_keep, {0, 0});
-        set("sink", o.sink, m.sink, m.has_sink, row);
-        if (!has_queries && (o.causal || o.window != 0 || m.has_slopes))
-            fail(op, "axis", std::to_string(o.axis),
-                 "an axis of keys behind one of queries for a causal limit, a window or slopes");
-        return m;
-    }
-    template <class F> void each(F f) const {
-        if (has_bias)
-            f(bias, "bias");
-        if (has_slopes)
-            f(slopes, "slopes");
-        if (has_keep)
-            f(keep, "keep");
-        if (has_sink)
-            f(sink, "sink");
-    }
-};
-
-template <class T> void check_mask(const char* op, const masked_softmax_options<T>& o) {
-    check_scale(op, o.scale);
-    if (o.soft_cap != 0 && !(o.soft_cap >= 0x1p-30 && o.soft_cap <= 0x1p30))
-        fail(op, "soft_cap", std::to_string(o.soft_cap), "0 for none, or 2^-30 to 2^30");
-    if (o.window < 0)
-        fail(op, "window", std::to_string(o.window), "0 for none, or a number of keys");
-}
-
-// The part of the options that kernels know. Rows are shorter than 2^60.
-template <class N, class T> dispatch::mask_of_rows<N> mask_of(const masked_softmax_options<T>& o) noexcept {
-    constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 61;
-    const auto limited = [](std::ptrdiff_t v) { return v < -most ? -most : v > most ? most : v; };
-    return {static_cast<N>(o.scale),
-            static_cast<N>(o.soft_cap),
-            nullptr,
-            0,
-            0,
-            {o.causal, limited(o.offset), limited(o.window)},
-            0,
-            0,
-            o.empty_row == empty_row::zero};
-}
 
 // N: the type that elements are worked on in.
 template <class N, class T, class Executor>
@@ -119,72 +80,134 @@ void masked_softmax(const place<Executor>& where, const operand& x, const operan
     check_operand(op, "input", x);
     check_operand(op, "output", y);
     check_same_extents(op, x, y);
-    const axis_span axis = check_axes(op, options.axis, 1, x.rank);
-    check_mask(op, options);
-    const masked_operands m = masked_operands::of(op, options, x, axis);
+    const key_axis axis = key_axis::of(op, options.axis, x.rank);
+    check_mask(op, options, axis, static_cast<bool>(options.slopes));
+    const auto given = [&](const char* argument, const optional_view<const T>& v, axis_span without) {
+        return v ? broadcast(op, argument, erase(v), x, without) : operand{};
+    };
+    const operand bias = given("bias", options.bias, {0, 0});
+    const operand slopes = given("slopes", options.slopes, axis.keys_and_queries());
+    const operand sink = given("sink", options.sink, axis.keys_and_queries());
+    mask_operands mask(op, options, x, axis, static_cast<bool>(options.slopes));
     const tier t = check_tier(op, where.tier_index);
     const dispatch::masked_softmax_table<N>& kernels = masked_softmax_kernels_of<N>(t);
     const dispatch::softmax_table<N>& plain = softmax_kernels_of<N>(t);
     if (size(x) == 0)
         return;
     const bool in_place = check_overlap(op, x, y);
-    m.each([&](const operand& v, const char* argument) { check_apart(op, v, y, argument, "output"); });
+    mask.check_apart_from(op, y);
 
     operand_list operands;
     operands.add(x);
-    const int bias = m.has_bias ? operands.add(m.bias) : -1;
+    const auto add = [&](const char* argument, const optional_view<const T>& v, const operand& o) {
+        if (!v)
+            return -1;
+        check_apart(op, o, y, argument, "output");
+        return operands.add(o);
+    };
+    const int bias_at = add("bias", options.bias, bias);
     const int output = operands.add(y);
     const int whole = operands.count;
-    const int slopes = m.has_slopes ? operands.add(m.slopes) : -1;
-    const int sink = m.has_sink ? operands.add(m.sink) : -1;
-    const int keep = m.has_keep ? operands.add(m.keep) : -1;
-    // Has no elements: where it would be is the index of the query.
-    operand query_index{nullptr, element::byte, x.rank, {}, {}};
-    for (int i = 0; i < x.rank; ++i) {
-        query_index.extent[i] = x.extent[i];
-        query_index.stride[i] = i == axis.first - 1;
-    }
-    const bool wants_query = options.causal || options.window > 0 || m.has_slopes;
-    const int query = wants_query ? operands.add(query_index) : -1;
+    const int slopes_at = add("slopes", options.slopes, slopes);
+    const int sink_at = add("sink", options.sink, sink);
+    mask.add_to(operands);
 
-    const row_loops loops(axis, whole, output, kernel_layouts::rows_only, operands);
+    const row_loops loops(axis.keys, whole, output, kernel_layouts::rows_only, operands);
     const row_parts<N> parts(loops, whole, 1u << output, block_rule::shared_results, operands,
-                             sink < 0 ? stack_share::whole : stack_share::half);
-    const double bytes = bytes_of(x) + bytes_of(y);
-    const bool stream = streams(options.stores, in_place, bytes, streaming_bytes);
+                             sink_at < 0 ? stack_share::whole : stack_share::half);
+    const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(y), streaming_bytes);
     const std::ptrdiff_t n = loops.axis().extent;
-    const bool wants_scratch = n > dispatch::stack_buffered_columns<N> && (stream || in_place) && !parts.buffered() &&
-                               n <= dispatch::most_buffered_columns<N>;
+    const bool wants_scratch = n > dispatch::stack_buffered_columns<N> && n <= dispatch::most_buffered_columns<N> &&
+                               (stream || in_place) && !parts.buffered();
     const std::ptrdiff_t scratch = wants_scratch ? dispatch::buffered_scratch<N>(n) : parts.scratch_numbers();
-    const dispatch::convert_table<N>& convert = convert_kernels_of<N>(t);
     const auto run = [&](const row_part<N>& p) {
-        dispatch::mask_of_rows<N> mask = mask_of<N>(options);
-        if (keep >= 0) {
-            mask.keep = static_cast<const unsigned char*>(p.data[keep]);
-            mask.keep_along = p.along[keep];
-            mask.keep_across = p.across[keep];
-        }
-        if (query >= 0) {
-            mask.query = p.place[query];
-            mask.query_across = p.across[query];
-        }
-        if (p.stored) {
-            const auto rows = [&](int k) { return k < 0 ? dispatch::stored_rows{} : p.rows_of(k); };
-            const auto numbers = [&](int k) { return k < 0 ? dispatch::stored_rows{} : p.numbers_of(k); };
-            kernels.stored({rows(0), rows(output), rows(bias), p.rows, p.length, mask, numbers(slopes), numbers(sink)});
-            return;
-        }
-        const auto input = [&](int k) { return k < 0 ? nullptr : p.input(k); };
-        const auto across = [&](int k) { return k < 0 ? 0 : p.across[k]; };
-        kernels.rows({p.input(0), p.output(output), p.rows, p.length, p.across[0], p.across[output], mask, input(bias),
-                      across(bias), input(slopes), across(slopes), input(sink), across(sink), stream && !p.buffered,
-                      !p.buffered, p.scratch.data, p.scratch.size,
-                      plain.rows[static_cast<int>(dispatch::row_kernel::short_rows)]});
+        const dispatch::mask_of_rows<N> m = mask.of<N>(options, options.empty_row == empty_row::zero, p);
+        const optional_parts<N> part{p};
+        if (p.stored)
+            kernels.stored({p.rows_of(0), p.rows_of(output), part.rows_of(bias_at), p.rows, p.length, m,
+                            part.numbers_of(slopes_at), part.numbers_of(sink_at)});
+        else
+            kernels.rows({p.input(0), p.output(output), p.rows, p.length, p.across[0], p.across[output], m,
+                          part.input(bias_at), part.across(bias_at), part.input(slopes_at), part.across(slopes_at),
+                          part.input(sink_at), part.across(sink_at), stream && !p.buffered, !p.buffered, p.scratch.data,
+                          p.scratch.size, plain.rows[static_cast<int>(dispatch::row_kernel::short_rows)]});
     };
-    where.parallel_for(loops.items(), loops.cost(bytes_of_element(x), bytes_of_element(y)),
-                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-                           parts.run(convert, begin, end, buffer_for<N>(where, scratch), run);
-                       });
+    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)), run, scratch);
+}
+
+template <class N, class T, class Executor>
+void masked_softmax_backward(const place<Executor>& where, const operand& y, const operand& dy, const operand& dx,
+                             const masked_softmax_backward_options<T>& options) {
+    constexpr const char* op = "masked_softmax_backward";
+    check_operand(op, "input", y);
+    check_operand(op, "gradient", dy);
+    check_operand(op, "output", dx);
+    check_same_extents(op, y, dy, "gradient");
+    check_same_extents(op, y, dx);
+    const key_axis axis = key_axis::of(op, options.axis, y.rank);
+    check_mask(op, options, axis, false);
+    if (options.soft_cap > 0 && !options.logits)
+        fail(op, "logits", "missing", "the input of masked_softmax, since there is a soft cap");
+    const bool capped = options.soft_cap > 0;
+    operand x = {};
+    if (capped) {
+        x = erase(options.logits);
+        check_operand(op, "logits", x);
+        if (x.rank != y.rank)
+            fail(op, "logits", "extents " + list(x.extent, x.rank), list(y.extent, y.rank));
+        check_same_extents(op, y, x, "logits");
+    }
+    operand sink = {};
+    const bool wants_sink = static_cast<bool>(options.sink_gradient);
+    if (wants_sink) {
+        sink = erase(options.sink_gradient);
+        check_operand(op, "sink_gradient", sink);
+        sink = check_reduced(op, y, axis.keys, sink, "sink_gradient");
+    }
+    mask_operands mask(op, options, y, axis, false);
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::masked_softmax_backward_table<N>& kernels = masked_softmax_backward_kernels_of<N>(t);
+    if (wants_sink && size(sink) > 0)
+        check_distinct(op, erase(options.sink_gradient), "sink_gradient");
+    if (size(y) == 0) {
+        if (wants_sink && axis.keys.length(y) == 0)
+            fill(sink, 0);
+        return;
+    }
+    check_overlap(op, y, dx);
+    check_overlap(op, dy, dx);
+    mask.check_apart_from(op, dx);
+    if (capped)
+        check_apart(op, x, dx, "logits", "output");
+    if (wants_sink) {
+        for (const operand* v : {&y, &dy, &dx})
+            check_apart(op, sink, *v, "sink_gradient", "other operands");
+    }
+
+    operand_list operands;
+    operands.add(y);
+    operands.add(dy);
+    const int x_at = capped ? operands.add(x) : -1;
+    const int output = operands.add(dx);
+    const int whole = operands.count;
+    const int sink_at = wants_sink ? operands.add(sink) : -1;
+    mask.add_to(operands);
+    const row_loops loops(axis.keys, whole, output, kernel_layouts::rows_only, operands);
+    const row_parts<N> parts(loops, whole, 1u << output | (wants_sink ? 1u << sink_at : 0u), block_rule::shared_results,
+                             operands);
+    const auto run = [&](const row_part<N>& p) {
+        const dispatch::mask_of_rows<N> m = mask.of<N>(options, true, p);
+        const optional_parts<N> part{p};
+        if (p.stored)
+            kernels.stored({p.rows_of(0), p.rows_of(1), p.rows_of(output), p.rows, p.length, m, part.rows_of(x_at),
+                            part.numbers_of(sink_at)});
+        else
+            kernels.rows({p.input(0), p.input(1), p.output(output), p.rows, p.length, p.across[0], p.across[1],
+                          p.across[output], m, part.input(x_at), part.across(x_at), part.output(sink_at),
+                          part.across(sink_at)});
+    };
+    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(y) + bytes_of_element(dy), bytes_of_element(dx)),
+              run);
 }
 
 } // namespace shape
@@ -238,6 +261,54 @@ template <class X, class Y, class T = typename decltype(detail::input_view(std::
           std::enable_if_t<!detail::is_place<X>::value, int> = 0>
 TARN_INLINE void masked_softmax(const X& x, Y&& y, const masked_softmax_options<T>& options = {}) {
     masked_softmax(on(serial), x, static_cast<Y&&>(y), options);
+}
+
+// The gradient of masked_softmax: dx_i = scale * y_i * (dy_i - sum_j y_j dy_j) where the key is kept, times 1 -
+// tanh(scale * x_i / soft_cap)^2 with a soft cap, and 0 elsewhere; from its result y and the gradient dy of what y went
+// into. The gradient of a row's sink is -(1 - sum_j y_j) * sum_j y_j dy_j. With a scale of 1 and no cap dx is the gradient
+// of the bias, to be summed along the axes that it is repeated along. Slopes have none.
+//
+//   y        float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included: what
+//            masked_softmax returned
+//   dy       the type and extents of y, any strides
+//   dx       the type of y, or float for y of 16 bits; the extents of y, any strides but 0; y or dy itself, or memory
+//            apart from them
+//   options  see masked_softmax_backward_options; their operands lie apart from dx
+//   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
+//
+// Special values   dy is not looked at where nothing is kept. NaN in y or dy where it is: NaN in all that is kept of the
+//                  row. Rows of 0: 0. Results below 2^-126 (doubles: 2^-1022) are 0.
+// Accuracy         that of softmax_backward; with a soft cap 8 ulp more of the result. 1 - sum_j y_j may be off by 2 ulp of 1.
+// Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.
+// Memory           y and dy are read once from memory and once from a cache, dx is written once. Buffers as for
+//                  masked_softmax.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as masked_softmax; a
+//                  soft cap without logits.
+template <class Executor, class Y, class DY, class DX,
+          class T = typename decltype(detail::input_view(std::declval<const Y&>()))::value_type>
+TARN_INLINE void masked_softmax_backward(const place<Executor>& where, const Y& y, const DY& dy, DX&& dx,
+                                         const masked_softmax_backward_options<T>& options = {}) {
+    const auto input = detail::input_view(y);
+    const auto gradient = detail::input_view(dy);
+    const auto output = detail::output_view(static_cast<DX&&>(dx));
+    constexpr bool viewable =
+        detail::accepts_input<Y>::value && detail::accepts_input<DY>::value && detail::accepts_output<DX>::value;
+    shape::assert_gradient<decltype(input), decltype(gradient), decltype(output), viewable>();
+    static_assert(!viewable || decltype(input)::rank == decltype(gradient)::rank,
+                  "tarn: input and gradient of masked_softmax_backward have different ranks");
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    static_assert(
+        std::is_same<detail::number_of<T>, number>::value,
+        "tarn: masked_softmax_backward takes options of double beside double, and of other types beside others");
+    shape::masked_softmax_backward<number>(where, shape::erase(input), shape::erase(gradient), shape::erase(output),
+                                           options);
+}
+template <class Y, class DY, class DX,
+          class T = typename decltype(detail::input_view(std::declval<const Y&>()))::value_type,
+          std::enable_if_t<!detail::is_place<Y>::value, int> = 0>
+TARN_INLINE void masked_softmax_backward(const Y& y, const DY& dy, DX&& dx,
+                                         const masked_softmax_backward_options<T>& options = {}) {
+    masked_softmax_backward(on(serial), y, dy, static_cast<DX&&>(dx), options);
 }
 
 } // namespace TARN_BACKEND

@@ -169,20 +169,20 @@ template <class R> struct masked_problem {
         return z;
     }
 
-    // Checks the results of a row; returns what is wrong, or nothing. `worst`: the error in ulp, beyond what rounded
-    // logits allow.
-    template <class T> std::string fault_of_row(const T* y, std::ptrdiff_t row, double bound, double* worst) const {
+    // The exact results of a row that keeps something or has a sink, and to `rounded` what its logits may be off, in units
+    // of 2^-24 (2^-53).
+    std::vector<long double> exact_row(std::ptrdiff_t row, double* rounded = nullptr) const {
         std::vector<long double> e(static_cast<std::size_t>(keys));
         std::vector<long double> z(e.size());
         long double greatest = -std::numeric_limits<long double>::infinity();
-        long double rounded = 0;
+        long double most = 0;
         for (std::ptrdiff_t k = 0; k < keys; ++k) {
             if (!keeps(row, k))
                 continue;
             long double r = 0;
             z[static_cast<std::size_t>(k)] = logit(row, k, r);
             greatest = std::max(greatest, z[static_cast<std::size_t>(k)]);
-            rounded = std::max(rounded, r);
+            most = std::max(most, r);
         }
         long double sum = 0;
         if (features & with_sink) {
@@ -194,16 +194,25 @@ template <class R> struct masked_problem {
             if (keeps(row, k))
                 sum += e[static_cast<std::size_t>(k)] = std::exp(z[static_cast<std::size_t>(k)] - greatest);
         }
+        for (long double& v : e)
+            v = v > 0 ? v / sum : 0;
+        if (rounded)
+            *rounded = static_cast<double>(most);
+        return e;
+    }
+    // Checks the results of a row; returns what is wrong, or nothing. `worst`: the error in ulp, beyond what rounded
+    // logits allow.
+    template <class T> std::string fault_of_row(const T* y, std::ptrdiff_t row, double bound, double* worst) const {
+        double slack = 0;
+        const std::vector<long double> exact = exact_row(row, &slack);
         for (std::ptrdiff_t k = 0; k < keys; ++k) {
-            const long double exact = keeps(row, k) ? e[static_cast<std::size_t>(k)] / sum : 0;
-            const auto slack = static_cast<double>(rounded);
-            const bool near_the_cut =
-                slack > 0 && exact < least_normal_of<T> * 1.01L && exact > least_normal_of<T> * 0.99L;
-            const double error = near_the_cut ? 0 : ulp_error(y[k], exact) - 2 * slack;
+            const long double e = exact[static_cast<std::size_t>(k)];
+            const bool near_the_cut = slack > 0 && e < least_normal_of<T> * 1.01L && e > least_normal_of<T> * 0.99L;
+            const double error = near_the_cut ? 0 : ulp_error(y[k], e) - 2 * slack;
             *worst = std::max(*worst, error);
             if (!(error <= bound))
                 return "row " + std::to_string(row) + ", key " + std::to_string(k) + ": " + std::to_string(y[k]) +
-                       ", exact " + std::to_string(static_cast<double>(exact)) + ", beyond rounded logits " +
+                       ", exact " + std::to_string(static_cast<double>(e)) + ", beyond rounded logits " +
                        std::to_string(error) + " ulp";
         }
         return "";

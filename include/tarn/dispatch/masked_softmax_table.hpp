@@ -43,7 +43,7 @@ template <class T> struct masked_softmax_rows {
     std::ptrdiff_t sink_across;
     bool stream;
     bool may_use_stack; // for scratch
-    T* scratch; // as for softmax: buffered_scratch() numbers; null: do without
+    T* scratch;         // as for softmax: buffered_scratch() numbers; null: do without
     std::ptrdiff_t scratch_size;
     void (*short_rows)(const softmax_rows<T>&) noexcept; // the tier's softmax of short rows
 };
@@ -59,6 +59,33 @@ template <class T> struct masked_softmax_stored {
 template <class T> struct masked_softmax_table {
     void (*rows)(const masked_softmax_rows<T>&) noexcept;
     void (*stored)(const masked_softmax_stored<T>&) noexcept;
+};
+
+// The gradient: rows of numbers side by side.
+template <class T> struct masked_softmax_backward_rows {
+    const T *y, *dy;
+    T* dx;
+    std::ptrdiff_t rows, columns;
+    std::ptrdiff_t y_across, dy_across, dx_across;
+    mask_of_rows<T> mask;
+    const T* x; // the logits, with a soft cap
+    std::ptrdiff_t x_across;
+    T* sink_gradient; // one number for each row; null: not wanted
+    std::ptrdiff_t sink_across;
+};
+
+// Rows of any type and stride, read where they are.
+template <class T> struct masked_softmax_backward_stored {
+    stored_rows y, dy, dx;
+    std::ptrdiff_t rows, columns;
+    mask_of_rows<T> mask;
+    stored_rows x;             // data null: no soft cap
+    stored_rows sink_gradient; // a row of numbers; data null: not wanted
+};
+
+template <class T> struct masked_softmax_backward_table {
+    void (*rows)(const masked_softmax_backward_rows<T>&) noexcept;
+    void (*stored)(const masked_softmax_backward_stored<T>&) noexcept;
 };
 
 }}} // namespace tarn::dispatch

@@ -46,6 +46,43 @@ TARN_INLINE row_span kept_span(const dispatch::mask_of_rows<T>& m, std::ptrdiff_
     return s;
 }
 
+// Packs of a row by what of it is kept. Bytes that lie apart are put side by side for four packs at a time: for loops
+// that ask for prefetch(i) before the four packs from i on, i a multiple of four packs.
+template <class A> struct kept_bytes {
+    static constexpr std::ptrdiff_t at_once = 4 * lanes<A>;
+    using buffer = unsigned char[at_once];
+
+    const unsigned char* keep; // null: all
+    std::ptrdiff_t along;
+    const unsigned char* bytes; // what is looked at
+    unsigned char* gathered;    // null: nothing has to be
+    std::ptrdiff_t mask;        // of the index into bytes
+
+    // Row r from element `begin` on.
+    TARN_INLINE static kept_bytes of(const dispatch::mask_of_rows<number<A>>& m, std::ptrdiff_t r, std::ptrdiff_t begin,
+                                     buffer& b) noexcept {
+        const unsigned char* const keep = m.keep ? m.keep + r * m.keep_across + begin * m.keep_along : nullptr;
+        if (m.keep_along == 1)
+            return {keep, 1, keep, nullptr, -1};
+        return {keep, m.keep_along, b, b, at_once - 1};
+    }
+    TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
+        if (keep && gathered)
+            simd::gather_bytes(keep + i * along, along, at_once, gathered);
+    }
+    // v where it is kept, elsewhere 0.
+    TARN_INLINE pack<A> at(std::ptrdiff_t i, const pack<A>& v) const noexcept {
+        return keep ? simd::where_bytes<A>(bytes + (i & mask), v, simd::broadcast<A>(0)) : v;
+    }
+    TARN_INLINE pack<A> first(std::ptrdiff_t i, int n, const pack<A>& v) const noexcept {
+        if (!keep)
+            return v;
+        unsigned char few[lanes<A>] = {};
+        simd::gather_bytes(keep + i * along, along, n, few);
+        return simd::where_bytes<A>(few, v, simd::broadcast<A>(0));
+    }
+};
+
 // A row, or some of it: what its logits are made of.
 template <class A> struct logit_row {
     const number<A>* x;

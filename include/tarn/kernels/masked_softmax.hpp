@@ -248,6 +248,13 @@ private:
     static constexpr std::ptrdiff_t tile_size = lanes<A> * dispatch::short_rows_with_sink;
 };
 
+// Row r of a stored operand from element i on.
+TARN_INLINE dispatch::stored_rows stored_from(dispatch::stored_rows v, std::ptrdiff_t r, std::ptrdiff_t i) noexcept {
+    if (v.data)
+        v.data = static_cast<char*>(v.data) + (r * v.across + i * v.along) * detail::size_of(v.type);
+    return v;
+}
+
 // Rows of any type and stride that no buffer holds, taken carefully.
 template <class A> struct masked_stored_rows {
     using number = simd::number<A>;
@@ -280,13 +287,6 @@ template <class A> struct masked_stored_rows {
             map->make(part, logits, n);
         }
     };
-    // Row r of a stored operand from element i on.
-    TARN_INLINE static dispatch::stored_rows from(dispatch::stored_rows v, std::ptrdiff_t r,
-                                                  std::ptrdiff_t i) noexcept {
-        if (v.data)
-            v.data = static_cast<char*>(v.data) + (r * v.across + i * v.along) * detail::size_of(v.type);
-        return v;
-    }
     TARN_INLINE static number number_of(const dispatch::stored_rows& v, std::ptrdiff_t r) noexcept {
         number value = 0;
         if (v.data)
@@ -301,7 +301,8 @@ template <class A> struct masked_stored_rows {
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const row_span s = kept_span(m, r, a.columns);
             const softmax_sink<A> sink{a.sink.data != nullptr, number_of(a.sink, r)};
-            const auto y = [&](std::ptrdiff_t i) TARN_LAMBDA { return any_sink<A>::of(from(a.y, r, i), 0, out); };
+            const auto y = [&](std::ptrdiff_t i)
+                               TARN_LAMBDA { return any_sink<A>::of(stored_from(a.y, r, i), 0, out); };
             if (s.empty()) {
                 fill_row<A>(y(0), a.columns, nothing_kept<A>(sink, state.empty_value));
                 continue;
@@ -312,8 +313,12 @@ template <class A> struct masked_stored_rows {
                                    m.keep_along,
                                    number_of(a.slope, r),
                                    m.limits.offset + m.query + r * m.query_across};
-            const source x{&map,       from(a.x, r, s.begin), from(a.bias, r, s.begin), row.from(s.begin),
-                           in.numbers, added.numbers};
+            const source x{&map,
+                           stored_from(a.x, r, s.begin),
+                           stored_from(a.bias, r, s.begin),
+                           row.from(s.begin),
+                           in.numbers,
+                           added.numbers};
             const bool ordinary = careful_row<A, false>(state, x, y(s.begin), s.length(), sink);
             const number outside = ordinary || (state.last.sum == 0 && m.zero_empty_rows) ? 0 : __builtin_nanf("");
             masked_rows<A>::fill_around(y(0), y(s.end), a.columns, s, outside);

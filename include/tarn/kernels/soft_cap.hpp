@@ -35,6 +35,15 @@ template <class A> struct hyperbolic_tangent {
         return simd::select_between<A>(u, -0.625f, 0.625f, near, far);
     }
 
+    // Its derivative 1 - tanh(u)^2, within 4 ulp, or 0 below 2^-118 (doubles: 2^-957).
+    TARN_INLINE pack<A> slope(const pack<A>& u) const noexcept {
+        const auto all = [](double v) TARN_LAMBDA { return simd::broadcast<A>(static_cast<number<A>>(v)); };
+        // 4 e / (1 + e)^2, e = exp(-2 |u|), with the common factor in e.
+        const pack<A> e = exponential(all(0) - simd::magnitude<A>(u));
+        const pack<A> sum = e + all(weights_of<A>::common_factor);
+        return e / sum * (all(4 * weights_of<A>::common_factor) / sum);
+    }
+
 private:
     template <class... Rest>
     TARN_INLINE static pack<A> polynomial(const pack<A>& w, double first, Rest... rest) noexcept {

@@ -101,10 +101,11 @@ template <class A> struct log_softmax_gradient {
     }
 };
 
-// Adds a row's products to its sum. Source: where packs of y and dy come from.
-template <class A, class Gradient, class Source> struct gradient_adder {
+// Adds a row's products to its sum. Source, Other: where packs of y and dy come from.
+template <class A, class Gradient, class Source, class Other> struct gradient_adder {
     const Gradient& gradient;
-    Source y, dy;
+    Source y;
+    Other dy;
 
     TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
         y.prefetch(i);
@@ -144,10 +145,10 @@ private:
 };
 
 // What Gradient::number_of wants of a row, or of whole chunks of it.
-template <class A, class Gradient, class Source, class Beside>
-TARN_INLINE row_total<A> add_products(const Gradient& gradient, Source y, Source dy, std::ptrdiff_t n,
+template <class A, class Gradient, class Source, class Other, class Beside>
+TARN_INLINE row_total<A> add_products(const Gradient& gradient, Source y, Other dy, std::ptrdiff_t n,
                                       const Beside& beside) noexcept {
-    return sum_chunks<A>(gradient_adder<A, Gradient, Source>{gradient, y, dy}, n, beside);
+    return sum_chunks<A>(gradient_adder<A, Gradient, Source, Other>{gradient, y, dy}, n, beside);
 }
 
 // One row after the other: its sum, then its results.

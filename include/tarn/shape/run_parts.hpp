@@ -12,14 +12,19 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 TARN_INLINE double bytes_of_element(const operand& v) noexcept { return static_cast<double>(element_size(v)); }
 TARN_INLINE double bytes_of(const operand& v) noexcept { return static_cast<double>(size(v)) * bytes_of_element(v); }
 
-// kernel(const row_part<T>&) for all parts of the loops.
+// kernel(const row_part<T>&) for all parts of the loops, with so many numbers of scratch if there are any.
+template <class T, class Executor, class Kernel>
+void run_parts(const place<Executor>& where, tier t, const row_loops& loops, const row_parts<T>& parts, item_cost cost,
+               const Kernel& kernel, std::ptrdiff_t scratch) {
+    const dispatch::convert_table<T>& convert = convert_kernels_of<T>(t);
+    where.parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        parts.run(convert, begin, end, buffer_for<T>(where, scratch), kernel);
+    });
+}
 template <class T, class Executor, class Kernel>
 void run_parts(const place<Executor>& where, tier t, const row_loops& loops, const row_parts<T>& parts, item_cost cost,
                const Kernel& kernel) {
-    const dispatch::convert_table<T>& convert = convert_kernels_of<T>(t);
-    where.parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        parts.run(convert, begin, end, buffer_for<T>(where, parts.scratch_numbers()), kernel);
-    });
+    run_parts(where, t, loops, parts, cost, kernel, parts.scratch_numbers());
 }
 
 }}}} // namespace tarn::shape
