@@ -60,6 +60,9 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::softmax:
     case op::log_softmax:
     case op::logsumexp:
+    case op::masked_softmax:
+    case op::biased_softmax:
+    case op::causal_softmax:
         sum_exponentials();
         break;
     case op::softmax_backward:
@@ -71,18 +74,32 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     }
 }
 
+// Element i of what softmax is taken of. Sums are rounded: they are the numbers that an operator sees.
+template <class T> T exact_lane<T>::logit(std::ptrdiff_t i) const {
+    const std::ptrdiff_t k = i * of_.element_stride();
+    const T x = lane_.in[0][k];
+    switch (of_.what) {
+    case op::masked_softmax:
+        return lane_.in[1][k] > T{mask_threshold} ? x : -std::numeric_limits<T>::infinity();
+    case op::biased_softmax:
+        return x + lane_.in[1][k];
+    case op::causal_softmax:
+        return static_cast<T>(i) < *lane_.in[1] ? x : -std::numeric_limits<T>::infinity();
+    default:
+        return x;
+    }
+}
+
 template <class T> void exact_lane<T>::sum_exponentials() {
-    const T* x = lane_.in[0];
-    const std::ptrdiff_t stride = of_.element_stride();
     std::ptrdiff_t place = 0;
     for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
-        has_nan_ = has_nan_ || std::isnan(x[i * stride]);
-        place = x[i * stride] > x[place * stride] ? i : place;
+        has_nan_ = has_nan_ || std::isnan(logit(i));
+        place = logit(i) > logit(place) ? i : place;
     }
-    greatest_ = x[place * stride];
+    greatest_ = logit(place);
     long_sum<T> others;
     for (std::ptrdiff_t i = 0; has_softmax() && i < of_.lane_length(); ++i) {
-        others.add(i == place ? 0 : exp_of_difference(x[i * stride], greatest_));
+        others.add(i == place ? 0 : exp_of_difference(logit(i), greatest_));
     }
     others_ = others.value();
     log_of_sum_ = std::log1p(others_);
@@ -123,9 +140,12 @@ template <class T> exact_result exact_lane<T>::logsumexp() const {
 // is negligible beside them. Gradients are differences; what is subtracted counts.
 template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     const std::ptrdiff_t k = i * of_.element_stride();
-    const T x = lane_.in[0][k];
+    const T x = logit(i);
     switch (of_.what) {
     case op::softmax:
+    case op::masked_softmax:
+    case op::biased_softmax:
+    case op::causal_softmax:
         return {softmax(x), softmax(x), least_normal<T>};
     case op::log_softmax:
         return {log_softmax(x), log_softmax(x), negligible_logarithm<T>};

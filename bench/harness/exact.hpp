@@ -25,6 +25,7 @@ public:
     exact_result at(std::ptrdiff_t i) const;
 
 private:
+    T logit(std::ptrdiff_t i) const;
     void sum_exponentials();
     void sum_gradients();
     bool has_softmax() const;

@@ -160,6 +160,15 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::logsumexp_backward:
         apply<T>(op::logsumexp, of, in[0], in[1]);
         break;
+    case op::masked_softmax:
+    case op::biased_softmax:
+        break;
+    case op::causal_softmax:
+        // The last row keeps all columns, each row before it one less.
+        for (std::ptrdiff_t row = 0; row < of.lanes(); ++row) {
+            in[1][row] = static_cast<T>(std::max<std::ptrdiff_t>(0, of.lane_length() - of.lanes() + row + 1));
+        }
+        break;
     }
 }
 

@@ -13,7 +13,19 @@
 
 namespace bench {
 
-enum class op { softmax, log_softmax, logsumexp, softmax_backward, log_softmax_backward, logsumexp_backward };
+enum class op {
+    softmax,
+    log_softmax,
+    logsumexp,
+    softmax_backward,
+    log_softmax_backward,
+    logsumexp_backward,
+    masked_softmax, // masks: those elements take part whose second operand is above `mask_threshold`
+    biased_softmax, // of the sum of two operands
+    causal_softmax  // of the first elements of every row, as many as the second operand says
+};
+
+constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
 
 // How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis.
 enum class extent { matrix, lanes };
@@ -29,13 +41,16 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 6> signatures{{
+constexpr std::array<signature, 9> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
     {"softmax_backward", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"log_softmax_backward", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"logsumexp_backward", 3, {extent::matrix, extent::lanes, extent::lanes}, extent::matrix},
+    {"masked_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
+    {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
+    {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},
 }};
 
 // The operands in one type.

@@ -8,13 +8,17 @@
 
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
+#include <tarn/masked_softmax.hpp>
 #include <tarn/range.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/version.hpp>
 
+#include <algorithm>
 #include <array>
 #include <functional>
+#include <map>
+#include <memory>
 #include <stdexcept>
 #include <type_traits>
 #include <vector>
@@ -83,6 +87,47 @@ template <class T, class... Where> call softmax_with_lse(const problem& of, cons
     };
 }
 
+// Masks as bytes, made once for every operand.
+template <class T> class byte_masks {
+public:
+    explicit byte_masks(const problem& of) : of_(of) {}
+
+    auto of(const operands& a) {
+        const T* given = views<T>::numbers(a, 1);
+        std::unique_ptr<bool[]>& mask = known_[given];
+        if (!mask) {
+            mask = std::make_unique<bool[]>(static_cast<std::size_t>(of_.size()));
+            std::transform(given, given + of_.size(), mask.get(),
+                           [](T v) { return static_cast<double>(v) > static_cast<double>(mask_threshold); });
+        }
+        return tarn::make_view(static_cast<const bool*>(mask.get()), of_.rows, of_.columns);
+    }
+
+private:
+    problem of_;
+    std::map<const T*, std::unique_ptr<bool[]>> known_;
+};
+
+template <class T, class... Where> call masked_call(const problem& of, const way& how, Where... where) {
+    auto options = with_stores<tarn::masked_softmax_options<T>>(of, how);
+    const views<T> v{of};
+    if (of.what == op::causal_softmax) {
+        options.causal = true;
+        options.offset = of.columns - of.rows;
+        return [=](const operands& a) { tarn::masked_softmax(where..., v.input(a), v.output(a), options); };
+    }
+    if (of.what == op::biased_softmax) {
+        return [=](const operands& a) mutable {
+            options.bias = v.input(a, 1);
+            tarn::masked_softmax(where..., v.input(a), v.output(a), options);
+        };
+    }
+    return [=, masks = std::make_shared<byte_masks<T>>(of)](const operands& a) mutable {
+        options.keep = masks->of(a);
+        tarn::masked_softmax(where..., v.input(a), v.output(a), options);
+    };
+}
+
 // `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
 template <class T, class... Where> call call_in(const problem& of, const way& how, Where... where) {
     const views<T> v{of};
@@ -114,6 +159,10 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
             tarn::logsumexp_backward(where..., v.input(a), v.lane_input(a, 1), v.lane_input(a, 2), v.output(a),
                                      options);
         };
+    case op::masked_softmax:
+    case op::biased_softmax:
+    case op::causal_softmax:
+        return masked_call<T>(of, how, where...);
     }
     throw std::invalid_argument("no call is known for the operator");
 }

@@ -8,6 +8,7 @@
 #include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
 
+#include <limits>
 #include <memory>
 
 namespace bench::peers {
@@ -53,6 +54,14 @@ public:
             break;
         case op::logsumexp_backward:
             break;
+        // Nothing of ATen does these at once: what people write.
+        case op::masked_softmax:
+        case op::causal_softmax:
+            at::_softmax_out(out_, in_[0].masked_fill(masked_, -std::numeric_limits<float>::infinity()), axis_, false);
+            break;
+        case op::biased_softmax:
+            at::_softmax_out(out_, in_[0] + in_[1], axis_, false);
+            break;
         }
     }
 
@@ -67,6 +76,12 @@ private:
             in_[k] = tensor(a.input(of_.type, k), of_.operation().in[k]);
         }
         out_ = tensor(a.output(of_.type), of_.operation().out);
+        if (of_.what == op::masked_softmax) {
+            masked_ = in_[1].le(mask_threshold);
+        }
+        if (of_.what == op::causal_softmax) {
+            masked_ = at::arange(of_.lane_length()).unsqueeze(0).ge(in_[1].unsqueeze(1));
+        }
         in_of_ = a.floats.in[0];
         out_of_ = a.floats.out;
     }
@@ -77,7 +92,7 @@ private:
     std::array<std::int64_t, 2> matrix_{of_.rows, of_.columns};
     std::array<std::int64_t, 1> lanes_{of_.lanes()};
     std::array<at::Tensor, most_inputs> in_;
-    at::Tensor out_;
+    at::Tensor out_, masked_;
     const float* in_of_ = nullptr; // tell the operands that the tensors view
     float* out_of_ = nullptr;
 };

@@ -86,6 +86,10 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::log_softmax_backward:
     case op::logsumexp_backward:
         return eigen_backward(of);
+    case op::masked_softmax:
+    case op::biased_softmax:
+    case op::causal_softmax:
+        break;
     }
     return {};
 }

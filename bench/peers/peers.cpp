@@ -21,6 +21,7 @@ struct library {
 const std::array<library, 5>& libraries() {
     constexpr op softmax = op::softmax, log_softmax = op::log_softmax, logsumexp = op::logsumexp;
     constexpr op softmax_backward = op::softmax_backward, log_softmax_backward = op::log_softmax_backward;
+    constexpr op masked = op::masked_softmax, biased = op::biased_softmax, causal = op::causal_softmax;
     constexpr element_type float32 = element_type::float32, float64 = element_type::float64;
     constexpr element_type bfloat16 = element_type::bfloat16, float16 = element_type::float16;
     constexpr const char* further = "bench/run.sh --peers installs it";
@@ -45,7 +46,7 @@ const std::array<library, 5>& libraries() {
          true,
          true,
          {float32, float64, bfloat16, float16},
-         {softmax, log_softmax, logsumexp, softmax_backward, log_softmax_backward}},
+         {softmax, log_softmax, logsumexp, softmax_backward, log_softmax_backward, masked, biased, causal}},
         {"onnxruntime", "ONNX Runtime", further, true, true, {float32, float64}, {softmax, log_softmax, logsumexp}},
         {"sleef", "SLEEF three-pass", further, true, false, {float32}, {softmax}},
     }};

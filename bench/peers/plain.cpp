@@ -47,6 +47,40 @@ struct softmax_lane {
     }
 };
 
+// Softmax of logits that are made first, as people write it.
+template <class MakeLogit> struct softmax_of_made {
+    MakeLogit logit;
+
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            a.out[i * stride] = logit(a, i, i * stride);
+        }
+        softmax_lane()(operands_of<T>{{a.out}, a.out}, n, stride);
+    }
+};
+
+struct kept_logit {
+    template <class T> T operator()(const operands_of<T>& a, std::ptrdiff_t, std::ptrdiff_t k) const {
+        return a.in[1][k] > T{mask_threshold} ? a.in[0][k] : -std::numeric_limits<T>::infinity();
+    }
+};
+
+struct biased_logit {
+    template <class T> T operator()(const operands_of<T>& a, std::ptrdiff_t, std::ptrdiff_t k) const {
+        return a.in[0][k] + a.in[1][k];
+    }
+};
+
+struct causal_softmax_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const auto kept = static_cast<std::ptrdiff_t>(*a.in[1]);
+        softmax_lane()(a, kept, stride);
+        for (std::ptrdiff_t i = kept; i < n; ++i) {
+            a.out[i * stride] = 0;
+        }
+    }
+};
+
 struct log_softmax_lane {
     template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
         const T* x = a.in[0];
@@ -138,6 +172,12 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return every_lane<T>(of, log_softmax_backward_lane());
     case op::logsumexp_backward:
         return every_lane<T>(of, logsumexp_backward_lane());
+    case op::masked_softmax:
+        return every_lane<T>(of, softmax_of_made<kept_logit>());
+    case op::biased_softmax:
+        return every_lane<T>(of, softmax_of_made<biased_logit>());
+    case op::causal_softmax:
+        return every_lane<T>(of, causal_softmax_lane());
     }
     return nullptr;
 }

@@ -20,6 +20,12 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     state.push(h);
     state.merge(state + state);
     p[0] = state.entropy();
+    tarn::masked_softmax_options<float> masked;
+    masked.causal = true;
+    tarn::masked_softmax(m, m, masked);
+    tarn::masked_softmax(h, h);
+    tarn::masked_softmax(d, d);
+    tarn::masked_softmax_backward(m, m, m);
     tarn::logsumexp(v, p[0]);
     tarn::logaddexp(v, v, v);
     tarn::logsumexp_backward(v, p[0], p[1], v);

@@ -271,6 +271,58 @@ TEST_P(masked_softmax_bits, any_number_of_threads) {
     }
 }
 
+// Operands with extents of 1, or with fewer axes, give what full ones give.
+TEST_P(masked_softmax_bits, operands_are_broadcast) {
+    constexpr std::ptrdiff_t heads = 3, queries = 10;
+    struct shape {
+        std::ptrdiff_t heads, queries, keys; // 1: repeated; heads 0: of rank 2, queries 0 as well: of rank 1
+    };
+    for (const std::ptrdiff_t keys : {5, 40, 300}) {
+        for (const shape e : {shape{0, 0, keys}, shape{0, 1, keys}, shape{0, queries, 1}, shape{0, queries, keys},
+                              shape{1, queries, keys}, shape{heads, 1, keys}, shape{heads, 1, 1},
+                              shape{heads, queries, 1}, shape{1, 1, 1}}) {
+            auto p = masked_problem<float>::of(with_bias | with_keep, heads, queries, keys, 12);
+            for (std::ptrdiff_t i = 0; i < p.size(); ++i) {
+                const std::ptrdiff_t h = i / keys / queries, q = i / keys % queries, k = i % keys;
+                const auto from = static_cast<std::size_t>(
+                    ((e.heads > 1 ? h : 0) * queries + (e.queries > 1 ? q : 0)) * keys + (e.keys > 1 ? k : 0));
+                p.bias[static_cast<std::size_t>(i)] = p.bias[from];
+                p.keep[static_cast<std::size_t>(i)] = p.keep[from];
+            }
+            // The elements of their own, side by side.
+            std::vector<float> bias;
+            const std::unique_ptr<bool[]> keep(new bool[static_cast<std::size_t>(p.size())]());
+            for (std::ptrdiff_t h = 0; h < std::max<std::ptrdiff_t>(e.heads, 1); ++h) {
+                for (std::ptrdiff_t q = 0; q < std::max<std::ptrdiff_t>(e.queries, 1); ++q) {
+                    for (std::ptrdiff_t k = 0; k < e.keys; ++k) {
+                        const auto from = static_cast<std::size_t>((h * queries + q) * keys + k);
+                        keep[bias.size()] = p.keep[from];
+                        bias.push_back(p.bias[from]);
+                    }
+                }
+            }
+            const auto expected = p.results(tarn::on(GetParam()));
+            auto o = p.options<float>();
+            const bool* const kept = keep.get();
+            if (e.heads > 0) {
+                o.bias = tarn::make_view(static_cast<const float*>(bias.data()), e.heads, e.queries, e.keys);
+                o.keep = tarn::make_view(kept, e.heads, e.queries, e.keys);
+            } else if (e.queries > 0) {
+                o.bias = tarn::make_view(static_cast<const float*>(bias.data()), e.queries, e.keys);
+                o.keep = tarn::make_view(kept, e.queries, e.keys);
+            } else {
+                o.bias = tarn::make_view(static_cast<const float*>(bias.data()), e.keys);
+                o.keep = tarn::make_view(kept, e.keys);
+            }
+            std::vector<float> y(p.x.size());
+            tarn::masked_softmax(tarn::on(GetParam()), tarn::make_view(p.x.data(), heads, queries, keys),
+                                 tarn::make_view(y.data(), heads, queries, keys), o);
+            ASSERT_EQ("", difference(y.data(), expected.data(), p.size()))
+                << e.heads << " " << e.queries << " " << e.keys << " of " << keys;
+        }
+    }
+}
+
 // Limits leave what a mask leaves; the results may differ in the last bit.
 TEST_P(masked_softmax_bits, limits_are_masks) {
     for (const std::ptrdiff_t keys : {20, 100, 400}) {

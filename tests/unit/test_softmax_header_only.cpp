@@ -2,6 +2,7 @@
 //
 // The public function compiled into the user's own file, for the instruction set of that file.
 #include "support/golden.hpp"
+#include "support/masked.hpp"
 #include "support/oracle.hpp"
 
 namespace {
@@ -43,6 +44,34 @@ TEST(softmax_header_only, has_the_tier_of_the_file_alone) {
             EXPECT_EQ(message, "tarn::softmax: tier " + name_of(t) + ", expected exactly " +
                                    name_of(tarn::best_tier()) + ", for which this file is compiled");
             EXPECT_EQ(y[0], -1.0f);
+        }
+    }
+}
+
+// Here, since it is made of the kernels of softmax, which take long to compile.
+TEST(masked_softmax_header_only, forward_and_backward) {
+    for (const int features : {int{with_keep}, with_bias | with_causal, int{all_features}}) {
+        for (const std::ptrdiff_t keys : {40, 100, 300}) {
+            const auto p = masked_problem<float>::of(features, 2, 20, keys, 1);
+            const auto y = p.results(tarn::on(tarn::serial));
+            double worst = 0;
+            EXPECT_EQ("", p.fault_of(y, 4, &worst));
+            tarn::masked_softmax_backward_options<float> o;
+            const auto view = [&](auto* data) { return tarn::make_view(data, 2, 20, keys); };
+            std::vector<float> dx(y.size());
+            tarn::masked_softmax_backward(view(y.data()), view(p.x.data()), view(dx.data()), o);
+            for (std::ptrdiff_t row = 0; row < 40; ++row) {
+                double sum = 0;
+                for (std::ptrdiff_t i = row * keys; i < (row + 1) * keys; ++i)
+                    sum += static_cast<double>(y[static_cast<std::size_t>(i)]) *
+                           static_cast<double>(p.x[static_cast<std::size_t>(i)]);
+                for (std::ptrdiff_t i = row * keys; i < (row + 1) * keys; ++i) {
+                    const auto k = static_cast<std::size_t>(i);
+                    EXPECT_NEAR(dx[k], static_cast<double>(y[k]) * (static_cast<double>(p.x[k]) - sum),
+                                1e-5 * static_cast<double>(y[k]))
+                        << k;
+                }
+            }
         }
     }
 }
