@@ -65,6 +65,9 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::causal_softmax:
         sum_exponentials();
         break;
+    case op::softpick:
+        sum_distances();
+        break;
     case op::softmax_backward:
     case op::log_softmax_backward:
         sum_gradients();
@@ -103,6 +106,26 @@ template <class T> void exact_lane<T>::sum_exponentials() {
     }
     others_ = others.value();
     log_of_sum_ = std::log1p(others_);
+}
+
+// (e^x - 1) e^-m, m = max(0, greatest).
+template <class T> long double exact_lane<T>::distance(T x) const {
+    const long double m = std::max<long double>(0, greatest_), z = x;
+    return std::fabs(z) < 1 ? std::expm1(z) * std::exp(-m) : std::exp(z - m) - std::exp(-m);
+}
+
+template <class T> void exact_lane<T>::sum_distances() {
+    for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
+        has_nan_ = has_nan_ || std::isnan(logit(i));
+        greatest_ = std::max(greatest_, logit(i));
+    }
+    long_sum<T> sum;
+    sum.add(1e-8L);
+    for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
+        // What is -inf takes no part.
+        sum.add(std::isinf(logit(i)) ? 0 : std::fabs(distance(logit(i))));
+    }
+    sum_ = sum.value();
 }
 
 template <class T> void exact_lane<T>::sum_gradients() {
@@ -147,6 +170,11 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::biased_softmax:
     case op::causal_softmax:
         return {softmax(x), softmax(x), least_normal<T>};
+    case op::softpick: {
+        const long double value =
+            has_nan_ || greatest_ == std::numeric_limits<T>::infinity() ? nan : std::max(0.0L, distance(x)) / sum_;
+        return {value, value, least_normal<T>};
+    }
     case op::log_softmax:
         return {log_softmax(x), log_softmax(x), negligible_logarithm<T>};
     case op::logsumexp:

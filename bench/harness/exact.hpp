@@ -27,6 +27,8 @@ public:
 private:
     T logit(std::ptrdiff_t i) const;
     void sum_exponentials();
+    void sum_distances();
+    long double distance(T x) const;
     void sum_gradients();
     bool has_softmax() const;
     long double softmax(T x) const;

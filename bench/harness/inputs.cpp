@@ -150,6 +150,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::softmax:
     case op::log_softmax:
     case op::logsumexp:
+    case op::softpick:
         break;
     case op::softmax_backward:
         apply<T>(op::softmax, of, in[0], in[0]);

@@ -22,7 +22,8 @@ enum class op {
     logsumexp_backward,
     masked_softmax, // masks: those elements take part whose second operand is above `mask_threshold`
     biased_softmax, // of the sum of two operands
-    causal_softmax  // of the first elements of every row, as many as the second operand says
+    causal_softmax, // of the first elements of every row, as many as the second operand says
+    softpick
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -41,7 +42,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 9> signatures{{
+constexpr std::array<signature, 10> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -51,6 +52,7 @@ constexpr std::array<signature, 9> signatures{{
     {"masked_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},
+    {"softpick", 1, {extent::matrix}, extent::matrix},
 }};
 
 // The operands in one type.

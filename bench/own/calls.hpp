@@ -12,6 +12,7 @@
 #include <tarn/range.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
+#include <tarn/softpick.hpp>
 #include <tarn/version.hpp>
 
 #include <algorithm>
@@ -163,6 +164,10 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::biased_softmax:
     case op::causal_softmax:
         return masked_call<T>(of, how, where...);
+    case op::softpick:
+        return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
+            tarn::softpick(where..., v.input(a), v.output(a), options);
+        };
     }
     throw std::invalid_argument("no call is known for the operator");
 }

@@ -59,6 +59,12 @@ public:
         case op::causal_softmax:
             at::_softmax_out(out_, in_[0].masked_fill(masked_, -std::numeric_limits<float>::infinity()), axis_, false);
             break;
+        case op::softpick: {
+            const at::Tensor greatest = at::amax(in_[0], axis_, true);
+            const at::Tensor picked = at::exp(in_[0] - greatest) - at::exp(-greatest);
+            at::div_out(out_, at::relu(picked), at::abs(picked).sum(axis_, true) + 1e-8);
+            break;
+        }
         case op::biased_softmax:
             at::_softmax_out(out_, in_[0] + in_[1], axis_, false);
             break;

@@ -89,6 +89,7 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::masked_softmax:
     case op::biased_softmax:
     case op::causal_softmax:
+    case op::softpick:
         break;
     }
     return {};

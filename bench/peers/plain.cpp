@@ -81,6 +81,24 @@ struct causal_softmax_lane {
     }
 };
 
+// As its authors write it.
+struct softpick_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T* x = a.in[0];
+        T* y = a.out;
+        const T greatest = greatest_of(x, n, stride);
+        const T one = std::exp(-greatest);
+        T sum = T(1e-8);
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            y[i * stride] = std::exp(x[i * stride] - greatest) - one;
+            sum += std::fabs(y[i * stride]);
+        }
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            y[i * stride] = std::max(y[i * stride], T(0)) / sum;
+        }
+    }
+};
+
 struct log_softmax_lane {
     template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
         const T* x = a.in[0];
@@ -178,6 +196,8 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return every_lane<T>(of, softmax_of_made<biased_logit>());
     case op::causal_softmax:
         return every_lane<T>(of, causal_softmax_lane());
+    case op::softpick:
+        return every_lane<T>(of, softpick_lane());
     }
     return nullptr;
 }

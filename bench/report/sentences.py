@@ -3,7 +3,7 @@
 import re
 
 REDUCTIONS = {"logsumexp"}  # write so little that reading is the limit
-OF_TWO = {"softmax_backward", "log_softmax_backward"}  # read two arrays and write a third
+OF_TWO = {"softmax_backward", "log_softmax_backward", "masked_softmax", "biased_softmax"}  # read two arrays and write a third
 BYTES = {"float": 4, "double": 8, "bfloat16": 2, "float16": 2}
 
 

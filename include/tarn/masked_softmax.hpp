@@ -116,10 +116,6 @@ void masked_softmax(const place<Executor>& where, const operand& x, const operan
     const row_parts<N> parts(loops, whole, 1u << output, block_rule::shared_results, operands,
                              sink_at < 0 ? stack_share::whole : stack_share::half);
     const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(y), streaming_bytes);
-    const std::ptrdiff_t n = loops.axis().extent;
-    const bool wants_scratch = n > dispatch::stack_buffered_columns<N> && n <= dispatch::most_buffered_columns<N> &&
-                               (stream || in_place) && !parts.buffered();
-    const std::ptrdiff_t scratch = wants_scratch ? dispatch::buffered_scratch<N>(n) : parts.scratch_numbers();
     const auto run = [&](const row_part<N>& p) {
         const dispatch::mask_of_rows<N> m = mask.of<N>(options, options.empty_row == empty_row::zero, p);
         const optional_parts<N> part{p};
@@ -132,7 +128,8 @@ void masked_softmax(const place<Executor>& where, const operand& x, const operan
                           part.input(sink_at), part.across(sink_at), stream && !p.buffered, !p.buffered, p.scratch.data,
                           p.scratch.size, plain.rows[static_cast<int>(dispatch::row_kernel::short_rows)]});
     };
-    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)), run, scratch);
+    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)), run,
+              kept_rows_scratch(loops, parts, stream || in_place));
 }
 
 template <class N, class T, class Executor>

@@ -9,3 +9,4 @@
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>
+#include <tarn/softpick.hpp>

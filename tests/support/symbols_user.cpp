@@ -26,6 +26,9 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::masked_softmax(h, h);
     tarn::masked_softmax(d, d);
     tarn::masked_softmax_backward(m, m, m);
+    tarn::softpick(m, m);
+    tarn::softpick(h, h);
+    tarn::softpick_backward(d, d, d, d);
     tarn::logsumexp(v, p[0]);
     tarn::logaddexp(v, v, v);
     tarn::logsumexp_backward(v, p[0], p[1], v);

@@ -4,6 +4,7 @@
 #include "support/golden.hpp"
 #include "support/masked.hpp"
 #include "support/oracle.hpp"
+#include "support/pick.hpp"
 
 namespace {
 
@@ -72,6 +73,31 @@ TEST(masked_softmax_header_only, forward_and_backward) {
                         << k;
                 }
             }
+        }
+    }
+}
+
+TEST(softpick_header_only, forward_and_backward) {
+    const auto p = pick_problem<float>::of(20, 300, normal_logits<float>(20 * 300, 1, 0, 1), true, 2);
+    const auto y = p.results(tarn::on(tarn::serial));
+    const auto view = [&](auto* data) { return tarn::make_view(data, 20, 300); };
+    std::vector<float> dx(y.size());
+    tarn::softpick_backward(view(p.x.data()), view(y.data()), view(p.x.data()), view(dx.data()), p.options());
+    for (std::ptrdiff_t row = 0; row < 20; ++row) {
+        const auto e = p.exact(row);
+        long double s = 0;
+        for (std::ptrdiff_t i = 0; i < 300; ++i) {
+            const auto k = static_cast<std::size_t>(i);
+            const auto at = static_cast<std::size_t>(row * 300 + i);
+            const long double exact = std::max(0.0L, e.picked[k]) / e.divisor;
+            EXPECT_LE(ulp_error(y[at], exact), 32) << at;
+            s += exact * static_cast<long double>(p.x[at]);
+        }
+        for (std::ptrdiff_t i = 0; i < 300; ++i) {
+            const auto at = static_cast<std::size_t>(row * 300 + i);
+            const auto x = static_cast<long double>(p.x[at]);
+            const long double share = p.keep[at] ? e.whole[static_cast<std::size_t>(i)] / e.divisor : 0;
+            EXPECT_NEAR(dx[at], static_cast<double>(share * (x > 0 ? x - s : s)), 1e-6) << at;
         }
     }
 }

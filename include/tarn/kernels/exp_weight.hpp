@@ -42,6 +42,7 @@ template <> struct range_of_weights<float> {
     static constexpr float to_grid = 1.5f * 0x1p20f;
     // The factor g of all weights, with the one that the polynomial carries.
     static constexpr double common_factor = 0x1.89cb7cp+0 * (1 + 0.31 * 0x1p-24);
+    static constexpr double weight_of_one = 0x1.89cb7cp+0; // exactly
 };
 template <> struct range_of_weights<double> {
     static constexpr double least_result = 0x1.0000000000008p-1022;
@@ -59,6 +60,7 @@ template <> struct range_of_weights<double> {
     static constexpr double to_even = 1.5 * 0x1p53;
     static constexpr double to_grid = 1.5 * 0x1p52;
     static constexpr double common_factor = 1;
+    static constexpr double weight_of_one = 1;
 };
 template <class A> using weights_of = range_of_weights<number<A>>;
 
@@ -161,6 +163,29 @@ template <class A, class Number> struct exp_bounds {
     }
 };
 
+// The weight of 0, and what a difference from it needs. Differences are too large by `tiny`, of which nothing is left in
+// results, and are never denormal.
+template <class A> struct unit_weight {
+    static constexpr double tiny = simd::is_double<A> ? 0x1p-1000 : 0x1p-119;
+    // The weight of the greatest logit must be above this.
+    static constexpr double least_level = simd::is_double<A> ? 0x1p+80 : 0x1p+32;
+
+    number<A> one;   // 0 where it would be dropped
+    number<A> zero;  // 0, but NaN if `one` is 0
+    number<A> least; // smaller products with `one` would be denormal
+
+    TARN_INLINE explicit unit_weight(reference<A> ref) noexcept : one(0), zero(__builtin_nanf("")), least(0) {
+        const double w = weights_of<A>::weight_of_one * simd::power_of_two(-static_cast<double>(ref.exponent));
+        if (ref.centre != 0 || w < simd::power_of_two(weights_of<A>::least_exponent + 1))
+            return;
+        one = static_cast<number<A>>(w);
+        zero = 0;
+        // Below 1 it is no normal number itself, and remainders are never so small.
+        if (w < 1)
+            least = static_cast<number<A>>((simd::is_double<A> ? 0x1p-1020 : 0x1p-125) / w);
+    }
+};
+
 // The functor. Folded: centre 0 and a small exponent, the form for ordinary rows; otherwise any reference.
 template <class A, bool Folded> struct exp_weight {
     using traits = simd::exp2_traits<A>;
@@ -199,13 +224,37 @@ template <class A, bool Folded> struct exp_weight {
             x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
         const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
         const numbers<A> n = position - grid;
-        const numbers<A> p = two_to(position, simd::exp2_remainder<A>(x, base_high, base_low, n), table);
-        if constexpr (traits::has_scalef)
-            return simd::scale_where_gt<A>(p, folds_exponent ? n : n - exponent, n, least);
-        else if constexpr (Folded)
-            return simd::exp2_apply<A>(p, position);
-        else
-            return simd::zero_where_le<A>(simd::exp2_apply<A>(p, position), n, least);
+        return scaled(two_to(position, simd::exp2_remainder<A>(x, base_high, base_low, n), table), position, n);
+    }
+
+    // weight(x) - one: exp(x) - 1 without loss next to 0.
+    TARN_INLINE numbers<A> less(numbers<A> x, const unit_weight<A>& unit) const noexcept {
+        if constexpr (!Folded)
+            x = x - centre;
+        if constexpr (!traits::has_scalef)
+            x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
+        const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
+        const numbers<A> n = position - grid;
+        const numbers<A> r = simd::exp2_remainder<A>(x, base_high, base_low, n);
+        const numbers<A> one(unit.one);
+        const numbers<A> tiny(unit_weight<A>::tiny);
+        if constexpr (traits::has_table && simd::has_fused_fmadd<A>) {
+            // Entries are nearly exact, and so is their difference from 1. The polynomial of the weight is not: it
+            // carries a common factor.
+            numbers<A> q = simd::fmadd<A>(r, numbers<A>(9.61812910e-3f), numbers<A>(5.55093170e-2f));
+            q = simd::fmadd<A>(simd::fmadd<A>(q, r, numbers<A>(2.40226508e-1f)), r, numbers<A>(6.93147178e-1f));
+            numbers<A> t = simd::exp2_lookup<A>(table, position);
+            if constexpr (traits::has_scalef)
+                t = simd::scale_where_gt<A>(t, folds_exponent ? n : n - exponent, n, least);
+            else if constexpr (!Folded)
+                t = simd::zero_where_le<A>(t, n, least);
+            return simd::fmadd<A>(t * q, r, (t - one) + tiny);
+        } else {
+            const numbers<A> q = slope_of(r) * r;
+            const numbers<A> near = simd::zero_where_le<A>(q, xsimd::abs(q), numbers<A>(unit.least)) * one;
+            const numbers<A> far = scaled(two_to(position, r, table), position, n) - one;
+            return xsimd::select(n == numbers<A>(unit.zero), near, far) + tiny;
+        }
     }
 
     // The weight for the reference 0 as v * 2^n with n integral and v from 1 to 4, for doubles from 0.7 to 1.5; for |x|
@@ -235,22 +284,33 @@ template <class A, bool Folded> struct exp_weight {
             return out_of_line(*this, x);
     }
 
+    TARN_INLINE pack<A> less(const pack<A>& x, const unit_weight<A>& unit) const noexcept {
+        if constexpr (traits::is_compact)
+            return simd::each<A>([&](numbers<A> v) TARN_LAMBDA { return less(v, unit); }, x);
+        else
+            return less_out_of_line(*this, x, unit);
+    }
+
 private:
     // The power of two of the reference is part of the table.
     static constexpr bool folds_exponent = Folded && traits::has_scalef && traits::has_table;
 
-    // 2^(position + r), or without its power of two: see exp2_lookup and exp2_apply.
-    TARN_INLINE static numbers<A> two_to([[maybe_unused]] numbers<A> position, numbers<A> r,
-                                         [[maybe_unused]] const typename traits::table& table) noexcept {
+    // p times its power of two, 0 where that is dropped.
+    TARN_INLINE numbers<A> scaled(numbers<A> p, [[maybe_unused]] numbers<A> position, numbers<A> n) const noexcept {
+        if constexpr (traits::has_scalef)
+            return simd::scale_where_gt<A>(p, folds_exponent ? n : n - exponent, n, least);
+        else if constexpr (Folded)
+            return simd::exp2_apply<A>(p, position);
+        else
+            return simd::zero_where_le<A>(simd::exp2_apply<A>(p, position), n, least);
+    }
+    // (2^r - 1) / r.
+    TARN_INLINE static numbers<A> slope_of(numbers<A> r) noexcept {
         if constexpr (traits::has_table) {
             constexpr float c1 = 6.9314722124e-1f;
             constexpr float c2 = 2.4026407730e-1f;
             constexpr float c3 = 5.5498901498e-2f;
-            const numbers<A> t = simd::exp2_lookup<A>(table, position);
-            const numbers<A> q = simd::fmadd<A>(simd::fmadd<A>(r, numbers<A>(c3), numbers<A>(c2)), r, numbers<A>(c1));
-            // No product of t and r, nor of r and q, is ever formed by itself: r may be tiny, t as small as weights
-            // are, and the product denormal.
-            return simd::fmadd<A>(t * q, r, t);
+            return simd::fmadd<A>(simd::fmadd<A>(r, numbers<A>(c3), numbers<A>(c2)), r, numbers<A>(c1));
         } else {
             // Odd and even powers apart: a chain of eight additions instead of eleven, which schedulers hold few of.
             // The square of a tiny remainder would be denormal.
@@ -267,12 +327,29 @@ private:
                                           0x1.3b2ab6fba11f3p-7, 0x1.ebfbdff82c59cp-3);
             const numbers<A> even = series(0x1.e80b1be5f5ad8p-32, 0x1.b526102a45c95p-24, 0x1.ffcbfbf79221bp-17,
                                            0x1.5d87fe78b3f66p-10, 0x1.c6b08d704a0d3p-5, 0x1.62e42fefa39efp-1);
-            return simd::fmadd<A>(simd::fmadd<A>(odd, r, even), r, numbers<A>(1.0));
+            return simd::fmadd<A>(odd, r, even);
+        }
+    }
+    // 2^(position + r), or without its power of two: see exp2_lookup and exp2_apply.
+    TARN_INLINE static numbers<A> two_to([[maybe_unused]] numbers<A> position, numbers<A> r,
+                                         [[maybe_unused]] const typename traits::table& table) noexcept {
+        const numbers<A> q = slope_of(r);
+        if constexpr (traits::has_table) {
+            const numbers<A> t = simd::exp2_lookup<A>(table, position);
+            // No product of t and r, nor of r and q, is ever formed by itself: r may be tiny, t as small as weights
+            // are, and the product denormal.
+            return simd::fmadd<A>(t * q, r, t);
+        } else {
+            return simd::fmadd<A>(q, r, numbers<A>(1.0));
         }
     }
     // Where a pack takes hundreds of instructions, one copy of them serves all kernels.
     TARN_NOINLINE static pack<A> out_of_line(const exp_weight& weight, const pack<A>& x) noexcept {
         return simd::each<A>([&](numbers<A> part) TARN_LAMBDA { return weight(part); }, x);
+    }
+    TARN_NOINLINE static pack<A> less_out_of_line(const exp_weight& weight, const pack<A>& x,
+                                                  const unit_weight<A>& unit) noexcept {
+        return simd::each<A>([&](numbers<A> part) TARN_LAMBDA { return weight.less(part, unit); }, x);
     }
 };
 

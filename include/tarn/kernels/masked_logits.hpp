@@ -83,6 +83,17 @@ template <class A> struct kept_bytes {
     }
 };
 
+// Asks for the bytes that tell the span of row r, if there is such a row.
+template <class T>
+TARN_INLINE void prefetch_span(const dispatch::mask_of_rows<T>& m, std::ptrdiff_t r, std::ptrdiff_t rows,
+                               std::ptrdiff_t columns) noexcept {
+    if (!m.keep || r >= rows)
+        return;
+    const unsigned char* const keep = m.keep + r * m.keep_across;
+    __builtin_prefetch(keep, 0, 3);
+    __builtin_prefetch(keep + (columns - 1) * m.keep_along, 0, 3);
+}
+
 // A row, or some of it: what its logits are made of.
 template <class A> struct logit_row {
     const number<A>* x;
@@ -217,8 +228,9 @@ private:
     ramp ramp_;
 };
 
-// Logits made on the way to a kernel: exact or with bias, all or those that are kept by bytes side by side.
-template <class A, bool HasBias, bool HasKeep> struct logit_source {
+// Logits made on the way to a kernel: exact or with bias, all or those that are kept by bytes side by side. Ahead: asking
+// for the lines 2 KB ahead, more streams than the hardware follows.
+template <class A, bool Ahead, bool HasBias, bool HasKeep> struct logit_source {
     const logit_map<A>* map;
     logit_row<A> row;
     // Copies, which stay in registers.
@@ -227,7 +239,19 @@ template <class A, bool HasBias, bool HasKeep> struct logit_source {
     TARN_INLINE logit_source(const logit_map<A>& map_, const logit_row<A>& row_) noexcept
         : map(&map_), row(row_), factor(map_.factor()), masked(map_.masked()) {}
 
-    TARN_INLINE void prefetch(std::ptrdiff_t) const noexcept {}
+    TARN_INLINE void prefetch([[maybe_unused]] std::ptrdiff_t i) const noexcept {
+        if constexpr (!Ahead)
+            return;
+        constexpr std::ptrdiff_t ahead = 32 * lanes<A>;
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            const std::ptrdiff_t at = i + ahead + decltype(k)::value * lanes<A>;
+            simd::prefetch<A>(row.x + at);
+            if constexpr (HasBias)
+                simd::prefetch<A>(row.bias + at);
+        });
+        if constexpr (HasKeep)
+            __builtin_prefetch(row.keep + i + ahead, 0, 3);
+    }
     TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept {
         pack<A> v = simd::load<A>(row.x + i);
         if constexpr (HasBias)

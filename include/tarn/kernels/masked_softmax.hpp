@@ -4,10 +4,8 @@
 // tiles, whose logits are laid out for the kernel of plain softmax.
 #pragma once
 
-#include <tarn/kernels/convert.hpp>
-#include <tarn/kernels/departing_row.hpp>
-#include <tarn/kernels/masked_logits.hpp>
-#include <tarn/kernels/softmax_row.hpp>
+#include <tarn/kernels/kept_rows.hpp>
+#include <tarn/kernels/stored_logits.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -16,11 +14,6 @@ template <class A> TARN_INLINE number<A> nothing_kept(softmax_sink<A> sink, numb
     if (!sink.present || sink.logit == -infinity)
         return value;
     return sink.logit < infinity ? 0 : __builtin_nanf("");
-}
-
-// Copies a row, or what a source makes of it.
-template <class A, class Source, class Sink> TARN_INLINE void copy_row(Source x, Sink y, std::ptrdiff_t n) noexcept {
-    map_row<A>(x, y, 0, n, [](const pack<A>& v) TARN_LAMBDA { return v; });
 }
 
 template <class A> struct masked_rows {
@@ -44,110 +37,65 @@ template <class A> struct masked_rows {
     TARN_INLINE static softmax_sink<A> sink_of(const call& a, std::ptrdiff_t r) noexcept {
         return {a.sink != nullptr, a.sink ? a.sink[r * a.sink_across] : 0};
     }
-    // The results around a span, beside those in it, which are NaN together or not at all.
-    template <class Sink>
-    TARN_INLINE static void fill_around(Sink before, Sink after, std::ptrdiff_t columns, row_span s,
-                                        number first) noexcept {
-        const number value = first == first ? 0 : first;
-        if (s.begin > 0)
-            fill_row<A>(before, s.begin, value);
-        if (s.end < columns)
-            fill_row<A>(after, columns - s.end, value);
-    }
-    TARN_INLINE static void fill_around(number* y, std::ptrdiff_t columns, row_span s, number first) noexcept {
-        fill_around(unit_sink<A>{y}, unit_sink<A>{y + s.end}, columns, s, first);
-    }
-
-    // Guesses the reference of the first row from its start, with `buffer` for its logits.
-    TARN_INLINE static void guess_from(softmax_rows_state<A>& state, const logit_map<A>& map, const logit_row<A>& row,
-                                       number* buffer, std::ptrdiff_t n) noexcept {
-        if (!map.copies())
-            map.make(row, buffer, n < 4 * lanes<A> ? n : 4 * lanes<A>);
-        guess_reference<A>(state, unit_source<A>{map.copies() ? row.x : buffer}, n);
-    }
-    template <bool Stream> TARN_NOINLINE static void run_long(const call& a) noexcept {
-        const logit_map<A> map = map_of(a);
-        softmax_rows_state<A> state(map.scale(), a.mask.zero_empty_rows);
-        number* const scratch = a.scratch ? first_buffered_row<A>(a.x, a.scratch) : nullptr;
-        const bool may_guess = scratch || a.x != a.y;
-        departing_row<A, Stream, mapped_source<A, normaliser<A>>> before(false);
-        // Doubles, and rows that leave by non-temporal stores, have time to make their logits first.
-        const bool fuses = !Stream && !simd::is_double<A> && map.may_be_fused(a.bias, a.mask);
-        std::ptrdiff_t turn = 0;
+    template <bool Stream> struct long_rows {
+        const call& a;
+        const logit_map<A> map;
+        softmax_rows_state<A> state;
+        const bool fuses;
         bool begun = false;
-        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
-            const row_span s = kept_span(a.mask, r, a.columns);
+
+        // Doubles have time to make their logits first.
+        TARN_INLINE explicit long_rows(const call& call_) noexcept
+            : a(call_), map(map_of(call_)), state(map.scale(), call_.mask.zero_empty_rows),
+              fuses(!simd::is_double<A> && map.may_be_fused(call_.bias, call_.mask)) {}
+
+        TARN_INLINE number nothing(std::ptrdiff_t r) const noexcept {
+            return nothing_kept<A>(sink_of(a, r), state.empty_value);
+        }
+        // The logits, unless they are the elements, come to where their weights will be.
+        TARN_INLINE const number* logits_at(const logit_row<A>& row, number* z, std::ptrdiff_t n) const noexcept {
+            if (map.copies())
+                return row.x;
+            map.make(row, z, n);
+            return z;
+        }
+        template <class Beside>
+        TARN_INLINE guessed_row<A> guess(std::ptrdiff_t r, row_span s, number* e, const Beside& beside) noexcept {
+            const logit_row<A> row = row_of(a, r, s.begin);
             const std::ptrdiff_t n = s.length();
             const softmax_sink<A> sink = sink_of(a, r);
-            number* const y = a.y + r * a.y_across;
-            if (n == 0) {
-                fill_row<A>(unit_sink<A>{y}, a.columns, nothing_kept<A>(sink, state.empty_value));
-                continue;
-            }
-            const logit_row<A> row = row_of(a, r, s.begin);
-            // The logits, unless they are the elements, come to where their weights will be.
-            const auto logits_at = [&](number* z) TARN_LAMBDA {
-                if (map.copies())
-                    return row.x;
-                map.make(row, z, n);
-                return static_cast<const number*>(z);
+            if (!begun)
+                guess_reference<A>(state, unit_source<A>{logits_at(row, e, n < 4 * lanes<A> ? n : 4 * lanes<A>)}, n);
+            begun = true;
+            const auto weigh = [&](const auto& weight, const auto& source) TARN_LAMBDA {
+                row_total<A> total = weigh_row<A>(weight, source, unit_sink<A>{e}, n, beside);
+                sink.add(total, weight);
+                return total;
             };
-            if (may_guess && state.may_guess()) {
-                number* const e =
-                    scratch ? scratch + turn % 2 * dispatch::buffered_row_size<number>(a.columns) : y + s.begin;
-                if (!begun)
-                    guess_from(state, map, row, e, n);
-                begun = true;
-                const auto add_sink = [&](row_total<A> total, const auto& weight) TARN_LAMBDA {
-                    sink.add(total, weight);
-                    return total;
-                };
-                const auto weigh = [&](const auto& weight, const auto& source) TARN_LAMBDA {
-                    return add_sink(weigh_row<A>(weight, source, unit_sink<A>{e}, n, before.beside()), weight);
-                };
-                row_total<A> sum;
-                if (!fuses || !state.can_fold())
-                    sum = state.with_weight([&, z = unit_source<A>{logits_at(e)}](const auto& weight)
-                                                TARN_LAMBDA { return weigh(weight, z); });
-                else if (!a.bias)
-                    sum = weigh(state.folded(), logit_source<A, false, true>(map, row));
-                else if (!a.mask.keep)
-                    sum = weigh(state.folded(), logit_source<A, true, false>(map, row));
-                else
-                    sum = weigh(state.folded(), logit_source<A, true, true>(map, row));
-                before.complete(n);
-                if (acceptable<A>(sum)) {
-                    const auto result = normaliser<A>::of(sum);
-                    fill_around(y, a.columns, s, 0);
-                    if (scratch)
-                        before.start({e, result}, y + s.begin, n);
-                    else
-                        map_row_backwards<A>(unit_source<A>{e}, unit_sink<A>{e}, n, result.on());
-                    turn ^= 1;
-                    state.guessed_right(sum);
-                    continue;
-                }
-                state.guessed_wrong();
-            } else {
-                before.complete(0);
-            }
-            careful_row<A, true>(state, unit_source<A>{logits_at(y + s.begin)}, unit_sink<A>{y + s.begin}, n, sink);
-            fill_around(y, a.columns, s, y[s.begin]);
+            row_total<A> sum;
+            if (!fuses || !state.can_fold())
+                sum = state.with_weight([&, z = unit_source<A>{logits_at(row, e, n)}](const auto& weight)
+                                            TARN_LAMBDA { return weigh(weight, z); });
+            else if (!a.bias)
+                sum = weigh(state.folded(), logit_source<A, Stream, false, true>(map, row));
+            else if (!a.mask.keep)
+                sum = weigh(state.folded(), logit_source<A, Stream, true, false>(map, row));
+            else
+                sum = weigh(state.folded(), logit_source<A, Stream, true, true>(map, row));
+            if (!acceptable<A>(sum))
+                return {false, {}};
+            state.guessed_right(sum);
+            return {true, normaliser<A>::of(sum)};
         }
-        before.complete(0);
-        if (Stream)
-            simd::stream_fence<A>();
-    }
-    TARN_NOINLINE static void run_on_stack(call a) noexcept {
-        alignas(64) number scratch[dispatch::buffered_scratch<number>(dispatch::stack_buffered_columns<number>)];
-        a.scratch = scratch;
-        run_long_as(a);
-    }
-    TARN_INLINE static void run_long_as(const call& a) noexcept {
-        if (a.stream)
-            run_long<true>(a);
-        else
-            run_long<false>(a);
+        TARN_INLINE void careful(std::ptrdiff_t r, row_span s, number* y) noexcept {
+            const std::ptrdiff_t n = s.length();
+            careful_row<A, true>(state, unit_source<A>{logits_at(row_of(a, r, s.begin), y, n)}, unit_sink<A>{y}, n,
+                                 sink_of(a, r));
+        }
+    };
+    template <bool Stream> TARN_NOINLINE static void run_long(const call& a) noexcept {
+        long_rows<Stream> rows(a);
+        run_kept_rows<A, Stream>(a, rows);
     }
 
     // Rows first..first+rows-1, of which the limits leave nothing outside `span`. It begins where a pair of packs of the
@@ -185,7 +133,7 @@ template <class A> struct masked_rows {
             number* const y = a.y + (first + i) * a.y_across;
             if (from != y + span.begin)
                 copy_row<A>(unit_source<A>{from}, unit_sink<A>{y + span.begin}, span.length());
-            fill_around(y, a.columns, span, *from);
+            fill_around<A>(y, a.columns, span, *from);
         }
     }
     TARN_NOINLINE static void run_tile_with_sink(const call& a, const logit_map<A>& map, std::ptrdiff_t first,
@@ -237,10 +185,8 @@ template <class A> struct masked_rows {
     TARN_INLINE static void run(const call& a) noexcept {
         if (a.columns <= (a.sink ? dispatch::short_rows_with_sink - 1 : dispatch::short_row_columns))
             run_short(a);
-        else if (!a.scratch && a.may_use_stack && a.columns <= dispatch::stack_buffered_columns<number>)
-            run_on_stack(a);
         else
-            run_long_as(a);
+            kept_rows_on_stack<A, masked_rows, call>::run(a);
     }
 
 private:
@@ -248,45 +194,11 @@ private:
     static constexpr std::ptrdiff_t tile_size = lanes<A> * dispatch::short_rows_with_sink;
 };
 
-// Row r of a stored operand from element i on.
-TARN_INLINE dispatch::stored_rows stored_from(dispatch::stored_rows v, std::ptrdiff_t r, std::ptrdiff_t i) noexcept {
-    if (v.data)
-        v.data = static_cast<char*>(v.data) + (r * v.across + i * v.along) * detail::size_of(v.type);
-    return v;
-}
-
 // Rows of any type and stride that no buffer holds, taken carefully.
 template <class A> struct masked_stored_rows {
     using number = simd::number<A>;
     using call = dispatch::masked_softmax_stored<number>;
 
-    // The logits of a row, made four packs at a time in the order of reading of any_source.
-    struct source {
-        const logit_map<A>* map;
-        dispatch::stored_rows x, bias; // of the row
-        logit_row<A> row;              // the rest; its numbers are in the buffers below
-        number *logits, *added;
-
-        TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept { make(i, 4 * lanes<A>); }
-        TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return simd::load<A>(logits + i % (4 * lanes<A>)); }
-        TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
-            make(i, n);
-            return simd::load_first<A>(logits, n);
-        }
-
-    private:
-        TARN_NOINLINE void make(std::ptrdiff_t i, std::ptrdiff_t n) const noexcept {
-            transfer<A, true>(x, i, logits, n);
-            logit_row<A> part = row.from(i);
-            part.x = logits;
-            part.bias = nullptr;
-            if (bias.data) {
-                transfer<A, true>(bias, i, added, n);
-                part.bias = added;
-            }
-            map->make(part, logits, n);
-        }
-    };
     TARN_INLINE static number number_of(const dispatch::stored_rows& v, std::ptrdiff_t r) noexcept {
         number value = 0;
         if (v.data)
@@ -313,15 +225,15 @@ template <class A> struct masked_stored_rows {
                                    m.keep_along,
                                    number_of(a.slope, r),
                                    m.limits.offset + m.query + r * m.query_across};
-            const source x{&map,
-                           stored_from(a.x, r, s.begin),
-                           stored_from(a.bias, r, s.begin),
-                           row.from(s.begin),
-                           in.numbers,
-                           added.numbers};
+            const stored_logits<A> x{&map,
+                                     stored_from(a.x, r, s.begin),
+                                     stored_from(a.bias, r, s.begin),
+                                     row.from(s.begin),
+                                     in.numbers,
+                                     added.numbers};
             const bool ordinary = careful_row<A, false>(state, x, y(s.begin), s.length(), sink);
             const number outside = ordinary || (state.last.sum == 0 && m.zero_empty_rows) ? 0 : __builtin_nanf("");
-            masked_rows<A>::fill_around(y(0), y(s.end), a.columns, s, outside);
+            fill_around<A>(y(0), y(s.end), a.columns, s, outside);
         }
     }
 };

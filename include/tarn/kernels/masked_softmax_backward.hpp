@@ -110,7 +110,7 @@ template <class A> struct masked_backward_rows {
                                            source{a.dy + r * a.dy_across + s.begin},
                                            source{a.x ? a.x + r * a.x_across + s.begin : nullptr},
                                            unit_sink<A>{dx + s.begin}, a.sink_gradient != nullptr);
-            masked_rows<A>::fill_around(dx, a.columns, s, 0);
+            fill_around<A>(dx, a.columns, s, 0);
             if (a.sink_gradient)
                 a.sink_gradient[r * a.sink_across] = of_sink;
         }
@@ -131,7 +131,7 @@ template <class A> struct masked_backward_stored_rows {
             if (!s.empty())
                 of_sink = backward.run_row(r, s, source(a.y, y), source(a.dy, dy), source(a.x, x), sink(s.begin),
                                            a.sink_gradient.data != nullptr);
-            masked_rows<A>::fill_around(sink(0), sink(s.end), a.columns, s, 0);
+            fill_around<A>(sink(0), sink(s.end), a.columns, s, 0);
             if (a.sink_gradient.data)
                 transfer<A, false>(a.sink_gradient, r, &of_sink, 1);
         }

@@ -91,6 +91,16 @@ private:
     int keep_at_ = -1, query_at_ = -1;
 };
 
+// Numbers of scratch for kernels of kept rows: two rows of weights where the stack has no room for them, if results are
+// to stream or to take the place of the logits.
+template <class N>
+std::ptrdiff_t kept_rows_scratch(const row_loops& loops, const row_parts<N>& parts, bool wanted) noexcept {
+    const std::ptrdiff_t n = loops.axis().extent;
+    const bool useful = wanted && !parts.buffered() && n > dispatch::stack_buffered_columns<N> &&
+                        n <= dispatch::most_buffered_columns<N>;
+    return useful ? dispatch::buffered_scratch<N>(n) : parts.scratch_numbers();
+}
+
 // Operands that a call may lack: of those that it has, as kernels take them; else null.
 template <class N> struct optional_parts {
     const row_part<N>& part;
