@@ -37,6 +37,7 @@ public:
 
     // Arrays filled with inputs[input].
     const operands& sample(std::size_t input) const { return sets_[input]; }
+    const std::vector<operands>& sets() const { return sets_; }
 
     // Moves the ring by one, so that a method does not meet the same arrays in every round.
     void skip() { next(0); }

@@ -29,6 +29,8 @@ struct method {
     std::string version;
     int year = 0; // of the release; 0: not known
     std::function<void(const operands&)> run;
+    std::function<void(const operands&)>
+        prepare;                      // once for every set of operands, before calls are timed; may be empty
     std::string missing;              // why there is no `run`
     std::optional<op> instead;        // the operator it computes, if not the problem's
     std::optional<element_type> type; // of the operands it uses, if not the problem's

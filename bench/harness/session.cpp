@@ -98,6 +98,11 @@ void measure(benchmark::State& state, row& of, const method_list& methods, doubl
     const std::vector<std::string>& inputs = of.inputs;
     const std::size_t cache_bytes = last_level_cache_bytes();
     buffers data(of.of, of.state, inputs, cache_bytes);
+    for (const method& m : methods) {
+        for (std::size_t i = 0; m.prepare && i < data.sets().size(); ++i) {
+            m.prepare(data.sets()[i]);
+        }
+    }
     const std::vector<entrant> entrants = enter(methods, inputs.size());
     const std::vector<std::optional<double>> errors = check(entrants, of.of, data);
     const std::vector<samples> times = interleave(state, entrants, data, of.of, cache_bytes, seconds);

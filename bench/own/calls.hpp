@@ -19,7 +19,6 @@
 #include <array>
 #include <functional>
 #include <map>
-#include <memory>
 #include <stdexcept>
 #include <type_traits>
 #include <vector>
@@ -88,26 +87,18 @@ template <class T, class... Where> call softmax_with_lse(const problem& of, cons
     };
 }
 
-// Masks as bytes, made once for every operand.
-template <class T> class byte_masks {
-public:
-    explicit byte_masks(const problem& of) : of_(of) {}
-
-    auto of(const operands& a) {
-        const T* given = views<T>::numbers(a, 1);
-        std::unique_ptr<bool[]>& mask = known_[given];
-        if (!mask) {
-            mask = std::make_unique<bool[]>(static_cast<std::size_t>(of_.size()));
-            std::transform(given, given + of_.size(), mask.get(),
-                           [](T v) { return static_cast<double>(v) > static_cast<double>(mask_threshold); });
-        }
-        return tarn::make_view(static_cast<const bool*>(mask.get()), of_.rows, of_.columns);
-    }
-
-private:
-    problem of_;
-    std::map<const T*, std::unique_ptr<bool[]>> known_;
-};
+// The masks of operands as bytes, by the address of the operand.
+template <class T> std::vector<char>& byte_mask(const operands& a) {
+    static std::map<const T*, std::vector<char>> known;
+    return known[views<T>::numbers(a, 1)];
+}
+template <class T> void make_byte_mask(const problem& of, const operands& a) {
+    const T* given = views<T>::numbers(a, 1);
+    std::vector<char>& mask = byte_mask<T>(a);
+    mask.resize(static_cast<std::size_t>(of.size()));
+    std::transform(given, given + of.size(), mask.begin(),
+                   [](T v) { return static_cast<char>(static_cast<double>(v) > static_cast<double>(mask_threshold)); });
+}
 
 template <class T, class... Where> call masked_call(const problem& of, const way& how, Where... where) {
     auto options = with_stores<tarn::masked_softmax_options<T>>(of, how);
@@ -123,8 +114,8 @@ template <class T, class... Where> call masked_call(const problem& of, const way
             tarn::masked_softmax(where..., v.input(a), v.output(a), options);
         };
     }
-    return [=, masks = std::make_shared<byte_masks<T>>(of)](const operands& a) mutable {
-        options.keep = masks->of(a);
+    return [=](const operands& a) mutable {
+        options.keep = tarn::make_view(reinterpret_cast<const bool*>(byte_mask<T>(a).data()), v.of.rows, v.of.columns);
         tarn::masked_softmax(where..., v.input(a), v.output(a), options);
     };
 }
@@ -189,6 +180,14 @@ template <class... Where> call call_of(const problem& of, const way& how, Where.
 // Makes a method of the call, and of the same call on floats where the problem has 16 bits.
 template <class... Where> void set_calls(method& result, problem of, const way& how, Where... where) {
     result.run = call_of(of, how, where...);
+    if (of.what == op::masked_softmax) {
+        result.prepare = [of](const operands& a) {
+            of.type == element_type::float64    ? make_byte_mask<double>(of, a)
+            : of.type == element_type::bfloat16 ? make_byte_mask<tarn::bfloat16>(of, a)
+            : of.type == element_type::float16  ? make_byte_mask<tarn::float16>(of, a)
+                                                : make_byte_mask<float>(of, a);
+        };
+    }
     if (is_half(of.type)) {
         of.type = element_type::float32;
         result.in_floats = call_of(of, how, where...);

@@ -191,8 +191,8 @@ TARN_INLINE void softpick(const X& x, Y&& y, const softpick_options& options = {
 //   options  those of the forward call; stores is not looked at
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
-// Special values   z = 0: 0. dy is not looked at where nothing is kept. NaN or +inf among the kept z: NaN in all that is
-//                  kept of the row, but 0 where z is -inf. Results below 2^-126 (doubles: 2^-1022) are 0.
+// Special values   z = 0, or -inf beside ordinary logits: 0. What is not kept gives 0, and dy is not looked at there. NaN
+//                  or +inf among the kept z: NaN in all that is kept of the row. Results below 2^-126 (doubles: 2^-1022) are 0.
 // Accuracy         within 8 ulp of exp(z_i) / D * (|dy_i| + sum_j |y_j dy_j|) * |scale| (on SSE2: 32); exp(z_i) / D
 //                  below 2^-126 (doubles: 2^-1022) counts as 0.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.

@@ -55,6 +55,21 @@ TEST(bytes, gathered) {
     }
 }
 
+TEST(bytes, all_set) {
+    guarded_numbers<unsigned char> memory(400);
+    for (std::ptrdiff_t n = 0; n <= 200; ++n) {
+        unsigned char* const p = memory.against_end(n);
+        std::fill(p, p + n, static_cast<unsigned char>(n % 2 ? 1 : 255));
+        ASSERT_TRUE(simd::all_bytes_set<arch>(p, n)) << n;
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            const unsigned char before = p[i];
+            p[i] = 0;
+            ASSERT_FALSE(simd::all_bytes_set<arch>(p, n)) << i << " of " << n;
+            p[i] = before;
+        }
+    }
+}
+
 TEST(bytes, first_and_last) {
     guarded_numbers<unsigned char> memory(400);
     for (std::ptrdiff_t n = 0; n <= 40; ++n) {

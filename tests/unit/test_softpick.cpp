@@ -146,6 +146,12 @@ std::string difference_from_dense(tarn::tier t, const Where& where, std::ptrdiff
     auto p = pick_problem<R>::of(rows, n, normal_logits<R>(rows * n, 1, 0, 6), masked, 7);
     for (R& v : p.x)
         v = static_cast<R>(static_cast<T>(v));
+    // A row of NaN, whose first element is not kept if any is not.
+    p.x[static_cast<std::size_t>(3 * n + n / 2)] = std::numeric_limits<R>::quiet_NaN();
+    if (masked) {
+        p.keep[static_cast<std::size_t>(3 * n)] = false;
+        p.keep[static_cast<std::size_t>(3 * n + n / 2)] = true;
+    }
     const std::vector<R> expected = p.results(tarn::on(t));
     const std::ptrdiff_t along = columns ? rows : 1;
     const std::ptrdiff_t across = columns ? 1 : n;
@@ -175,7 +181,7 @@ std::string difference_from_dense(tarn::tier t, const Where& where, std::ptrdiff
         for (std::ptrdiff_t i = 0; i < n; ++i) {
             const auto got = static_cast<R>(to[r * across + i * along]);
             const auto wanted = static_cast<R>(static_cast<U>(expected[static_cast<std::size_t>(r * n + i)]));
-            if (bits_of(got) != bits_of(wanted))
+            if (bits_of(got) != bits_of(wanted) && (got == got || wanted == wanted))
                 return "row " + std::to_string(r) + ", element " + std::to_string(i) + " is " + std::to_string(got) +
                        ", expected " + std::to_string(wanted);
         }
@@ -241,9 +247,12 @@ TEST_P(softpick, nothing_outside_the_operands) {
 
 TEST_P(softpick, no_denormal_is_met_or_made) {
     for (const std::ptrdiff_t n : {7, 100, 1000}) {
-        for (const double sd : {1e-20, 1.0, 50.0}) {
+        for (const double sd : {1e-20, 1e-9, 1.0, 50.0}) {
             for (const double offset : {0.0, -200.0, 200.0}) {
-                const auto p = pick_problem<float>::of(18, n, normal_logits<float>(18 * n, sd, offset, 12), true, 13);
+                auto p = pick_problem<float>::of(18, n, normal_logits<float>(18 * n, sd, offset, 12), true, 13);
+                // Beside a great logit the differences of tiny ones are no normal numbers.
+                for (std::ptrdiff_t r = 0; r < 18; r += 2)
+                    p.x[static_cast<std::size_t>(r * n)] = 108;
                 unsigned after = 0;
                 {
                     const mxcsr_scope clear(0);

@@ -145,6 +145,23 @@ TEST_P(softpick_backward, special_values) {
                 dy[static_cast<std::size_t>(i)] = nan;
         }
         EXPECT_EQ("", difference(gradient_of(tarn::on(GetParam()), p, y, dy).data(), clean.data(), 4 * n)) << n;
+        // NaN in a gradient, or in a logit: all that is kept of the row, and nothing else.
+        std::ptrdiff_t first = 0;
+        while (!p.keep[static_cast<std::size_t>(first)])
+            ++first;
+        dy[static_cast<std::size_t>(first)] = nan;
+        p.x[static_cast<std::size_t>(n + n / 2)] = nan;
+        p.keep[static_cast<std::size_t>(n + n / 2)] = true;
+        p.keep[static_cast<std::size_t>(n)] = p.keep[static_cast<std::size_t>(n + n / 2 + 1)] = false;
+        const auto spoilt = gradient_of(tarn::on(GetParam()), p, p.results(tarn::on(GetParam())), dy);
+        for (std::ptrdiff_t i = 0; i < 2 * n; ++i) {
+            const auto k = static_cast<std::size_t>(i);
+            if (p.keep[k]) {
+                EXPECT_TRUE(std::isnan(spoilt[k])) << i << " of " << n;
+            } else {
+                EXPECT_EQ(spoilt[k], 0.0f) << i << " of " << n;
+            }
+        }
     }
 }
 

@@ -119,15 +119,16 @@ public:
           shaped_(m.soft_cap > 0 || has_slope), copies_(exact_ && !m.keep), scale_(exact_ ? m.scale : 1),
           factor_(m.soft_cap > 0 ? m.scale / m.soft_cap : m.scale), cap_(m.soft_cap) {}
 
-    // Whether logits are the elements themselves.
+    // Whether logits are the elements themselves, in all rows, or in one.
     TARN_INLINE bool copies() const noexcept { return copies_; }
+    TARN_INLINE bool copies(const logit_row<A>& row) const noexcept { return exact_ && !row.keep; }
     // The scale of the exponential.
     TARN_INLINE number<A> scale() const noexcept { return scale_; }
     TARN_INLINE number<A> masked() const noexcept { return scale_ < 0 ? infinity : -infinity; }
 
-    // Whether a logit_source can make them.
-    TARN_INLINE bool may_be_fused(const number<A>* bias, const dispatch::mask_of_rows<number<A>>& m) const noexcept {
-        return !shaped_ && (bias || (exact_ && m.keep)) && (!m.keep || m.keep_along == 1);
+    // Whether a logit_source can make those of a row.
+    TARN_INLINE bool may_be_fused(const logit_row<A>& row) const noexcept {
+        return !shaped_ && (row.bias || (exact_ && row.keep)) && (!row.keep || row.keep_along == 1);
     }
     TARN_INLINE number<A> factor() const noexcept { return factor_; }
     TARN_INLINE static pack<A> scaled(const pack<A>& v, const pack<A>& factor, const pack<A>& added) noexcept {

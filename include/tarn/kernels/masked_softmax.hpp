@@ -41,27 +41,32 @@ template <class A> struct masked_rows {
         const call& a;
         const logit_map<A> map;
         softmax_rows_state<A> state;
-        const bool fuses;
         bool begun = false;
 
-        // Doubles have time to make their logits first.
         TARN_INLINE explicit long_rows(const call& call_) noexcept
-            : a(call_), map(map_of(call_)), state(map.scale(), call_.mask.zero_empty_rows),
-              fuses(!simd::is_double<A> && map.may_be_fused(call_.bias, call_.mask)) {}
+            : a(call_), map(map_of(call_)), state(map.scale(), call_.mask.zero_empty_rows) {}
+
+        // A span that is kept whole, as masks of padding leave it, needs no mask.
+        TARN_INLINE logit_row<A> row_in(std::ptrdiff_t r, row_span s) const noexcept {
+            logit_row<A> row = row_of(a, r, s.begin);
+            if (row.keep && row.keep_along == 1 && simd::all_bytes_set<A>(row.keep, s.length()))
+                row.keep = nullptr;
+            return row;
+        }
 
         TARN_INLINE number nothing(std::ptrdiff_t r) const noexcept {
             return nothing_kept<A>(sink_of(a, r), state.empty_value);
         }
         // The logits, unless they are the elements, come to where their weights will be.
         TARN_INLINE const number* logits_at(const logit_row<A>& row, number* z, std::ptrdiff_t n) const noexcept {
-            if (map.copies())
+            if (map.copies(row))
                 return row.x;
             map.make(row, z, n);
             return z;
         }
         template <class Beside>
         TARN_INLINE guessed_row<A> guess(std::ptrdiff_t r, row_span s, number* e, const Beside& beside) noexcept {
-            const logit_row<A> row = row_of(a, r, s.begin);
+            const logit_row<A> row = row_in(r, s);
             const std::ptrdiff_t n = s.length();
             const softmax_sink<A> sink = sink_of(a, r);
             if (!begun)
@@ -73,12 +78,13 @@ template <class A> struct masked_rows {
                 return total;
             };
             row_total<A> sum;
-            if (!fuses || !state.can_fold())
+            // Doubles have time to make their logits first.
+            if (simd::is_double<A> || !map.may_be_fused(row) || !state.can_fold())
                 sum = state.with_weight([&, z = unit_source<A>{logits_at(row, e, n)}](const auto& weight)
                                             TARN_LAMBDA { return weigh(weight, z); });
-            else if (!a.bias)
+            else if (!row.bias)
                 sum = weigh(state.folded(), logit_source<A, Stream, false, true>(map, row));
-            else if (!a.mask.keep)
+            else if (!row.keep)
                 sum = weigh(state.folded(), logit_source<A, Stream, true, false>(map, row));
             else
                 sum = weigh(state.folded(), logit_source<A, Stream, true, true>(map, row));
@@ -89,7 +95,7 @@ template <class A> struct masked_rows {
         }
         TARN_INLINE void careful(std::ptrdiff_t r, row_span s, number* y) noexcept {
             const std::ptrdiff_t n = s.length();
-            careful_row<A, true>(state, unit_source<A>{logits_at(row_of(a, r, s.begin), y, n)}, unit_sink<A>{y}, n,
+            careful_row<A, true>(state, unit_source<A>{logits_at(row_in(r, s), y, n)}, unit_sink<A>{y}, n,
                                  sink_of(a, r));
         }
     };

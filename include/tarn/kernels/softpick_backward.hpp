@@ -63,7 +63,7 @@ public:
         const pick_weight<A, false> weight(exp_weight<A, false>(base_, ref), ref, map_.masked());
         const pick_sum<A> sum = pick_row<A>(weight, z, no_sink{}, n, epsilon_, nothing_beside{});
         if (!sum.fits()) {
-            fill_row<A>(dx, n, __builtin_nanf(""));
+            copy_row<A>(kept_source<A, constant_source<A>>{{__builtin_nanf("")}, kept}, dx, n);
             return;
         }
         copy_row<A>(pick_gradient_results<A, Z, Base>{&gradient, &weight, normaliser<A>::of(sum.total), z, dy,

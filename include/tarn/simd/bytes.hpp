@@ -79,6 +79,26 @@ TARN_NOINLINE inline void gather_bytes(const unsigned char* p, std::ptrdiff_t al
         bytes[i] = p[i * along];
 }
 
+// Whether none of n bytes side by side is 0.
+template <class A> TARN_INLINE bool all_bytes_set(const unsigned char* p, std::ptrdiff_t n) {
+    const __m128i zero = _mm_setzero_si128();
+    std::ptrdiff_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        __m128i any = zero;
+        unroll<4>([&](auto k) TARN_LAMBDA {
+            const auto* const at = reinterpret_cast<const __m128i*>(p + i + 16 * decltype(k)::value);
+            any = _mm_or_si128(any, _mm_cmpeq_epi8(_mm_loadu_si128(at), zero));
+        });
+        if (_mm_movemask_epi8(any) != 0)
+            return false;
+    }
+    for (; i < n; ++i) {
+        if (p[i] == 0)
+            return false;
+    }
+    return true;
+}
+
 // Of n bytes that lie `along` apart, the index of the first that is not 0, and one past that of the last; n and 0 if
 // there is none.
 TARN_INLINE std::ptrdiff_t first_byte(const unsigned char* p, std::ptrdiff_t along, std::ptrdiff_t n) {
