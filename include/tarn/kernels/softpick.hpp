@@ -135,9 +135,12 @@ template <class A> struct softpick_rows {
         const dispatch::mask_of_rows<number> mask;
         const logit_map<A> map;
         softmax_rows_state<A> state;
+        pick_weight<A, true> folded; // for the exponent `folded_for`
+        number folded_for;
 
         TARN_INLINE explicit long_rows(const call& call_) noexcept
-            : a(call_), mask(exact_mask(call_.mask)), map(mask, false, false, false), state(call_.mask.scale, true) {}
+            : a(call_), mask(exact_mask(call_.mask)), map(mask, false, false, false), state(call_.mask.scale, true),
+              folded(state.folded(), state.ref, map.masked()), folded_for(state.ref.exponent) {}
 
         TARN_INLINE number nothing(std::ptrdiff_t) const noexcept { return 0; }
         TARN_INLINE const number* logits_at(std::ptrdiff_t r, row_span s, number* z) const noexcept {
@@ -151,13 +154,19 @@ template <class A> struct softpick_rows {
         template <class Beside>
         TARN_INLINE guessed_row<A> guess(std::ptrdiff_t r, row_span s, number* e, const Beside& beside) noexcept {
             const unit_source<A> z{logits_at(r, s, e)};
-            const auto weigh = [&](auto weight) TARN_LAMBDA {
+            const auto weigh = [&](const auto& weight) TARN_LAMBDA {
                 return pick_row<A>(weight, z, unit_sink<A>{e}, s.length(), a.epsilon, beside);
             };
-            const pick_sum<A> sum = state.can_fold()
-                                        ? weigh(pick_weight<A, true>(state.folded(), state.ref, map.masked()))
-                                        : weigh(pick_weight<A, false>(exp_weight<A, false>(state.base, state.ref),
-                                                                      state.ref, map.masked()));
+            pick_sum<A> sum;
+            if (state.can_fold()) {
+                if (state.ref.exponent != folded_for)
+                    folded = pick_weight<A, true>(state.folded(), state.ref, map.masked());
+                folded_for = state.ref.exponent;
+                sum = weigh(folded);
+            } else {
+                sum =
+                    weigh(pick_weight<A, false>(exp_weight<A, false>(state.base, state.ref), state.ref, map.masked()));
+            }
             if (!sum.fits())
                 return {false, {}};
             state.guessed_right(sum.level);
