@@ -28,7 +28,7 @@ namespace tarn { inline namespace v0 {
 template <class T = float> struct masked_softmax_options {
     // The axis to normalise along, in the logical order of the operands; negative counts from the end.
     int axis = -1;
-    // Multiplies the logits. Any number below 2^127 in magnitude.
+    // Multiplies the logits. Any number below 2^127 in magnitude, rounded to float for all types but double, as soft_cap is.
     double scale = 1;
     // c from 2^-30 to 2^30: scaled logits become c * tanh(logit / c). 0: none.
     double soft_cap = 0;
@@ -179,6 +179,8 @@ void masked_softmax_backward(const place<Executor>& where, const operand& y, con
     if (wants_sink) {
         for (const operand* v : {&y, &dy, &dx})
             check_apart(op, sink, *v, "sink_gradient", "other operands");
+        if (capped)
+            check_apart(op, sink, x, "sink_gradient", "logits");
     }
 
     operand_list operands;
@@ -237,8 +239,8 @@ void masked_softmax_backward(const place<Executor>& where, const operand& y, con
 //                  gives: an error of e in z is one of e * y in the result.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax. Limits
 //                  and a keep mask that leave the same may differ in the last bit.
-// Memory           x and bias are read once, y is written once, and nothing but y is touched outside the part of a row
-//                  that holds all that is kept. Buffers as for softmax; rows whose elements lie apart, along other
+// Memory           x and bias are read once, y is written once. Of floats and doubles side by side in rows of more than
+//                  256 elements (127 with sinks), only the part is read that holds all that is kept. Buffers as for softmax; rows whose elements lie apart, along other
 //                  axes included, are converted in blocks.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax;
 //                  operands that do not broadcast, a negative window or soft_cap, limits without an axis of queries.

@@ -19,7 +19,8 @@ namespace tarn { inline namespace v0 {
 struct softpick_options {
     // The axis to normalise along, in the logical order of the operands; negative counts from the end.
     int axis = -1;
-    // Multiplies the logits. Any number below 2^127 in magnitude; never rounds them.
+    // Multiplies the logits, without rounding them. Any number below 2^127 in magnitude, itself rounded to float for all
+    // types but double.
     double scale = 1;
     // Which elements take part; broadcast to the extents of the logits: aligned at the last axis, repeated along axes
     // where its extent is 1 or missing.
@@ -47,7 +48,7 @@ struct softpick_mask {
 
 inline void check_softpick(const char* op, const softpick_options& o) {
     check_scale(op, o.scale);
-    if (!(o.epsilon >= 0x1p-50 && o.epsilon <= 1))
+    if (!is_within(o.epsilon, 0x1p-50, 1))
         fail(op, "epsilon", std::to_string(o.epsilon), "2^-50 to 1");
 }
 
@@ -149,14 +150,14 @@ void softpick_backward(const place<Executor>& where, const operand& x, const ope
 //   options  see softpick_options; keep lies apart from y
 //   where    tarn::on(tier, executor, scratch) as first argument; default: the best tier, in this thread
 //
-// Special values   NaN or +inf among the kept z: the whole row is NaN. -inf counts as not kept, and what is not kept
-//                  gives 0 and is not looked at. A row of nothing, or of nothing above 0: 0. Results below 2^-126
+// Special values   NaN or +inf among the kept z: the whole row is NaN. -inf counts as not kept (also with a scale of 0),
+//                  and what is not kept gives 0 and is not looked at. A row of nothing, or of nothing above 0: 0. Results below 2^-126
 //                  (doubles: 2^-1022) are 0.
 // Accuracy         within 8 ulp of the exact result, next to 0 as well; on SSE2, without a fused multiply-add, within 32
 //                  ulp for |z| from 0.04 to 0.7, and 8 elsewhere.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.
-// Memory           x is read once, y written once, and nothing but y is touched outside the part of a row that holds all
-//                  that is kept. Buffers as for masked_softmax.
+// Memory           x is read once, y written once. Of floats and doubles side by side only the part of a row is read that
+//                  holds all that is kept. Buffers as for masked_softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax; a mask
 //                  that does not broadcast, epsilon outside 2^-50 to 1.
 template <class Executor, class X, class Y>

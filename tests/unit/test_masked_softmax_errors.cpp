@@ -78,6 +78,11 @@ TEST_F(masked_softmax_errors, numbers_out_of_range) {
         EXPECT_EQ(refusal(o), "soft_cap " + std::to_string(cap) + ", expected 0 for none, or 2^-30 to 2^30");
     }
     o = {};
+    o.scale = 1e28;
+    o.soft_cap = 0.5;
+    EXPECT_EQ(refusal(o),
+              "scale " + std::to_string(1e28) + ", expected 0, or 2^-90 to 2^90 of the soft cap in magnitude");
+    o = {};
     o.window = -1;
     EXPECT_EQ(refusal(o), "window -1, expected 0 for none, or a number of keys");
 }
@@ -114,6 +119,23 @@ TEST_F(masked_softmax_errors, overlap) {
               }),
               "tarn::masked_softmax: output overlaps the input in part, expected memory apart from the input, or the "
               "input itself");
+}
+
+// Columns of one matrix lie apart, though their ranges of addresses do not.
+TEST_F(masked_softmax_errors, columns_of_one_matrix_are_apart) {
+    std::vector<float> matrix = support::normal_logits(4 * 16, 1, 0, 2);
+    const auto left = make_view(matrix.data(), extents{4, 8}, tarn::strides{16, 1});
+    const float* const right = matrix.data() + 8;
+    options o;
+    o.bias = make_view(right, 8);
+    EXPECT_NO_THROW(tarn::masked_softmax(left, left, o));
+    o.bias = make_view(right, extents{4, 8}, tarn::strides{16, 1});
+    EXPECT_NO_THROW(tarn::masked_softmax(left, left, o));
+    std::vector<float> result(32, -1.0f);
+    o.bias = make_view(static_cast<const float*>(matrix.data()), extents{4, 8}, tarn::strides{16, 1});
+    EXPECT_EQ(support::refusal_of(
+                  [&] { tarn::masked_softmax(make_view(static_cast<const float*>(result.data()), 4, 8), left, o); }),
+              "tarn::masked_softmax: bias overlaps the output, expected memory apart from the output");
 }
 
 // Any offset and window: far beyond the row, nothing wraps.

@@ -137,6 +137,27 @@ TEST_P(softpick, rows_among_others) {
     }
 }
 
+// What a row leaves behind for the next ones does not show in them, however small they are.
+TEST_P(softpick, rows_after_greater_ones) {
+    for (const std::ptrdiff_t n : {40, 300}) {
+        for (const double greatest : {10.0, 14.0, 17.2, 20.0, 30.0, 60.0}) {
+            random_bits random(14);
+            std::vector<float> x(static_cast<std::size_t>(30 * n));
+            for (std::ptrdiff_t i = 0; i < 30 * n; ++i)
+                x[static_cast<std::size_t>(i)] =
+                    (i / n) % 3 == 0 ? static_cast<float>(greatest - static_cast<double>(random.below(5)))
+                                     : float_of(0x00800000u + static_cast<std::uint32_t>(random.next() & 0x7fffffu));
+            const auto together = pick_problem<float>::of(30, n, x, false, 1).results(tarn::on(GetParam()));
+            for (std::ptrdiff_t r = 0; r < 30; ++r) {
+                const std::vector<float> row(x.begin() + r * n, x.begin() + (r + 1) * n);
+                const auto alone = pick_problem<float>::of(1, n, row, false, 1).results(tarn::on(GetParam()));
+                ASSERT_EQ("", difference(together.data() + r * n, alone.data(), n))
+                    << "row " << r << ", greatest " << greatest;
+            }
+        }
+    }
+}
+
 // T is read, U written: rows or columns, in place, streamed, with and without a buffer, with threads.
 template <class T, class U, class Where>
 std::string difference_from_dense(tarn::tier t, const Where& where, std::ptrdiff_t n, bool masked, bool columns,

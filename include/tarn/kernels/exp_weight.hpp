@@ -167,8 +167,8 @@ template <class A, class Number> struct exp_bounds {
 // results, and are never denormal.
 template <class A> struct unit_weight {
     static constexpr double tiny = simd::is_double<A> ? 0x1p-1000 : 0x1p-119;
-    // The weight of the greatest logit must be above this.
-    static constexpr double least_level = simd::is_double<A> ? 0x1p+80 : 0x1p+32;
+    // The weight of the greatest logit must be above this: then `tiny` is below the last bit of any product that counts.
+    static constexpr double least_level = simd::is_double<A> ? 0x1p+80 : 0x1p+56;
 
     number<A> one;   // 0 where it would be dropped
     number<A> zero;  // 0, but NaN if `one` is 0
@@ -235,12 +235,15 @@ template <class A, bool Folded> struct exp_weight {
             x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
         const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
         const numbers<A> n = position - grid;
-        const numbers<A> r = simd::exp2_remainder<A>(x, base_high, base_low, n);
+        numbers<A> r = simd::exp2_remainder<A>(x, base_high, base_low, n);
         const numbers<A> one(unit.one);
         const numbers<A> tiny(unit_weight<A>::tiny);
         if constexpr (traits::has_table && simd::has_fused_fmadd<A>) {
             // Entries are nearly exact, and so is their difference from 1. The polynomial of the weight is not: it
             // carries a common factor.
+            // Unclipped, remainders of logits far below have no end.
+            if constexpr (traits::has_scalef)
+                r = simd::zero_where_le<A>(r, n, least);
             numbers<A> q = simd::fmadd<A>(r, numbers<A>(9.61812910e-3f), numbers<A>(5.55093170e-2f));
             q = simd::fmadd<A>(simd::fmadd<A>(q, r, numbers<A>(2.40226508e-1f)), r, numbers<A>(6.93147178e-1f));
             numbers<A> t = simd::exp2_lookup<A>(table, position);

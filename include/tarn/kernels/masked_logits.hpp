@@ -104,8 +104,9 @@ template <class A> struct logit_row {
     std::ptrdiff_t origin; // the element whose distance is 0
 
     TARN_INLINE logit_row from(std::ptrdiff_t i) const noexcept {
-        return {x + i,     bias ? bias + i : nullptr, keep ? keep + i * keep_along : nullptr, keep_along, slope,
-                origin - i};
+        return {
+            x ? x + i : nullptr, bias ? bias + i : nullptr, keep ? keep + i * keep_along : nullptr, keep_along, slope,
+            origin - i};
     }
 };
 

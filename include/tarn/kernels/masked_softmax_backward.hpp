@@ -81,7 +81,12 @@ public:
         if (wants_sink) {
             const row_total<A> kept_weight =
                 weigh_chunks<A>([](const pack<A>& v) TARN_LAMBDA { return v; }, y, no_sink{}, n, nothing_beside{});
-            of_sink = static_cast<number<A>>(simd::total_less(kept_weight, 1.0) * static_cast<double>(s));
+            // No result is denormal, nor is the product that tells.
+            const double less = simd::total_less(kept_weight, 1.0);
+            const double large = less * 0x1p64 * static_cast<double>(s);
+            const double least = static_cast<double>(weights_of<A>::least_result) * 0x1p64;
+            if (!(large < least && large > -least))
+                of_sink = static_cast<number<A>>(less * static_cast<double>(s));
         }
         copy_row<A>(
             masked_gradient_results<A, Base>{&gradient, y, dy, kept, s, factor_ != 0 ? &tangent_ : nullptr, x, factor_},

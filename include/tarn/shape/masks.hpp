@@ -9,6 +9,8 @@
 #include <tarn/shape/row_parts.hpp>
 #include <tarn/shape/tiers.hpp>
 
+#include <cmath>
+
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
 // Rows of keys and the queries they belong to, which lie along the axis before.
@@ -28,8 +30,11 @@ struct key_axis {
 
 template <class Options> void check_mask(const char* op, const Options& o, const key_axis& axis, bool has_slopes) {
     check_scale(op, o.scale);
-    if (o.soft_cap != 0 && !(o.soft_cap >= 0x1p-30 && o.soft_cap <= 0x1p30))
+    const bool capped = !is_within(o.soft_cap, 0, 0);
+    if (capped && !is_within(o.soft_cap, 0x1p-30, 0x1p30))
         fail(op, "soft_cap", std::to_string(o.soft_cap), "0 for none, or 2^-30 to 2^30");
+    if (capped && o.scale != 0 && !is_within(std::fabs(o.scale / o.soft_cap), 0x1p-90, 0x1p90))
+        fail(op, "scale", std::to_string(o.scale), "0, or 2^-90 to 2^90 of the soft cap in magnitude");
     if (o.window < 0)
         fail(op, "window", std::to_string(o.window), "0 for none, or a number of keys");
     if (!axis.has_queries && (o.causal || o.window != 0 || has_slopes))

@@ -48,12 +48,18 @@ inline operand check_reduced(const char* op, const operand& x, axis_span axes, c
     return r;
 }
 
-// Refuses an operand whose elements certainly lie among those of another.
+// Refuses an operand that certainly shares elements with another: both begin together, or one is dense where the other
+// begins or ends. Disjoint views of one matrix are never refused; others may overlap unnoticed.
 inline void check_apart(const char* op, const operand& x, const operand& y, const char* argument = "output",
                         const char* other = "input") {
     const byte_range a = byte_range::of(x);
     const byte_range b = byte_range::of(y);
-    if (a.last > b.first && b.last > a.first && (a.dense || (b.dense && x.data == y.data)))
+    const auto holds_an_end = [](const byte_range& dense, const byte_range& other) {
+        return dense.dense && ((other.first >= dense.first && other.first < dense.last) ||
+                               (other.last > dense.first && other.last <= dense.last));
+    };
+    if (x.data == y.data || (a.last > b.first && b.last > a.first && a.dense && b.dense) || holds_an_end(a, b) ||
+        holds_an_end(b, a))
         fail(op, argument, std::string("overlaps the ") + other, std::string("memory apart from the ") + other);
 }
 

@@ -33,6 +33,13 @@ TARN_INLINE bool is_scale(double scale) noexcept {
     constexpr std::uint64_t exponent_of_2_127 = (1023ull + 127) << 52;
     return (bits & 0x7fffffffffffffffu) < exponent_of_2_127;
 }
+// Whether a number lies in a range of positive ones.
+TARN_INLINE bool is_within(double v, double low, double high) noexcept {
+    std::uint64_t bits[3];
+    const double numbers[3] = {v, low, high};
+    __builtin_memcpy(bits, numbers, sizeof bits);
+    return bits[0] >= bits[1] && bits[0] <= bits[2];
+}
 TARN_INLINE void check_scale(const char* op, double scale) {
     if (!is_scale(scale))
         fail(op, "scale", std::to_string(scale), "a number below 2^127 in magnitude");
