@@ -399,10 +399,11 @@ TEST_P(masked_softmax_backward, sinks_get_no_denormal) {
         const mxcsr_scope clear(0);
         tarn::masked_softmax_backward(tarn::on(GetParam()), tarn::make_view(&y, 1, 1), tarn::make_view(&dy, 1, 1),
                                       tarn::make_view(&dx, 1, 1), o);
-        EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u);
+        EXPECT_EQ(_mm_getcsr() & underflow, 0u);
         EXPECT_EQ(of_sink, R(0));
     };
     check(0.5f, 0x1.8p-125f);
+    check(0.9375f, 0x1p-123f);
     check(0.5, 0x1.8p-1021);
 }
 
