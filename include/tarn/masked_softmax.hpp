@@ -18,8 +18,10 @@
 TARN_DEFINE_KERNELS_OF(masked_softmax)
 TARN_DEFINE_KERNELS_OF(masked_softmax_backward)
 
-namespace tarn { inline namespace v0 {
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND {
 
+// The options belong to the backend: their constructors are functions, which files of different modes must not share.
+//
 // T: the type of elements of bias, slopes and sink: that of the logits, or another one that is worked on as they are
 // (float beside 16 bits).
 //
@@ -67,8 +69,6 @@ template <class T = float> struct masked_softmax_backward_options {
     // gradient of a sink that rows share is the sum of theirs.
     optional_view<T> sink_gradient = {};
 };
-
-inline namespace TARN_BACKEND {
 
 namespace shape {
 

@@ -14,8 +14,9 @@
 
 TARN_DEFINE_KERNELS_OF(softpick)
 
-namespace tarn { inline namespace v0 {
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND {
 
+// Of the backend: see masked_softmax_options.
 struct softpick_options {
     // The axis to normalise along, in the logical order of the operands; negative counts from the end.
     int axis = -1;
@@ -29,8 +30,6 @@ struct softpick_options {
     double epsilon = 1e-8;
     v0::stores stores = v0::stores::automatic;
 };
-
-inline namespace TARN_BACKEND {
 
 namespace shape {
 

@@ -54,9 +54,9 @@ inline void check_apart(const char* op, const operand& x, const operand& y, cons
                         const char* other = "input") {
     const byte_range a = byte_range::of(x);
     const byte_range b = byte_range::of(y);
-    const auto holds_an_end = [](const byte_range& dense, const byte_range& other) {
-        return dense.dense && ((other.first >= dense.first && other.first < dense.last) ||
-                               (other.last > dense.first && other.last <= dense.last));
+    const auto holds_an_end = [](const byte_range& dense, const byte_range& v) {
+        return dense.dense &&
+               ((v.first >= dense.first && v.first < dense.last) || (v.last > dense.first && v.last <= dense.last));
     };
     if (x.data == y.data || (a.last > b.first && b.last > a.first && a.dense && b.dense) || holds_an_end(a, b) ||
         holds_an_end(b, a))
