@@ -114,7 +114,7 @@ void masked_softmax(const place<Executor>& where, const operand& x, const operan
 
     const row_loops loops(axis.keys, whole, output, kernel_layouts::rows_only, operands);
     const row_parts<N> parts(loops, whole, 1u << output, block_rule::shared_results, operands,
-                             sink_at < 0 ? stack_share::whole : stack_share::half);
+                             sink_at < 0 ? stack_share::most : stack_share::half);
     const bool stream = streams(options.stores, in_place, bytes_of(x) + bytes_of(y), streaming_bytes);
     const auto run = [&](const row_part<N>& p) {
         const dispatch::mask_of_rows<N> m = mask.of<N>(options, options.empty_row == empty_row::zero, p);

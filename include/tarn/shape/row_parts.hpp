@@ -17,8 +17,8 @@ enum class block_rule {
     elements        // every element by itself, or with the numbers of its row: rows may be cut
 };
 
-// How much of the stack blocks may take: half of it, if the kernel needs more than usual.
-enum class stack_share { whole, half };
+// How much of the stack that blocks usually take they may have: less of it, if the kernel needs more than usual.
+enum class stack_share { whole, most, half };
 
 // Rows of operands as a kernel takes them. T: the type of its numbers.
 template <class T> struct row_part {
@@ -54,7 +54,9 @@ public:
     row_parts(const row_loops& loops, int whole, unsigned outputs, block_rule rule, const operand_list& operands,
               stack_share share = stack_share::whole) noexcept
         : loops_(loops), count_(operands.count), whole_(whole), outputs_(outputs), rule_(rule),
-          stack_numbers_(share == stack_share::half ? stack_numbers / 2 : stack_numbers) {
+          stack_numbers_(share == stack_share::half   ? stack_numbers / 2
+                         : share == stack_share::most ? most_of_stack
+                                                      : stack_numbers) {
         const operand* const* const all = operands.item;
         for (int k = 0; k < count_; ++k) {
             part_.data[k] = const_cast<void*>(all[k]->data);
@@ -96,8 +98,10 @@ public:
             part.scratch = buffer;
             if (!buffered_)
                 kernel(part);
-            else if (on_stack_ && stack_numbers_ < stack_numbers)
+            else if (on_stack_ && stack_numbers_ == stack_numbers / 2)
                 run_on_stack<stack_numbers / 2>(convert, part, kernel);
+            else if (on_stack_ && stack_numbers_ == most_of_stack)
+                run_on_stack<most_of_stack>(convert, part, kernel);
             else if (on_stack_)
                 run_on_stack<stack_numbers>(convert, part, kernel);
             else if (buffer.data)
@@ -122,6 +126,8 @@ public:
 
 private:
     static constexpr std::ptrdiff_t stack_numbers = 18432 / static_cast<std::ptrdiff_t>(sizeof(T));
+    // Sixteen rows of 256 floats, or eight of doubles, and their padding.
+    static constexpr std::ptrdiff_t most_of_stack = 17408 / static_cast<std::ptrdiff_t>(sizeof(T));
     // As large as the thread's buffer may be. Rows that need more are read where they are.
     static constexpr std::ptrdiff_t most_numbers = thread_buffer::limit / static_cast<std::ptrdiff_t>(sizeof(T));
     // Columns are taken as many together as L2 holds.
