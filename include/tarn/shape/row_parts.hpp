@@ -126,8 +126,8 @@ public:
 
 private:
     static constexpr std::ptrdiff_t stack_numbers = 18432 / static_cast<std::ptrdiff_t>(sizeof(T));
-    // Sixteen rows of 256 floats, or eight of doubles, and their padding.
-    static constexpr std::ptrdiff_t most_of_stack = 17408 / static_cast<std::ptrdiff_t>(sizeof(T));
+    // Sixteen rows of 256 floats, or eight of doubles.
+    static constexpr std::ptrdiff_t most_of_stack = 16384 / static_cast<std::ptrdiff_t>(sizeof(T));
     // As large as the thread's buffer may be. Rows that need more are read where they are.
     static constexpr std::ptrdiff_t most_numbers = thread_buffer::limit / static_cast<std::ptrdiff_t>(sizeof(T));
     // Columns are taken as many together as L2 holds.
