@@ -235,13 +235,13 @@ void masked_softmax_backward(const place<Executor>& where, const operand& y, con
 //                  weight 0 (but -soft_cap if capped). A row of which nothing is kept, or only -inf: 0, or NaN with
 //                  empty_row::nan; with a sink above -inf always 0. Results below 2^-126 (doubles: 2^-1022) are 0.
 // Accuracy         at most 4 ulp of the exact softmax of z. Without cap, bias, slopes and sink z is exact; otherwise it
-//                  is rounded, with up to 3 ulp of scale * x after a cap and half an ulp of what each further step
+//                  is rounded, by up to 5 ulp of what a cap gives and half an ulp of what every other product and sum
 //                  gives: an error of e in z is one of e * y in the result.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax. Limits
 //                  and a keep mask that leave the same may differ in the last bit.
 // Memory           x and bias are read once, y is written once. Of floats and doubles side by side in rows of more than
-//                  256 elements (127 with sinks), only the part is read that holds all that is kept. Buffers as for softmax; rows whose elements lie apart, along other
-//                  axes included, are converted in blocks.
+//                  256 elements (127 with sinks), only the part is read that holds all that is kept. Buffers as for
+//                  softmax; rows whose elements lie apart, along other axes included, are converted in blocks.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax;
 //                  operands that do not broadcast, a negative window or soft_cap, limits without an axis of queries.
 template <class Executor, class X, class Y,
@@ -277,7 +277,7 @@ TARN_INLINE void masked_softmax(const X& x, Y&& y, const masked_softmax_options<
 //
 // Special values   dy is not looked at where nothing is kept. NaN in y or dy where it is: NaN in all that is kept of the
 //                  row. Rows of 0: 0. Results below 2^-126 (doubles: 2^-1022) are 0.
-// Accuracy         that of softmax_backward; with a soft cap 8 ulp more of the result. 1 - sum_j y_j may be off by 2 ulp of 1.
+// Accuracy         that of softmax_backward; with a soft cap 8 + 2 |scale * x / soft_cap| ulp more of the result. 1 - sum_j y_j may be off by 2 ulp of 1.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.
 // Memory           y and dy are read once from memory and once from a cache, dx is written once. Buffers as for
 //                  masked_softmax.

@@ -144,28 +144,30 @@ template <class R> struct masked_problem {
         return (!keep || keep[static_cast<std::size_t>(row * keys + key)]) && (!causal || key <= at) &&
                (window == 0 || key > at - window);
     }
-    // The logit of a kept element, and to `roundings` what of it the library may round, in units of 2^-24 (2^-53).
+    // The logit of a kept element, and to `roundings` what the library may be off by rounding, in units of 2^-24 (2^-53).
     long double logit(std::ptrdiff_t row, std::ptrdiff_t key, long double& roundings) const {
         const auto i = static_cast<std::size_t>(row * keys + key);
         const long double scaled = static_cast<long double>(static_cast<R>(scale)) * static_cast<long double>(x[i]);
         long double z = scaled;
         roundings = 0;
+        if (!(features & (with_cap | with_bias | with_slopes | with_sink)))
+            return z;
         if (features & with_cap) {
             const long double cap = static_cast<R>(soft_cap);
             z = cap * std::tanh(scaled / cap);
-            roundings += 8 * std::fabs(scaled);
+            roundings += 10 * std::fabs(z);
+        } else {
+            roundings += std::fabs(scaled);
         }
         if (features & with_bias)
             z += static_cast<long double>(bias[i]);
+        roundings += std::fabs(z);
         if (features & with_slopes) {
-            const auto distance = static_cast<long double>(key - row % queries - offset);
-            z += static_cast<long double>(slopes[static_cast<std::size_t>(row / queries)]) * distance;
+            const long double added = static_cast<long double>(slopes[static_cast<std::size_t>(row / queries)]) *
+                                      static_cast<long double>(key - row % queries - offset);
+            z += added;
+            roundings += std::fabs(added) + std::fabs(z);
         }
-        if (features & (with_cap | with_bias | with_slopes | with_sink))
-            roundings += 2 * std::fabs(scaled) + 2 * std::fabs(z);
-        if (features & with_slopes)
-            roundings += 2 * std::fabs(static_cast<long double>(slopes[static_cast<std::size_t>(row / queries)]) *
-                                       static_cast<long double>(keys + queries));
         return z;
     }
 
