@@ -30,7 +30,8 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND {
 template <class T = float> struct masked_softmax_options {
     // The axis to normalise along, in the logical order of the operands; negative counts from the end.
     int axis = -1;
-    // Multiplies the logits. Any number below 2^127 in magnitude, rounded to float for all types but double, as soft_cap is.
+    // Multiplies the logits. Any number below 2^127 in magnitude; like soft_cap it is rounded to float for all types
+    // but double.
     double scale = 1;
     // c from 2^-30 to 2^30: scaled logits become c * tanh(logit / c). 0: none.
     double soft_cap = 0;
@@ -65,8 +66,8 @@ template <class T = float> struct masked_softmax_backward_options {
     std::ptrdiff_t window = 0;
     // The input of the forward call. Only looked at, and necessary, with a soft cap.
     optional_view<const T> logits = {};
-    // If given, the gradient of each row's sink: the extents of the result without the keys, or with extent 1 there. The
-    // gradient of a sink that rows share is the sum of theirs.
+    // If given, the gradient of each row's sink: the extents of the result without the keys, or with extent 1 there.
+    // The gradient of a sink that rows share is the sum of theirs.
     optional_view<T> sink_gradient = {};
 };
 
@@ -126,7 +127,7 @@ void masked_softmax(const place<Executor>& where, const operand& x, const operan
             kernels.rows({p.input(0), p.output(output), p.rows, p.length, p.across[0], p.across[output], m,
                           part.input(bias_at), part.across(bias_at), part.input(slopes_at), part.across(slopes_at),
                           part.input(sink_at), part.across(sink_at), stream && !p.buffered, !p.buffered, p.scratch.data,
-                          p.scratch.size, plain.rows[static_cast<int>(dispatch::row_kernel::short_rows)]});
+                          plain.rows[static_cast<int>(dispatch::row_kernel::short_rows)]});
     };
     run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)), run,
               kept_rows_scratch(loops, parts, stream || in_place));
@@ -264,8 +265,8 @@ TARN_INLINE void masked_softmax(const X& x, Y&& y, const masked_softmax_options<
 
 // The gradient of masked_softmax: dx_i = scale * y_i * (dy_i - sum_j y_j dy_j) where the key is kept, times 1 -
 // tanh(scale * x_i / soft_cap)^2 with a soft cap, and 0 elsewhere; from its result y and the gradient dy of what y went
-// into. The gradient of a row's sink is -(1 - sum_j y_j) * sum_j y_j dy_j. With a scale of 1 and no cap dx is the gradient
-// of the bias, to be summed along the axes that it is repeated along. Slopes have none.
+// into. The gradient of a row's sink is -(1 - sum_j y_j) * sum_j y_j dy_j. With a scale of 1 and no cap dx is the
+// gradient of the bias, to be summed along the axes that it is repeated along. Slopes have none.
 //
 //   y        float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included: what
 //            masked_softmax returned
@@ -275,14 +276,15 @@ TARN_INLINE void masked_softmax(const X& x, Y&& y, const masked_softmax_options<
 //   options  see masked_softmax_backward_options; their operands lie apart from dx
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
-// Special values   dy is not looked at where nothing is kept. NaN in y or dy where it is: NaN in all that is kept of the
-//                  row. Rows of 0: 0. Results below 2^-126 (doubles: 2^-1022) are 0.
-// Accuracy         that of softmax_backward; with a soft cap 8 + 2 |scale * x / soft_cap| ulp more of the result. 1 - sum_j y_j may be off by 2 ulp of 1.
+// Special values   dy is not looked at where nothing is kept. NaN in y or dy where it is: NaN in all that is kept of
+//                  the row. Rows of 0: 0. Results below 2^-126 (doubles: 2^-1022) are 0.
+// Accuracy         that of softmax_backward; with a soft cap 8 + 2 |scale * x / soft_cap| ulp more of the result.
+//                  1 - sum_j y_j may be off by 2 ulp of 1.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.
 // Memory           y and dy are read once from memory and once from a cache, dx is written once. Buffers as for
 //                  masked_softmax.
-// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as masked_softmax; a
-//                  soft cap without logits.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as masked_softmax;
+//                  a soft cap without logits.
 template <class Executor, class Y, class DY, class DX,
           class T = typename decltype(detail::input_view(std::declval<const Y&>()))::value_type>
 TARN_INLINE void masked_softmax_backward(const place<Executor>& where, const Y& y, const DY& dy, DX&& dx,

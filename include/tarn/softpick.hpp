@@ -20,8 +20,8 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND {
 struct softpick_options {
     // The axis to normalise along, in the logical order of the operands; negative counts from the end.
     int axis = -1;
-    // Multiplies the logits, without rounding them. Any number below 2^127 in magnitude, itself rounded to float for all
-    // types but double.
+    // Multiplies the logits, without rounding them. Any number below 2^127 in magnitude, itself rounded to float for
+    // all types but double.
     double scale = 1;
     // Which elements take part; broadcast to the extents of the logits: aligned at the last axis, repeated along axes
     // where its extent is 1 or missing.
@@ -84,7 +84,7 @@ void softpick(const place<Executor>& where, const operand& x, const operand& y, 
             kernels.stored({p.rows_of(0), p.rows_of(output), p.rows, p.length, m, epsilon});
         else
             kernels.rows({p.input(0), p.output(output), p.rows, p.length, p.across[0], p.across[output], m, epsilon,
-                          stream && !p.buffered, !p.buffered, p.scratch.data, p.scratch.size});
+                          stream && !p.buffered, !p.buffered, p.scratch.data});
     };
     run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), bytes_of_element(y)), run,
               kept_rows_scratch(loops, parts, stream || in_place));
@@ -149,14 +149,14 @@ void softpick_backward(const place<Executor>& where, const operand& x, const ope
 //   options  see softpick_options; keep lies apart from y
 //   where    tarn::on(tier, executor, scratch) as first argument; default: the best tier, in this thread
 //
-// Special values   NaN or +inf among the kept z: the whole row is NaN. -inf counts as not kept (also with a scale of 0),
-//                  and what is not kept gives 0 and is not looked at. A row of nothing, or of nothing above 0: 0. Results below 2^-126
-//                  (doubles: 2^-1022) are 0.
-// Accuracy         within 8 ulp of the exact result, next to 0 as well; on SSE2, without a fused multiply-add, within 32
-//                  ulp for |z| from 0.04 to 0.7, and 8 elsewhere.
+// Special values   NaN or +inf among the kept z: the whole row is NaN. -inf counts as not kept (also with a scale of
+//                  0), and what is not kept gives 0 and is not looked at. A row of nothing, or of nothing above 0: 0.
+//                  Results below 2^-126 (doubles: 2^-1022) are 0.
+// Accuracy         within 8 ulp of the exact result, next to 0 as well; on SSE2, without a fused multiply-add, within
+//                  32 ulp for |z| from 0.04 to 0.7, and 8 elsewhere.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.
-// Memory           x is read once, y written once. Of floats and doubles side by side only the part of a row is read that
-//                  holds all that is kept. Buffers as for masked_softmax.
+// Memory           x is read once, y written once. Of floats and doubles side by side only the part of a row is read
+//                  that holds all that is kept. Buffers as for masked_softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax; a mask
 //                  that does not broadcast, epsilon outside 2^-50 to 1.
 template <class Executor, class X, class Y>
@@ -186,13 +186,14 @@ TARN_INLINE void softpick(const X& x, Y&& y, const softpick_options& options = {
 //
 //   x        the logits of the forward call
 //   y, dy    the type and extents of x, any strides: what softpick returned, and the gradient of that
-//   dx       the type of x, or float for x of 16 bits; the extents of x, any strides but 0; x, y or dy itself, or memory
-//            apart from them
+//   dx       the type of x, or float for x of 16 bits; the extents of x, any strides but 0; x, y or dy itself, or
+//            memory apart from them
 //   options  those of the forward call; stores is not looked at
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
-// Special values   z = 0, or -inf beside ordinary logits: 0. What is not kept gives 0, and dy is not looked at there. NaN
-//                  or +inf among the kept z: NaN in all that is kept of the row. Results below 2^-126 (doubles: 2^-1022) are 0.
+// Special values   z = 0, or -inf beside ordinary logits: 0. What is not kept gives 0, and dy is not looked at there.
+//                  NaN or +inf among the kept z: NaN in all that is kept of the row. Results below 2^-126 (doubles:
+//                  2^-1022) are 0.
 // Accuracy         within 8 ulp of exp(z_i) / D * (|dy_i| + sum_j |y_j dy_j|) * |scale| (on SSE2: 32); exp(z_i) / D
 //                  below 2^-126 (doubles: 2^-1022) counts as 0.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.

@@ -121,6 +121,14 @@ TEST_F(masked_softmax_errors, overlap) {
               "input itself");
 }
 
+TEST_F(masked_softmax_errors, nothing_is_no_error) {
+    options o;
+    o.causal = true;
+    o.sink = make_view(numbers.data(), 2);
+    EXPECT_EQ(refusal(extents{2, 3, 0}, o), "no exception");
+    EXPECT_EQ(refusal(extents{2, 0, 3}, o), "no exception");
+}
+
 // Columns of one matrix lie apart, though their ranges of addresses do not.
 TEST_F(masked_softmax_errors, columns_of_one_matrix_are_apart) {
     std::vector<float> matrix = support::normal_logits(4 * 16, 1, 0, 2);

@@ -42,9 +42,8 @@ template <class T> struct masked_softmax_rows {
     const T* sink; // the same
     std::ptrdiff_t sink_across;
     bool stream;
-    bool may_use_stack; // for scratch
-    T* scratch;         // as for softmax: buffered_scratch() numbers; null: do without
-    std::ptrdiff_t scratch_size;
+    bool may_use_stack;                                  // for scratch
+    T* scratch;                                          // as for softmax: buffered_scratch() numbers; null: do without
     void (*short_rows)(const softmax_rows<T>&) noexcept; // the tier's softmax of short rows
 };
 

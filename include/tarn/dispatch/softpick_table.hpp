@@ -18,7 +18,6 @@ template <class T> struct softpick_rows {
     bool stream;
     bool may_use_stack; // for scratch
     T* scratch;         // as for softmax: buffered_scratch() numbers; null: do without
-    std::ptrdiff_t scratch_size;
 };
 
 // Rows of any type and stride, read where they are.

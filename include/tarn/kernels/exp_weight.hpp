@@ -163,11 +163,12 @@ template <class A, class Number> struct exp_bounds {
     }
 };
 
-// The weight of 0, and what a difference from it needs. Differences are too large by `tiny`, of which nothing is left in
-// results, and are never denormal.
+// The weight of 0, and what a difference from it needs. Differences are too large by `tiny`, of which nothing is left
+// in results, and are never denormal.
 template <class A> struct unit_weight {
     static constexpr double tiny = simd::is_double<A> ? 0x1p-1000 : 0x1p-119;
-    // The weight of the greatest logit must be above this: then `tiny` is below the last bit of any product that counts.
+    // The weight of the greatest logit must be above this: then `tiny` is below the last bit of any product that
+    // counts.
     static constexpr double least_level = simd::is_double<A> ? 0x1p+80 : 0x1p+56;
 
     number<A> one;   // 0 where it would be dropped
@@ -239,13 +240,11 @@ template <class A, bool Folded> struct exp_weight {
         const numbers<A> one(unit.one);
         const numbers<A> tiny(unit_weight<A>::tiny);
         if constexpr (traits::has_table && simd::has_fused_fmadd<A>) {
-            // Entries are nearly exact, and so is their difference from 1. The polynomial of the weight is not: it
-            // carries a common factor.
             // Unclipped, remainders of logits far below have no end.
             if constexpr (traits::has_scalef)
                 r = simd::zero_where_le<A>(r, n, least);
-            numbers<A> q = simd::fmadd<A>(r, numbers<A>(9.61812910e-3f), numbers<A>(5.55093170e-2f));
-            q = simd::fmadd<A>(simd::fmadd<A>(q, r, numbers<A>(2.40226508e-1f)), r, numbers<A>(6.93147178e-1f));
+            const numbers<A> q = exact_slope_of(r);
+            // Entries are nearly exact, and so is their difference from 1.
             numbers<A> t = simd::exp2_lookup<A>(table, position);
             if constexpr (traits::has_scalef)
                 t = simd::scale_where_gt<A>(t, folds_exponent ? n : n - exponent, n, least);
@@ -253,7 +252,7 @@ template <class A, bool Folded> struct exp_weight {
                 t = simd::zero_where_le<A>(t, n, least);
             return simd::fmadd<A>(t * q, r, (t - one) + tiny);
         } else {
-            const numbers<A> q = slope_of(r) * r;
+            const numbers<A> q = exact_slope_of(r) * r;
             const numbers<A> near = simd::zero_where_le<A>(q, xsimd::abs(q), numbers<A>(unit.least)) * one;
             const numbers<A> far = scaled(two_to(position, r, table), position, n) - one;
             return xsimd::select(n == numbers<A>(unit.zero), near, far) + tiny;
@@ -306,6 +305,15 @@ private:
             return simd::exp2_apply<A>(p, position);
         else
             return simd::zero_where_le<A>(simd::exp2_apply<A>(p, position), n, least);
+    }
+    // (2^r - 1) / r without the common factor that slope_of carries for floats.
+    TARN_INLINE static numbers<A> exact_slope_of(numbers<A> r) noexcept {
+        if constexpr (traits::has_table) {
+            const numbers<A> q = simd::fmadd<A>(r, numbers<A>(9.61812910e-3f), numbers<A>(5.55093170e-2f));
+            return simd::fmadd<A>(simd::fmadd<A>(q, r, numbers<A>(2.40226508e-1f)), r, numbers<A>(6.93147178e-1f));
+        } else {
+            return slope_of(r);
+        }
     }
     // (2^r - 1) / r.
     TARN_INLINE static numbers<A> slope_of(numbers<A> r) noexcept {

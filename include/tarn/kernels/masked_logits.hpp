@@ -230,8 +230,8 @@ private:
     ramp ramp_;
 };
 
-// Logits made on the way to a kernel: exact or with bias, all or those that are kept by bytes side by side. Ahead: asking
-// for the lines 2 KB ahead, more streams than the hardware follows.
+// Logits made on the way to a kernel: exact or with bias, all or those that are kept by bytes side by side. Ahead:
+// asking for the lines 2 KB ahead, more streams than the hardware follows.
 template <class A, bool Ahead, bool HasBias, bool HasKeep> struct logit_source {
     const logit_map<A>* map;
     logit_row<A> row;

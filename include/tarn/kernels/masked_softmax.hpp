@@ -104,9 +104,9 @@ template <class A> struct masked_rows {
         run_kept_rows<A, Stream>(a, rows);
     }
 
-    // Rows first..first+rows-1, of which the limits leave nothing outside `span`. It begins where a pair of packs of the
-    // row does, so a row's bits do not depend on the others. Their logits are laid out from `z` on, `pitch` apart, with a
-    // column for the sink if there is one, and become results there.
+    // Rows first..first+rows-1, of which the limits leave nothing outside `span`. It begins where a pair of packs of
+    // the row does, so a row's bits do not depend on the others. Their logits are laid out from `z` on, `pitch` apart,
+    // with a column for the sink if there is one, and become results there.
     TARN_NOINLINE static void run_tile(const call& a, const logit_map<A>& map, std::ptrdiff_t first,
                                        std::ptrdiff_t rows, row_span span, number* z, std::ptrdiff_t pitch) noexcept {
         const bool limited = a.mask.limits.causal || a.mask.limits.window > 0;
