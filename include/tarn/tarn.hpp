@@ -6,6 +6,7 @@
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
 #include <tarn/masked_softmax.hpp>
+#include <tarn/pool.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>

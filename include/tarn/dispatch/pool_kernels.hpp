@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The kernels of max and average pooling of one tier as a table. Included by the three-line files of tarn::dispatch and
+// by header-only calls.
+#pragma once
+
+#include <tarn/dispatch/family.hpp>
+#include <tarn/kernels/pool.hpp>
+#include <tarn/kernels/window_lines.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+template <class A> struct pool_kernels {
+    static constexpr dispatch::pool_table<number<A>> table = {
+        &window_lines<A, max_window<A>>::run, &window_lines<A, max_index_window<A>>::run,
+        &window_lines<A, average_window<A>>::run, &window_lines<A, exact_average_window<A>>::run};
+};
+
+}}}} // namespace tarn::kernels
+
+TARN_DEFINE_TABLES(pool)

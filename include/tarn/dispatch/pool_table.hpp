@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The boundary between calls and kernels that reduce windows.
+#pragma once
+
+#include <tarn/element.hpp>
+
+#include <cstddef>
+
+namespace tarn { inline namespace v0 { namespace dispatch {
+
+constexpr int window_axes = 3;
+
+// Windows along one axis: number i has its taps at i * stride - before + t * dilation, t = 0 .. kernel - 1, of which
+// those in 0 .. in - 1 are its members.
+struct window_axis {
+    std::ptrdiff_t in = 1, out = 1;
+    std::ptrdiff_t kernel = 1, stride = 1, dilation = 1;
+    std::ptrdiff_t before = 0, after = 0; // padding
+};
+
+// Elements of an operand along the axes of windows, depth, height and width; columns are `lanes` elements side by side,
+// or one.
+struct plane_operand {
+    void* data;
+    element type;
+    std::ptrdiff_t step[window_axes];
+    std::ptrdiff_t across; // from plane to plane
+};
+
+struct index_operand {
+    void* data = nullptr; // null: none
+    bool wide = false;    // 64 bits, else 32
+    std::ptrdiff_t step[window_axes] = {};
+    std::ptrdiff_t across = 0;
+    std::ptrdiff_t along = 0; // from lane to lane
+};
+
+// What an average divides by.
+struct window_divisor {
+    bool count_padding = false;
+    double fixed = 0; // 0: the number of members
+};
+
+// Planes of windows, of which rows first_row .. last_row - 1 of depth and height together are wanted.
+struct window_planes {
+    plane_operand x, y;
+    index_operand index; // of the element within its plane
+    std::ptrdiff_t lanes;
+    window_axis axis[window_axes];
+    std::ptrdiff_t planes;
+    std::ptrdiff_t first_row, last_row;
+    window_divisor divisor;
+};
+
+template <class T> struct pool_table {
+    void (*max)(const window_planes&) noexcept;
+    void (*max_index)(const window_planes&) noexcept;
+    void (*average)(const window_planes&) noexcept;       // of few rows and columns
+    void (*exact_average)(const window_planes&) noexcept; // sums keep what their additions lose
+};
+
+}}} // namespace tarn::dispatch

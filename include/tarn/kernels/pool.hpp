@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What max and average pooling make of a window. A reduction has
+//
+//   fields                 numbers of its state
+//   has_taps               whether the last field is the tap of the window that it is about
+//   counts                 whether results depend on how many members a window has
+//   has_quick              whether `quick` is the same for elements none of which is NaN
+//   empty                  the result of no members
+//   neutral(f)             field f of the state of no members
+//   lift(x, row)           the state of one element in that row of the window, counted over depth and height
+//   at_column(s, t, width) the state of rows as that of column t of a window of so many columns
+//   combine(a, b)          of two states, in the order of their elements in memory
+//   finish(s, scale)       the result
+#pragma once
+
+#include <tarn/kernels/window_state.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// The greatest element, where none is NaN.
+template <class A> struct quick_max_window {
+    static constexpr int fields = 1;
+    static constexpr bool has_taps = false;
+    static constexpr bool counts = false;
+    static constexpr number<A> empty = -infinite<A>;
+    using state = window_state<A, fields>;
+
+    TARN_INLINE static number<A> neutral(int) noexcept { return empty; }
+    TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x}}; }
+    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
+    TARN_INLINE static state combine(const state& a, const state& b) noexcept {
+        return {{simd::max_of<A>(b.field[0], a.field[0])}};
+    }
+    TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>&) noexcept { return s.field[0]; }
+};
+
+// The greatest element; the first NaN, if there is one.
+template <class A> struct max_window : quick_max_window<A> {
+    static constexpr bool has_quick = true;
+    using quick = quick_max_window<A>;
+    using state = typename quick::state;
+
+    TARN_INLINE static state combine(const state& a, const state& b) noexcept {
+        const numbers<A> x = b.field[0];
+        return {{xsimd::select(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
+    }
+};
+
+// The same, and which tap of the window it is: the first of several. Taps are counted in numbers, exact below 2^24;
+// infinity is none.
+template <class A> struct max_index_window {
+    static constexpr int fields = 2;
+    static constexpr bool has_taps = true;
+    static constexpr bool counts = false;
+    static constexpr bool has_quick = false;
+    static constexpr number<A> empty = -infinite<A>;
+    using state = window_state<A, fields>;
+
+    TARN_INLINE static number<A> neutral(int f) noexcept { return f == 0 ? -infinite<A> : infinite<A>; }
+    TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t row) noexcept {
+        return {{x, numbers<A>(static_cast<number<A>>(row))}};
+    }
+    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t t, std::ptrdiff_t width) noexcept {
+        return {{s.field[0], simd::fmadd<A>(s.field[1], numbers<A>(static_cast<number<A>>(width)),
+                                            numbers<A>(static_cast<number<A>>(t)))}};
+    }
+    TARN_INLINE static state combine(const state& a, const state& b) noexcept {
+        const numbers<A> x = b.field[0];
+        const numbers<A> y = a.field[0];
+        const auto greater = (x > y) | (is_nan<A>(x) & (y == y));
+        const auto equal = (x == y) | (is_nan<A>(x) & is_nan<A>(y));
+        const auto take = greater | (equal & (b.field[1] < a.field[1]));
+        return {{xsimd::select(take, x, y), xsimd::select(take, b.field[1], a.field[1])}};
+    }
+    TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>&) noexcept { return s.field[0]; }
+};
+
+// The sum, times the reciprocal of what it is divided by.
+template <class A> struct average_window {
+    static constexpr int fields = 1;
+    static constexpr bool has_taps = false;
+    static constexpr bool counts = true;
+    static constexpr bool has_quick = false;
+    static constexpr number<A> empty = 0;
+    using state = window_state<A, fields>;
+
+    // Added to any number it changes nothing, not the sign of a zero either.
+    TARN_INLINE static number<A> neutral(int) noexcept { return number<A>(-0.0); }
+    TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x}}; }
+    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
+    TARN_INLINE static state combine(const state& a, const state& b) noexcept { return {{a.field[0] + b.field[0]}}; }
+    TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>& scale) noexcept {
+        return scale.apply(s.field[0]);
+    }
+};
+
+// The same for large windows: the sum, and what its additions lost.
+template <class A> struct exact_average_window {
+    static constexpr int fields = 2;
+    static constexpr bool has_taps = false;
+    static constexpr bool counts = true;
+    static constexpr bool has_quick = false;
+    static constexpr number<A> empty = 0;
+    using state = window_state<A, fields>;
+
+    TARN_INLINE static number<A> neutral(int) noexcept { return number<A>(-0.0); }
+    TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x, numbers<A>(number<A>(0))}}; }
+    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
+    TARN_INLINE static state combine(const state& a, const state& b) noexcept {
+        const numbers<A> sum = a.field[0] + b.field[0];
+        const numbers<A> added = sum - a.field[0];
+        const numbers<A> lost = (a.field[0] - (sum - added)) + (b.field[0] - added);
+        return {{sum, (a.field[1] + b.field[1]) + lost}};
+    }
+    // Infinite sums have lost what is no number.
+    TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>& scale) noexcept {
+        const numbers<A> whole = s.field[0] + s.field[1];
+        return scale.apply(xsimd::select(is_nan<A>(whole), s.field[0], whole));
+    }
+};
+
+}}}} // namespace tarn::kernels

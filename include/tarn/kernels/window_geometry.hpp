@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Which elements are members of a window.
+#pragma once
+
+#include <tarn/dispatch/pool_table.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// Taps first .. first + count - 1 of a window lie inside the axis; tap 0 lies at `start`, which may be outside.
+struct window_taps {
+    std::ptrdiff_t start, first, count;
+
+    TARN_INLINE static window_taps of(const dispatch::window_axis& a, std::ptrdiff_t window) noexcept {
+        const std::ptrdiff_t start = window * a.stride - a.before;
+        const std::ptrdiff_t first = start < 0 ? up(-start, a.dilation) : 0;
+        const std::ptrdiff_t inside = start < a.in ? up(a.in - start, a.dilation) : 0;
+        const std::ptrdiff_t end = inside < a.kernel ? inside : a.kernel;
+        return {start, first, end > first ? end - first : 0};
+    }
+    // How many of them count for an average: those inside, or all that the padding has room for.
+    TARN_INLINE static std::ptrdiff_t counted(const dispatch::window_axis& a, std::ptrdiff_t window,
+                                              bool padding) noexcept {
+        if (!padding)
+            return of(a, window).count;
+        const std::ptrdiff_t inside = up(a.in + a.after - (window * a.stride - a.before), a.dilation);
+        return inside < a.kernel ? inside : a.kernel;
+    }
+
+private:
+    // n / d, rounded up.
+    TARN_INLINE static std::ptrdiff_t up(std::ptrdiff_t n, std::ptrdiff_t d) noexcept {
+        return d == 1 ? n : (n + d - 1) / d;
+    }
+};
+
+}}}} // namespace tarn::kernels

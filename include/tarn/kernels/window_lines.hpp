@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Windows over planes, reduced in two steps: the rows of an output row, element by element, into a line; then the
+// columns of each window along the line. A column is one element, or several lanes side by side (channels). Whatever
+// the layout, a window is reduced over its rows first, then over its columns, so its bits are the same.
+#pragma once
+
+#include <tarn/kernels/convert.hpp>
+#include <tarn/kernels/window_loops.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+template <class A, class Reduction> class window_lines {
+public:
+    TARN_NOINLINE static void run(const dispatch::window_planes& c) noexcept {
+        window_lines windows(c);
+        windows.run_lanes();
+    }
+
+private:
+    using loops = window_loops<A, Reduction>;
+    using state = typename loops::state;
+    static constexpr int fields = Reduction::fields;
+    static constexpr int width = loops::width;
+    template <int Bytes>
+    static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    // What is at work at once stays in L1.
+    static constexpr std::ptrdiff_t line_numbers = numbers_in<16384>;
+    static constexpr std::ptrdiff_t converted_numbers = numbers_in<16384>;
+    static constexpr std::ptrdiff_t result_numbers = numbers_in<2048>;
+    static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
+    static constexpr std::ptrdiff_t most_rows = 128;
+
+    TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
+        : c_(c), columns_(c.axis[2]), reach_((columns_.kernel - 1) * columns_.dilation + 1) {
+        step_ = {{c.axis[0].dilation * c.x.step[0], c.axis[1].dilation * c.x.step[1]}, c.axis[1].kernel};
+    }
+
+    TARN_INLINE void run_lanes() noexcept {
+        wide_ = reach_ > line_numbers / fields - slack(1);
+        const std::ptrdiff_t most = wide_ ? 1 : most_lanes;
+        for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
+            lanes_ = c_.lanes - first_lane_ < most ? c_.lanes - first_lane_ : most;
+            while (!wide_ && reach_ * lanes_ > line_numbers / fields - slack(lanes_))
+                lanes_ = (lanes_ + 1) / 2;
+            const std::ptrdiff_t tile = outputs_at_once();
+            for (first_ = 0; first_ < columns_.out; first_ += outputs_) {
+                outputs_ = columns_.out - first_ < tile ? columns_.out - first_ : tile;
+                begin_tile();
+                run_planes();
+            }
+        }
+    }
+    // Numbers behind a line that the last register of its outputs loads as well.
+    std::ptrdiff_t slack(std::ptrdiff_t lanes) const noexcept {
+        return (lanes == 1 ? columns_.stride : 1) * width + width;
+    }
+    std::ptrdiff_t outputs_at_once() const noexcept {
+        if (wide_)
+            return 1;
+        const std::ptrdiff_t columns = (line_numbers / fields - slack(lanes_)) / lanes_;
+        const std::ptrdiff_t by_lines = (columns - reach_) / columns_.stride + 1;
+        const std::ptrdiff_t by_results = result_numbers / lanes_;
+        return by_lines < by_results ? by_lines : by_results;
+    }
+
+    // What all rows of a tile of output columns have in common.
+    TARN_INLINE void begin_tile() noexcept {
+        const std::ptrdiff_t results = outputs_ * lanes_;
+        const bool same_type = c_.x.type == element_traits<number<A>>::value;
+        begin_ = first_ * columns_.stride - columns_.before;
+        const std::ptrdiff_t end = begin_ + (outputs_ - 1) * columns_.stride + reach_;
+        inside_begin_ = begin_ > 0 ? begin_ : 0;
+        inside_end_ = end < columns_.in ? end : columns_.in;
+        const bool single = inside_end_ - inside_begin_ == 1;
+        unit_ = same_type && (single || (c_.lanes > 1 ? lanes_ > 1 : c_.x.step[2] == 1));
+        packed_ = lanes_ == 1 || c_.x.step[2] == lanes_;
+        // One loop runs through all results of a row, or one through the lanes of each.
+        const bool flat = lanes_ == 1 || (c_.y.step[2] == lanes_ && columns_.stride == 1);
+        const bool y_unit = lanes_ > 1 || columns_.out == 1 || c_.y.step[2] == 1;
+        const std::ptrdiff_t row = outputs_ == columns_.out ? results : 0;
+        const bool dense = flat && y_unit && (c_.axis[1].out == 1 || c_.y.step[1] == row) &&
+                           (c_.axis[0].out == 1 || c_.y.step[0] == row * c_.axis[1].out);
+        direct_ = !Reduction::has_taps && c_.y.type == element_traits<number<A>>::value && y_unit &&
+                  (flat ? results >= width || dense : lanes_ >= width);
+        scales_.begin(columns_, first_, outputs_, lanes_, c_.divisor);
+        if (wide_)
+            return;
+        pairs_ = lanes_ == 1 && unit_ && direct_ && begin_ == inside_begin_ && end == inside_end_ &&
+                 columns_.kernel == 2 && columns_.stride == 2 && columns_.dilation == 1;
+        apart_ = lanes_ >= width && unit_ && direct_ && columns_.kernel <= columns_.stride;
+
+        const std::ptrdiff_t pitch = (end - begin_) * lanes_ + slack(lanes_);
+        rows_at_once_ = line_numbers / (fields * pitch);
+        if (!direct_ && rows_at_once_ > result_numbers / results)
+            rows_at_once_ = result_numbers / results;
+        if (rows_at_once_ > most_rows)
+            rows_at_once_ = most_rows;
+        const std::ptrdiff_t inside = inside_end_ - inside_begin_;
+        block_.step = step_;
+        block_.pieces = packed_ ? 1 : inside;
+        block_.piece = packed_ ? inside * lanes_ : lanes_;
+        block_.piece_step = c_.x.step[2];
+        block_.line = line_;
+        block_.begin = (inside_begin_ - begin_) * lanes_;
+        block_.pitch = pitch;
+        block_.line_pitch = fields * pitch;
+        block_.windows = {columns_.kernel, columns_.dilation * lanes_, lanes_ == 1 ? columns_.stride : 1};
+        block_.groups = flat ? 1 : outputs_;
+        block_.group = flat ? results : lanes_;
+        block_.group_step = direct_ ? c_.y.step[2] : lanes_;
+        block_.group_windows = columns_.stride * lanes_;
+        block_.in_place = direct_;
+        block_.tap = tap_;
+        dense_ = dense;
+        // Rows write what lies inside; the rest, and what is behind it, has no members.
+        const std::ptrdiff_t lines =
+            c_.last_row - c_.first_row < rows_at_once_ ? c_.last_row - c_.first_row : rows_at_once_;
+        for (std::ptrdiff_t r = 0; r < lines && !pairs_ && !apart_; ++r) {
+            number<A>* const line = line_ + r * fields * pitch;
+            const std::ptrdiff_t behind = (inside_end_ - begin_) * lanes_;
+            loops::fill(line, block_.begin, pitch);
+            loops::fill(line + behind, pitch - behind, pitch);
+        }
+    }
+
+    TARN_INLINE void run_planes() noexcept {
+        const std::ptrdiff_t rows = c_.last_row - c_.first_row;
+        const bool planned = rows <= most_rows;
+        if (planned)
+            plan(c_.first_row, rows);
+        for (std::ptrdiff_t p = 0; p < c_.planes; ++p) {
+            plane_ = p;
+            x_ = static_cast<char*>(c_.x.data) + (p * c_.x.across + first_lane_) * detail::size_of(c_.x.type);
+            y_ = static_cast<char*>(c_.y.data) + (p * c_.y.across + first_lane_) * detail::size_of(c_.y.type);
+            const std::ptrdiff_t step = wide_ ? 1 : rows_at_once_;
+            for (std::ptrdiff_t r = 0; r < rows; r += step) {
+                const std::ptrdiff_t some = rows - r < step ? rows - r : step;
+                first_row_ = c_.first_row + r;
+                if (!planned)
+                    plan(first_row_, some);
+                if (wide_)
+                    run_wide(row_[planned ? r : 0]);
+                else
+                    run_block(row_ + (planned ? r : 0), some);
+            }
+        }
+    }
+    TARN_NOINLINE void plan(std::ptrdiff_t first, std::ptrdiff_t rows) noexcept {
+        const dispatch::window_axis& depth = c_.axis[0];
+        const dispatch::window_axis& height = c_.axis[1];
+        for (std::ptrdiff_t k = 0; k < rows; ++k) {
+            const std::ptrdiff_t i = (first + k) / height.out;
+            const std::ptrdiff_t j = first + k - i * height.out;
+            const window_taps d = window_taps::of(depth, i);
+            const window_taps h = window_taps::of(height, j);
+            window_row& r = row_[k];
+            r.x = (d.start + d.first * depth.dilation) * c_.x.step[0] +
+                  (h.start + h.first * height.dilation) * c_.x.step[1];
+            r.y = i * c_.y.step[0] + j * c_.y.step[1] + first_ * c_.y.step[2];
+            r.tap = d.first * height.kernel + h.first;
+            // None of one is none at all.
+            r.count[0] = h.count == 0 ? 0 : d.count;
+            r.count[1] = h.count;
+            r.counted = Reduction::counts ? window_taps::counted(depth, i, c_.divisor.count_padding) *
+                                                window_taps::counted(height, j, c_.divisor.count_padding)
+                                          : 0;
+        }
+    }
+
+    TARN_INLINE void run_block(const window_row* row, std::ptrdiff_t rows) noexcept {
+        block_.row = row;
+        block_.rows = rows;
+        block_.x = reinterpret_cast<const number<A>*>(x_) + inside_begin_ * c_.x.step[2];
+        block_.y = direct_ ? reinterpret_cast<number<A>*>(y_) : result_;
+        block_.room = direct_ ? (dense_ ? rows * block_.group : 0) : result_numbers + width;
+        if constexpr (Reduction::has_quick) {
+            if (unit_ && !may_have_nan(rows))
+                run_loops<window_loops<A, typename Reduction::quick>>();
+            else
+                run_loops<loops>();
+        } else {
+            run_loops<loops>();
+        }
+        if (!direct_)
+            put_results(row, rows);
+    }
+    template <class Loops> TARN_INLINE void run_loops() noexcept {
+        if (pairs_) {
+            Loops::reduce_pairs(block_, scales_);
+            return;
+        }
+        if (apart_) {
+            for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
+                reduce_apart<Loops>(block_.row[k]);
+            return;
+        }
+        if (unit_ && inside_end_ > inside_begin_) {
+            Loops::reduce_rows(block_);
+        } else {
+            for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
+                reduce_stored(block_.row[k], inside_begin_, inside_end_ - inside_begin_,
+                              line_ + k * block_.line_pitch + block_.begin, block_.pitch);
+        }
+        Loops::reduce_columns(block_, scales_);
+    }
+    // Windows that share no column, lane by lane from where they are.
+    template <class Loops> TARN_INLINE void reduce_apart(const window_row& r) noexcept {
+        scales_.prepare(r.counted);
+        for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
+            const window_taps w = window_taps::of(columns_, first_ + j);
+            number<A>* const y = block_.y + r.y + j * c_.y.step[2];
+            if (w.count == 0 || r.count[0] == 0)
+                loops::fill_results(y, lanes_);
+            else
+                Loops::reduce_lanes(reinterpret_cast<const number<A>*>(x_) + r.x +
+                                        (w.start + w.first * columns_.dilation) * c_.x.step[2],
+                                    r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
+                                    lanes_, scales_.at(j * lanes_), y);
+        }
+    }
+
+    // Whether elements of a block may be NaN: looks at all rows between the first and the last.
+    TARN_INLINE bool may_have_nan(std::ptrdiff_t rows) const noexcept {
+        const dispatch::window_axis& depth = c_.axis[0];
+        const dispatch::window_axis& height = c_.axis[1];
+        const std::ptrdiff_t last = first_row_ + rows - 1;
+        const std::ptrdiff_t d0 = first_row_ / height.out;
+        const std::ptrdiff_t d1 = last / height.out;
+        const bool one = d0 == d1;
+        const auto begin_of = [](const dispatch::window_axis& a, std::ptrdiff_t i) TARN_LAMBDA {
+            const std::ptrdiff_t start = i * a.stride - a.before;
+            return start > 0 ? start : 0;
+        };
+        const auto end_of = [](const dispatch::window_axis& a, std::ptrdiff_t i) TARN_LAMBDA {
+            const std::ptrdiff_t end = i * a.stride - a.before + (a.kernel - 1) * a.dilation + 1;
+            return end < a.in ? end : a.in;
+        };
+        const std::ptrdiff_t h0 = one ? begin_of(height, first_row_ - d0 * height.out) : 0;
+        const std::ptrdiff_t h1 = one ? end_of(height, last - d0 * height.out) : height.in;
+        const std::ptrdiff_t n = block_.pieces * block_.piece;
+        bool found = false;
+        for (std::ptrdiff_t d = begin_of(depth, d0); d < end_of(depth, d1) && n > 0; ++d) {
+            const number<A>* p = block_.x + d * c_.x.step[0] + h0 * c_.x.step[1];
+            if (packed_ && c_.x.step[1] == n) {
+                found = loops::may_have_nan(p, (h1 - h0) * n) || found;
+                continue;
+            }
+            for (std::ptrdiff_t h = h0; h < h1; ++h, p += c_.x.step[1]) {
+                for (std::ptrdiff_t j = 0; j < block_.pieces; ++j)
+                    found = loops::may_have_nan(p + j * block_.piece_step, block_.piece) || found;
+            }
+        }
+        return found;
+    }
+
+    // Columns from .. from + columns - 1 of a row of windows into a line: elements of any type and stride, converted as
+    // many rows at once as there is room for.
+    TARN_NOINLINE void reduce_stored(const window_row& all, std::ptrdiff_t from, std::ptrdiff_t columns,
+                                     number<A>* line, std::ptrdiff_t pitch) noexcept {
+        if (columns <= 0)
+            return;
+        const std::ptrdiff_t n = columns * lanes_;
+        const std::ptrdiff_t room = converted_numbers / n;
+        const window_steps step = {{0, n}, 0};
+        loops::fill(line, n, pitch);
+        window_row r = all;
+        r.count[0] = 1;
+        for (std::ptrdiff_t a = 0; a < all.count[0]; ++a) {
+            for (std::ptrdiff_t b = 0; b < all.count[1]; b += r.count[1]) {
+                r.count[1] = all.count[1] - b < room ? all.count[1] - b : room;
+                r.tap = all.tap + a * step_.tap + b;
+                widen(all.x + a * step_.x[0] + b * step_.x[1] + from * c_.x.step[2], r.count[1], columns);
+                loops::add_rows(converted_, r, step, n, line, pitch);
+            }
+        }
+    }
+    TARN_INLINE void widen(std::ptrdiff_t offset, std::ptrdiff_t rows, std::ptrdiff_t columns) noexcept {
+        const auto at = [&](std::ptrdiff_t r) TARN_LAMBDA {
+            return const_cast<char*>(x_) + (offset + r * step_.x[1]) * detail::size_of(c_.x.type);
+        };
+        if (lanes_ == 1) {
+            convert<A>::widen({{at(0), c_.x.type, c_.x.step[2], step_.x[1]}, converted_, columns, rows, columns});
+            return;
+        }
+        for (std::ptrdiff_t r = 0; r < rows; ++r)
+            convert<A>::widen(
+                {{at(r), c_.x.type, 1, c_.x.step[2]}, converted_ + r * columns * lanes_, lanes_, columns, lanes_});
+    }
+
+    // A window of more columns than a line has.
+    TARN_NOINLINE void run_wide(const window_row& r) noexcept {
+        const std::ptrdiff_t pitch = line_numbers / fields;
+        const std::ptrdiff_t most = pitch - 2 * width;
+        const std::ptrdiff_t taps_at_once = columns_.dilation < most ? (most - 1) / columns_.dilation + 1 : 1;
+        const window_taps w = window_taps::of(columns_, first_);
+        state s;
+        simd::unroll<fields>([&](auto f) TARN_LAMBDA {
+            s.field[decltype(f)::value] = numbers<A>(Reduction::neutral(decltype(f)::value));
+        });
+        for (std::ptrdiff_t done = 0; done < w.count;) {
+            const std::ptrdiff_t taps = w.count - done < taps_at_once ? w.count - done : taps_at_once;
+            const std::ptrdiff_t first = w.first + done;
+            reduce_stored(r, w.start + first * columns_.dilation, (taps - 1) * columns_.dilation + 1, line_, pitch);
+            for (std::ptrdiff_t t = 0; t < taps; ++t) {
+                state x;
+                simd::unroll<fields>([&](auto f) TARN_LAMBDA {
+                    constexpr int F = decltype(f)::value;
+                    x.field[F] = numbers<A>::load_unaligned(line_ + F * pitch + t * columns_.dilation);
+                });
+                s = Reduction::combine(s, Reduction::at_column(x, first + t, columns_.kernel));
+            }
+            done += taps;
+        }
+        scales_.prepare(r.counted);
+        Reduction::finish(s, scales_.at(0)).store_unaligned(result_);
+        if constexpr (Reduction::has_taps)
+            s.field[fields - 1].store_unaligned(tap_);
+        put_results(&r, 1);
+    }
+
+    // The results of a block of rows to y.
+    TARN_NOINLINE void put_results(const window_row* row, std::ptrdiff_t rows) noexcept {
+        const std::ptrdiff_t results = outputs_ * lanes_;
+        const std::ptrdiff_t height = c_.axis[1].out;
+        for (std::ptrdiff_t k = 0; k < rows;) {
+            // Rows of one depth are at equal distances.
+            const std::ptrdiff_t left = height - (first_row_ + k) % height;
+            const std::ptrdiff_t some = lanes_ > 1 ? 1 : left < rows - k ? left : rows - k;
+            void* const y = y_ + row[k].y * detail::size_of(c_.y.type);
+            if (lanes_ == 1)
+                convert<A>::narrow(
+                    {{y, c_.y.type, c_.y.step[2], c_.y.step[1]}, result_ + k * results, results, some, outputs_});
+            else
+                convert<A>::narrow({{y, c_.y.type, 1, c_.y.step[2]}, result_ + k * results, lanes_, outputs_, lanes_});
+            for (std::ptrdiff_t i = 0; Reduction::has_taps && i < some; ++i)
+                put_indices(first_row_ + k + i, tap_ + (k + i) * results);
+            k += some;
+        }
+    }
+    // From taps of windows to elements of the plane.
+    TARN_INLINE void put_indices(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
+        const dispatch::index_operand& index = c_.index;
+        const dispatch::window_axis& depth = c_.axis[0];
+        const dispatch::window_axis& height = c_.axis[1];
+        const std::ptrdiff_t output_depth = output_row / height.out;
+        const std::ptrdiff_t output_height = output_row - output_depth * height.out;
+        const std::ptrdiff_t d0 = output_depth * depth.stride - depth.before;
+        const std::ptrdiff_t h0 = output_height * height.stride - height.before;
+        for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
+            for (std::ptrdiff_t l = 0; l < lanes_; ++l) {
+                const number<A> t = tap[j * lanes_ + l];
+                std::ptrdiff_t v = -1;
+                if (t < infinite<A>) {
+                    const auto whole = static_cast<std::ptrdiff_t>(t);
+                    const std::ptrdiff_t rows = whole / columns_.kernel;
+                    const std::ptrdiff_t w = whole - rows * columns_.kernel;
+                    const std::ptrdiff_t d = rows / height.kernel;
+                    const std::ptrdiff_t h = rows - d * height.kernel;
+                    v = ((d0 + d * depth.dilation) * height.in + h0 + h * height.dilation) * columns_.in + begin_ +
+                        j * columns_.stride + w * columns_.dilation;
+                }
+                const std::ptrdiff_t offset = plane_ * index.across + output_depth * index.step[0] +
+                                              output_height * index.step[1] + (first_ + j) * index.step[2] +
+                                              (first_lane_ + l) * index.along;
+                if (index.wide)
+                    static_cast<std::int64_t*>(index.data)[offset] = v;
+                else
+                    static_cast<std::int32_t*>(index.data)[offset] = static_cast<std::int32_t>(v);
+            }
+        }
+    }
+
+    const dispatch::window_planes& c_;
+    const dispatch::window_axis& columns_;
+    const std::ptrdiff_t reach_; // columns of a window
+    window_steps step_;
+    bool wide_ = false;
+    std::ptrdiff_t first_lane_ = 0, lanes_ = 1;
+    const char* x_ = nullptr;
+    char* y_ = nullptr;
+    std::ptrdiff_t plane_ = 0, first_row_ = 0;
+
+    // The tile: output columns, the columns of its lines, and those of them that lie inside.
+    std::ptrdiff_t first_ = 0, outputs_ = 0;
+    std::ptrdiff_t begin_ = 0, inside_begin_ = 0, inside_end_ = 0;
+    std::ptrdiff_t rows_at_once_ = 0;
+    bool unit_ = false;   // rows are read where they are
+    bool packed_ = false; // and columns lie side by side
+    bool direct_ = false; // results go where they belong at once
+    bool dense_ = false;  // and lie side by side, row behind row
+    bool pairs_ = false, apart_ = false;
+    window_block<A> block_ = {};
+
+    std::conditional_t<Reduction::counts, window_scales<A, result_numbers>, no_scales<A>> scales_;
+    window_row row_[most_rows];
+    alignas(64) number<A> line_[line_numbers];
+    alignas(64) number<A> converted_[converted_numbers];
+    alignas(64) number<A> result_[result_numbers + width];
+    alignas(64) number<A> tap_[Reduction::has_taps ? result_numbers + width : 1];
+};
+
+}}}} // namespace tarn::kernels

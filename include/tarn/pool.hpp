@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <tarn/dispatch/family.hpp>
+#include <tarn/dispatch/pool_table.hpp>
+#include <tarn/shape/indices.hpp>
+#include <tarn/shape/windows.hpp>
+
+#include <array>
+
+#if !defined(TARN_DISPATCH)
+#include <tarn/dispatch/pool_kernels.hpp>
+#endif
+
+TARN_DEFINE_KERNELS_OF(pool)
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND {
+
+struct average_pool_options {
+    // Whether padding counts among what the sum is divided by; what ceil_mode adds behind it never does.
+    bool count_include_padding = false;
+    // What the sum is divided by instead, if not 0.
+    std::ptrdiff_t divisor = 0;
+};
+
+namespace shape {
+
+inline void check_pool(const char* op, const operand& x, const operand& y, const window_geometry& g) {
+    check_window_extents(op, "output", g, x, y);
+    if (size(y) > 0) {
+        check_distinct(op, y);
+        check_apart(op, x, y);
+    }
+}
+
+template <class N, class Executor>
+void max_pool(const place<Executor>& where, const operand& x, const operand& y, const operand* index,
+              const pool_window& window) {
+    constexpr const char* op = "max_pool";
+    check_operand(op, "input", x);
+    check_operand(op, "output", y);
+    const window_geometry g = check_window(op, window, x.extent, x.rank);
+    check_pool(op, x, y, g);
+    if (index) {
+        check_operand(op, "indices", *index);
+        check_window_extents(op, "indices", g, x, *index);
+        double taps = 1;
+        for (const dispatch::window_axis& a : g.axis)
+            taps *= static_cast<double>(a.kernel);
+        if (taps > 0x1p24)
+            fail(op, "kernel", list(window.kernel.value, window.kernel.count),
+                 "windows of at most 2^24 elements for indices");
+        std::ptrdiff_t elements = 1;
+        for (const dispatch::window_axis& a : g.axis)
+            elements *= a.in;
+        if (index->type == element::float32 && elements > 0x7fffffff)
+            fail(op, "indices", "of 32 bits", "64 bits for maps of more than 2^31 - 1 elements");
+    }
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::pool_table<N>& kernels = pool_kernels_of<N>(t);
+    if (size(y) == 0)
+        return;
+    if (index) {
+        check_distinct(op, *index, "indices");
+        check_apart(op, x, *index, "indices");
+        check_apart(op, y, *index, "indices", "output");
+    }
+    const window_loops loops(g, x, y, index, {});
+    where.parallel_for(loops.items(), loops.cost(static_cast<double>(element_size(x)), 0),
+                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+                           loops.run(begin, end, index ? kernels.max_index : kernels.max);
+                       });
+}
+
+template <class N, class Executor>
+void average_pool(const place<Executor>& where, const operand& x, const operand& y, const pool_window& window,
+                  const average_pool_options& options) {
+    constexpr const char* op = "average_pool";
+    check_operand(op, "input", x);
+    check_operand(op, "output", y);
+    const window_geometry g = check_window(op, window, x.extent, x.rank);
+    check_pool(op, x, y, g);
+    if (options.divisor < 0)
+        fail(op, "divisor", std::to_string(options.divisor), "0 for none, or a number of at least 1");
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::pool_table<N>& kernels = pool_kernels_of<N>(t);
+    if (size(y) == 0)
+        return;
+    // So many additions leave an error of a few ulp.
+    const bool few = g.axis[0].kernel * g.axis[1].kernel + g.axis[2].kernel <= 16;
+    const window_loops loops(g, x, y, nullptr, {options.count_include_padding, static_cast<double>(options.divisor)});
+    where.parallel_for(loops.items(), loops.cost(static_cast<double>(element_size(x)), 0),
+                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+                           loops.run(begin, end, few ? kernels.average : kernels.exact_average);
+                       });
+}
+
+template <class Input, class Output, bool Viewable> TARN_INLINE constexpr void assert_pool() {
+    static_assert(!Viewable || detail::is_element_pair<typename Input::value_type, typename Output::value_type>::value,
+                  "tarn: pooling takes operands of float, double, float16 or bfloat16, of one type, or of 16 bits with "
+                  "results in float");
+    static_assert(!Viewable || Input::rank == Output::rank, "tarn: input and output of pooling have different ranks");
+    static_assert(!Viewable || Input::rank >= 1, "tarn: pooling needs an axis of space: operands of rank 1 to 5");
+}
+
+} // namespace shape
+
+// The extents of what pooling gives for an input: those of the input, but for the axes of space the number of windows.
+//
+//   x        the input of the pooling operator, of any rank from 1 to 5; only its extents matter
+// Errors     std::invalid_argument (message and abort without exceptions): those of the operators for a window.
+template <class X> TARN_INLINE auto pool_output_extents(const X& x, const pool_window& window) {
+    const auto input = detail::input_view(x);
+    constexpr int rank = decltype(input)::rank;
+    std::array<std::ptrdiff_t, static_cast<std::size_t>(rank)> r{};
+    const shape::window_geometry g = shape::check_window("pool_output_extents", window, input.extent, rank);
+    for (int i = 0; i < rank; ++i)
+        r[static_cast<std::size_t>(i)] = g.in_space(i) ? g.of(i).out : input.extent[i];
+    return r;
+}
+
+// The greatest element of every window, and which it is.
+//
+//   x        maps: float, double, float16 or bfloat16, rank 1 to 5, any strides. [..., channels, space...], or with
+//            layout::channels_last [..., space..., channels]: 1 to 3 axes of space, as many as the kernel has numbers;
+//            all other axes are independent of each other
+//   y        the type of x, or float for x of 16 bits; the extents that pool_output_extents gives, any strides but 0;
+//            memory apart from x
+//   indices  std::int32_t or std::int64_t, the extents of y, any strides but 0: where the element is within its map,
+//            counted along the axes of space, the last fastest; -1 in windows without members. Left out: not wanted
+//   window   kernel, stride, padding, dilation, rounding and layout: see pool_window. Default: windows side by side
+//   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
+//
+// Special values   NaN is greater than any number. Of equal elements, and of several NaN, the first in the order of
+//                  indices counts. A window without members (all of it padding): -inf.
+// Accuracy         exact. The same on all tiers.
+// Memory           x is read once from memory, by windows that overlap again from a cache; y is written once. No
+//                  allocation, at most 64 KB of stack.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents, a window
+//                  that pool_window does not allow or that has no room in x, null data, outputs with a stride of 0 or
+//                  that certainly share elements with another operand, indices of 32 bits for maps of 2^31 elements.
+template <class Executor, class X, class Y>
+TARN_INLINE void max_pool(const place<Executor>& where, const X& x, Y&& y, const pool_window& window) {
+    const auto input = detail::input_view(x);
+    const auto output = detail::output_view(static_cast<Y&&>(y));
+    constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
+    shape::assert_pool<decltype(input), decltype(output), viewable>();
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::max_pool<number>(where, shape::erase(input), shape::erase(output), nullptr, window);
+}
+template <class X, class Y, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
+TARN_INLINE void max_pool(const X& x, Y&& y, const pool_window& window) {
+    max_pool(on(serial), x, static_cast<Y&&>(y), window);
+}
+template <class Executor, class X, class Y, class Indices>
+TARN_INLINE void max_pool(const place<Executor>& where, const X& x, Y&& y, Indices&& indices,
+                          const pool_window& window) {
+    const auto input = detail::input_view(x);
+    const auto output = detail::output_view(static_cast<Y&&>(y));
+    const auto index = detail::output_view(static_cast<Indices&&>(indices));
+    constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
+    shape::assert_pool<decltype(input), decltype(output), viewable>();
+    constexpr bool has_index = detail::accepts_output<Indices>::value;
+    shape::assert_indices<decltype(index), decltype(output), viewable && has_index>();
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    const shape::operand where_to = shape::erase_indices(index);
+    shape::max_pool<number>(where, shape::erase(input), shape::erase(output), &where_to, window);
+}
+template <class X, class Y, class Indices, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
+TARN_INLINE void max_pool(const X& x, Y&& y, Indices&& indices, const pool_window& window) {
+    max_pool(on(serial), x, static_cast<Y&&>(y), static_cast<Indices&&>(indices), window);
+}
+
+// The average of every window: the sum of its members divided by their number, or by what the options say.
+//
+//   x, y, window, where   as for max_pool
+//   options               see average_pool_options
+//
+// Special values   NaN gives NaN; so do +inf and -inf in one window. A window without members: 0. Results below 2^-126
+//                  (doubles: 2^-1022) are 0.
+// Accuracy         within 9 * 2^-24 (doubles: 2^-53) of sum |x| / divisor; 2 of them for windows of which rows and
+//                  columns are more than 16 together.
+// Determinism      the bits of a result depend on the members of its window, the kernel and the options only: not on
+//                  the tier, the layout, strides, threads or other windows.
+// Memory, errors   as max_pool; a divisor below 0.
+template <class Executor, class X, class Y>
+TARN_INLINE void average_pool(const place<Executor>& where, const X& x, Y&& y, const pool_window& window,
+                              const average_pool_options& options = {}) {
+    const auto input = detail::input_view(x);
+    const auto output = detail::output_view(static_cast<Y&&>(y));
+    constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
+    shape::assert_pool<decltype(input), decltype(output), viewable>();
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::average_pool<number>(where, shape::erase(input), shape::erase(output), window, options);
+}
+template <class X, class Y, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
+TARN_INLINE void average_pool(const X& x, Y&& y, const pool_window& window, const average_pool_options& options = {}) {
+    average_pool(on(serial), x, static_cast<Y&&>(y), window, options);
+}
+
+} // namespace TARN_BACKEND
+}} // namespace tarn

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Numbers at equal distances into one register.
+#pragma once
+
+#include <tarn/simd/memory.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
+
+namespace kernel {
+
+template <class A> TARN_INLINE floats<A> even_lanes(floats<A> a, floats<A> b, requires_arch<xsimd::sse2>) {
+    return _mm_shuffle_ps(a, b, 0x88);
+}
+template <class A> TARN_INLINE floats<A> odd_lanes(floats<A> a, floats<A> b, requires_arch<xsimd::sse2>) {
+    return _mm_shuffle_ps(a, b, 0xdd);
+}
+template <class A> TARN_INLINE floats<A> unfolded(floats<A> v, requires_arch<xsimd::sse2>) { return v; }
+template <class A> TARN_INLINE doubles<A> even_lanes(doubles<A> a, doubles<A> b, requires_arch<xsimd::sse2>) {
+    return _mm_unpacklo_pd(a, b);
+}
+template <class A> TARN_INLINE doubles<A> odd_lanes(doubles<A> a, doubles<A> b, requires_arch<xsimd::sse2>) {
+    return _mm_unpackhi_pd(a, b);
+}
+template <class A> TARN_INLINE doubles<A> unfolded(doubles<A> v, requires_arch<xsimd::sse2>) { return v; }
+template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::sse2>) {
+    return _mm_setr_ps(p[0], p[s], p[2 * s], p[3 * s]);
+}
+template <class A> TARN_INLINE doubles<A> load_strided(const double* p, std::ptrdiff_t s, requires_arch<xsimd::sse2>) {
+    return _mm_setr_pd(p[0], p[s]);
+}
+
+#if XSIMD_WITH_AVX2
+template <class A> TARN_INLINE floats<A> even_lanes(floats<A> a, floats<A> b, requires_arch<xsimd::avx2>) {
+    return _mm256_shuffle_ps(a, b, 0x88);
+}
+template <class A> TARN_INLINE floats<A> odd_lanes(floats<A> a, floats<A> b, requires_arch<xsimd::avx2>) {
+    return _mm256_shuffle_ps(a, b, 0xdd);
+}
+template <class A> TARN_INLINE floats<A> unfolded(floats<A> v, requires_arch<xsimd::avx2>) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
+}
+template <class A> TARN_INLINE doubles<A> even_lanes(doubles<A> a, doubles<A> b, requires_arch<xsimd::avx2>) {
+    return _mm256_unpacklo_pd(a, b);
+}
+template <class A> TARN_INLINE doubles<A> odd_lanes(doubles<A> a, doubles<A> b, requires_arch<xsimd::avx2>) {
+    return _mm256_unpackhi_pd(a, b);
+}
+template <class A> TARN_INLINE doubles<A> unfolded(doubles<A> v, requires_arch<xsimd::avx2>) {
+    return _mm256_permute4x64_pd(v, 0xd8);
+}
+// Gathers are slower than these on some CPUs, and faster on none that has no AVX-512.
+template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::avx2>) {
+    const float* const q = p + 4 * s;
+    return _mm256_setr_ps(p[0], p[s], p[2 * s], p[3 * s], q[0], q[s], q[2 * s], q[3 * s]);
+}
+template <class A> TARN_INLINE doubles<A> load_strided(const double* p, std::ptrdiff_t s, requires_arch<xsimd::avx2>) {
+    return _mm256_setr_pd(p[0], p[s], p[2 * s], p[3 * s]);
+}
+#endif
+
+#if XSIMD_WITH_AVX512F
+TARN_AVX512_BEGIN
+template <class A> TARN_INLINE floats<A> even_lanes(floats<A> a, floats<A> b, requires_arch<xsimd::avx512f>) {
+    return _mm512_shuffle_ps(a, b, 0x88);
+}
+template <class A> TARN_INLINE floats<A> odd_lanes(floats<A> a, floats<A> b, requires_arch<xsimd::avx512f>) {
+    return _mm512_shuffle_ps(a, b, 0xdd);
+}
+TARN_INLINE __m512d pairs_in_order(__m512d v) {
+    return _mm512_permutexvar_pd(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), v);
+}
+template <class A> TARN_INLINE floats<A> unfolded(floats<A> v, requires_arch<xsimd::avx512f>) {
+    return _mm512_castpd_ps(pairs_in_order(_mm512_castps_pd(v)));
+}
+template <class A> TARN_INLINE doubles<A> even_lanes(doubles<A> a, doubles<A> b, requires_arch<xsimd::avx512f>) {
+    return _mm512_unpacklo_pd(a, b);
+}
+template <class A> TARN_INLINE doubles<A> odd_lanes(doubles<A> a, doubles<A> b, requires_arch<xsimd::avx512f>) {
+    return _mm512_unpackhi_pd(a, b);
+}
+template <class A> TARN_INLINE doubles<A> unfolded(doubles<A> v, requires_arch<xsimd::avx512f>) {
+    return pairs_in_order(v);
+}
+template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::avx512f>) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_i32gather_ps(_mm512_mullo_epi32(lane, _mm512_set1_epi32(static_cast<int>(s))), p, 4);
+}
+template <class A>
+TARN_INLINE doubles<A> load_strided(const double* p, std::ptrdiff_t s, requires_arch<xsimd::avx512f>) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm512_i32gather_pd(_mm256_mullo_epi32(lane, _mm256_set1_epi32(static_cast<int>(s))), p, 8);
+}
+TARN_AVX512_END
+#endif
+
+} // namespace kernel
+
+// The even lanes, or the odd lanes, of a and then those of b, in an order that unfolded() puts right: once, after
+// whatever is done lane by lane.
+template <class A> TARN_INLINE numbers<A> even_lanes(numbers<A> a, numbers<A> b) {
+    return kernel::even_lanes<A>(a, b, A{});
+}
+template <class A> TARN_INLINE numbers<A> odd_lanes(numbers<A> a, numbers<A> b) {
+    return kernel::odd_lanes<A>(a, b, A{});
+}
+template <class A> TARN_INLINE numbers<A> unfolded(numbers<A> v) { return kernel::unfolded<A>(v, A{}); }
+
+// p[0], p[s], p[2 s], ...; 0 <= s < 2^24.
+template <class A> TARN_INLINE numbers<A> load_strided(const number<A>* p, std::ptrdiff_t s) {
+    return kernel::load_strided<A>(p, s, A{});
+}
+
+}}}} // namespace tarn::simd

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Pooling compiled into its caller.
+#include "support/tiers.hpp"
+
+#include <tarn/pool.hpp>
+
+#include <cmath>
+#include <vector>
+
+namespace {
+
+TEST(pool_header_only, max_and_average) {
+    const std::ptrdiff_t n = 40;
+    std::vector<float> x(static_cast<std::size_t>(3 * n * n));
+    for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = static_cast<float>(i * 37 % 101);
+    const auto view = tarn::make_view(x.data(), 3, n, n);
+    for (std::ptrdiff_t k : {2, 3}) {
+        const tarn::pool_window window{{k, k}};
+        const auto e = tarn::pool_output_extents(view, window);
+        std::vector<float> max(static_cast<std::size_t>(e[0] * e[1] * e[2]));
+        std::vector<float> average(max.size());
+        std::vector<std::int32_t> index(max.size());
+        tarn::max_pool(view, tarn::make_view(max.data(), e[0], e[1], e[2]),
+                       tarn::make_view(index.data(), e[0], e[1], e[2]), window);
+        tarn::average_pool(view, tarn::make_view(average.data(), e[0], e[1], e[2]), window);
+        std::size_t at = 0;
+        for (std::ptrdiff_t c = 0; c < 3; ++c)
+            for (std::ptrdiff_t i = 0; i < e[1]; ++i)
+                for (std::ptrdiff_t j = 0; j < e[2]; ++j, ++at) {
+                    float greatest = -1;
+                    float sum = 0;
+                    for (std::ptrdiff_t t = 0; t < k * k; ++t) {
+                        const float v = view(c, i * k + t / k, j * k + t % k);
+                        greatest = v > greatest ? v : greatest;
+                        sum += v;
+                    }
+                    ASSERT_EQ(max[at], greatest);
+                    ASSERT_EQ(x[static_cast<std::size_t>(c * n * n + index[at])], greatest);
+                    ASSERT_NEAR(average[at], sum / static_cast<float>(k * k), 1e-4);
+                }
+    }
+}
+
+} // namespace
