@@ -9,10 +9,12 @@
 #include <array>
 
 #if !defined(TARN_DISPATCH)
+#include <tarn/dispatch/pool_backward_kernels.hpp>
 #include <tarn/dispatch/pool_kernels.hpp>
 #endif
 
 TARN_DEFINE_KERNELS_OF(pool)
+TARN_DEFINE_KERNELS_OF(pool_backward)
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND {
 
@@ -33,6 +35,29 @@ inline void check_pool(const char* op, const operand& x, const operand& y, const
     }
 }
 
+// Kernels count the elements of a window in floats.
+inline void check_taps(const char* op, const window_geometry& g, const pool_window& window) {
+    double taps = 1;
+    for (const dispatch::window_axis& a : g.axis)
+        taps *= static_cast<double>(a.kernel);
+    if (taps > 0x1p24)
+        fail(op, "kernel", list(window.kernel.value, window.kernel.count),
+             "windows of at most 2^24 elements where it matters which is the greatest");
+}
+inline void check_divisor(const char* op, const average_pool_options& options) {
+    if (options.divisor < 0)
+        fail(op, "divisor", std::to_string(options.divisor), "0 for none, or a number of at least 1");
+}
+// Operand 2 as indices.
+inline dispatch::index_operand index_of(const window_loops& loops, const window_loops::part& p) noexcept {
+    const dispatch::plane_operand v = loops.plane(2, p);
+    return {v.data,
+            v.type == element::float64 ? dispatch::index_kind::int64 : dispatch::index_kind::int32,
+            {v.step[0], v.step[1], v.step[2]},
+            v.across,
+            loops.lane_step(2)};
+}
+
 template <class N, class Executor>
 void max_pool(const place<Executor>& where, const operand& x, const operand& y, const operand* index,
               const pool_window& window) {
@@ -44,12 +69,7 @@ void max_pool(const place<Executor>& where, const operand& x, const operand& y, 
     if (index) {
         check_operand(op, "indices", *index);
         check_window_extents(op, "indices", g, x, *index);
-        double taps = 1;
-        for (const dispatch::window_axis& a : g.axis)
-            taps *= static_cast<double>(a.kernel);
-        if (taps > 0x1p24)
-            fail(op, "kernel", list(window.kernel.value, window.kernel.count),
-                 "windows of at most 2^24 elements for indices");
+        check_taps(op, g, window);
         std::ptrdiff_t elements = 1;
         for (const dispatch::window_axis& a : g.axis)
             elements *= a.in;
@@ -65,11 +85,18 @@ void max_pool(const place<Executor>& where, const operand& x, const operand& y, 
         check_apart(op, x, *index, "indices");
         check_apart(op, y, *index, "indices", "output");
     }
-    const window_loops loops(g, x, y, index, {});
+    operand_list operands = operand_list::of(x, y);
+    if (index)
+        operands.add(*index);
+    const window_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operands);
+    const auto run = [&](const window_loops::part& p) {
+        dispatch::window_planes w = loops.windows(p);
+        if (index)
+            w.index = index_of(loops, p);
+        (index ? kernels.max_index : kernels.max)(w);
+    };
     where.parallel_for(loops.items(), loops.cost(static_cast<double>(element_size(x)), 0),
-                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-                           loops.run(begin, end, index ? kernels.max_index : kernels.max);
-                       });
+                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
 }
 
 template <class N, class Executor>
@@ -80,19 +107,76 @@ void average_pool(const place<Executor>& where, const operand& x, const operand&
     check_operand(op, "output", y);
     const window_geometry g = check_window(op, window, x.extent, x.rank);
     check_pool(op, x, y, g);
-    if (options.divisor < 0)
-        fail(op, "divisor", std::to_string(options.divisor), "0 for none, or a number of at least 1");
+    check_divisor(op, options);
     const tier t = check_tier(op, where.tier_index);
     const dispatch::pool_table<N>& kernels = pool_kernels_of<N>(t);
     if (size(y) == 0)
         return;
     // So many additions leave an error of a few ulp.
     const bool few = g.axis[0].kernel * g.axis[1].kernel + g.axis[2].kernel <= 16;
-    const window_loops loops(g, x, y, nullptr, {options.count_include_padding, static_cast<double>(options.divisor)});
+    const window_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operand_list::of(x, y));
+    const auto run = [&](const window_loops::part& p) {
+        dispatch::window_planes w = loops.windows(p);
+        w.divisor = {options.count_include_padding, static_cast<double>(options.divisor)};
+        (few ? kernels.average : kernels.exact_average)(w);
+    };
     where.parallel_for(loops.items(), loops.cost(static_cast<double>(element_size(x)), 0),
-                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-                           loops.run(begin, end, few ? kernels.average : kernels.exact_average);
-                       });
+                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
+}
+
+// x: the map, or for gradients that do not read it again dx.
+template <class Executor, class Kernel>
+void run_gradients(const place<Executor>& where, const window_geometry& g, const operand& x, const operand& dy,
+                   const operand& dx, const dispatch::window_divisor& divisor, Kernel kernel) {
+    const window_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x, dy, dx));
+    const auto run = [&](const window_loops::part& p) {
+        dispatch::window_gradients c{loops.windows(p), loops.plane(1, p), loops.plane(2, p)};
+        c.windows.divisor = divisor;
+        kernel(c);
+    };
+    where.parallel_for(loops.items(),
+                       loops.cost(static_cast<double>(element_size(x)), static_cast<double>(element_size(dx))),
+                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
+}
+
+template <class N, class Executor>
+void max_pool_backward(const place<Executor>& where, const operand& x, const operand& dy, const operand& dx,
+                       const pool_window& window) {
+    constexpr const char* op = "max_pool_backward";
+    check_operand(op, "input", x);
+    check_operand(op, "gradient", dy);
+    check_operand(op, "output", dx);
+    const window_geometry g = check_window(op, window, x.extent, x.rank);
+    check_window_extents(op, "gradient", g, x, dy);
+    check_same_extents(op, x, dx);
+    check_taps(op, g, window);
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::pool_backward_table<N>& kernels = pool_backward_kernels_of<N>(t);
+    if (size(x) == 0)
+        return;
+    check_distinct(op, dx);
+    check_apart(op, x, dx);
+    check_apart(op, dy, dx, "output", "gradient");
+    run_gradients(where, g, x, dy, dx, {}, kernels.max);
+}
+
+template <class N, class Executor>
+void average_pool_backward(const place<Executor>& where, const operand& dy, const operand& dx,
+                           const pool_window& window, const average_pool_options& options) {
+    constexpr const char* op = "average_pool_backward";
+    check_operand(op, "gradient", dy);
+    check_operand(op, "output", dx);
+    const window_geometry g = check_window(op, window, dx.extent, dx.rank);
+    check_window_extents(op, "gradient", g, dx, dy);
+    check_divisor(op, options);
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::pool_backward_table<N>& kernels = pool_backward_kernels_of<N>(t);
+    if (size(dx) == 0)
+        return;
+    check_distinct(op, dx);
+    check_apart(op, dy, dx, "output", "gradient");
+    run_gradients(where, g, dx, dy, dx, {options.count_include_padding, static_cast<double>(options.divisor)},
+                  kernels.average);
 }
 
 template <class Input, class Output, bool Viewable> TARN_INLINE constexpr void assert_pool() {
@@ -196,6 +280,64 @@ TARN_INLINE void average_pool(const place<Executor>& where, const X& x, Y&& y, c
 template <class X, class Y, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
 TARN_INLINE void average_pool(const X& x, Y&& y, const pool_window& window, const average_pool_options& options = {}) {
     average_pool(on(serial), x, static_cast<Y&&>(y), window, options);
+}
+
+// The gradient of max_pool: dx_i is the sum of dy over the windows of which x_i is the greatest element, the first of
+// several, or the first NaN.
+//
+//   x        the input of the forward call
+//   dy       the type of x; the extents of its results, any strides
+//   dx       the type of x, or float for x of 16 bits; the extents of x, any strides but 0; memory apart from x and dy
+//   window, where   as for max_pool
+//
+// Accuracy         sums of floats, doubles for doubles, in the order of the windows: exact where windows do not overlap.
+// Determinism      on all tiers the same; the bits do not depend on threads or on other maps.
+// Memory           x is read once, by windows that overlap again from a cache; dx is written once. No allocation, at
+//                  most 64 KB of stack.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as max_pool.
+template <class Executor, class X, class DY, class DX>
+TARN_INLINE void max_pool_backward(const place<Executor>& where, const X& x, const DY& dy, DX&& dx,
+                                   const pool_window& window) {
+    const auto input = detail::input_view(x);
+    const auto gradient = detail::input_view(dy);
+    const auto output = detail::output_view(static_cast<DX&&>(dx));
+    constexpr bool viewable =
+        detail::accepts_input<X>::value && detail::accepts_input<DY>::value && detail::accepts_output<DX>::value;
+    shape::assert_pool<decltype(input), decltype(output), viewable>();
+    shape::assert_pool<decltype(gradient), decltype(output), viewable>();
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::max_pool_backward<number>(where, shape::erase(input), shape::erase(gradient), shape::erase(output), window);
+}
+template <class X, class DY, class DX, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
+TARN_INLINE void max_pool_backward(const X& x, const DY& dy, DX&& dx, const pool_window& window) {
+    max_pool_backward(on(serial), x, dy, static_cast<DX&&>(dx), window);
+}
+
+// The gradient of average_pool: dx_i is the sum, over the windows of which x_i is a member, of dy divided by what the
+// window's sum was divided by.
+//
+//   dy       float, double, float16 or bfloat16; the extents of the results of average_pool, any strides
+//   dx       the type of dy, or float for dy of 16 bits; the extents of the input of the forward call, any strides but
+//            0; memory apart from dy
+//   window, options, where   as for average_pool
+//
+// Special values   quotients below 2^-126 (doubles: 2^-1022) count as 0.
+// Accuracy         within (2 + w) * 2^-24 (doubles: 2^-53) of the sum of |dy| / divisor over its w windows.
+// Determinism, memory, errors   as max_pool_backward; a divisor below 0.
+template <class Executor, class DY, class DX>
+TARN_INLINE void average_pool_backward(const place<Executor>& where, const DY& dy, DX&& dx, const pool_window& window,
+                                       const average_pool_options& options = {}) {
+    const auto gradient = detail::input_view(dy);
+    const auto output = detail::output_view(static_cast<DX&&>(dx));
+    constexpr bool viewable = detail::accepts_input<DY>::value && detail::accepts_output<DX>::value;
+    shape::assert_pool<decltype(gradient), decltype(output), viewable>();
+    using number = detail::number_of<typename decltype(gradient)::value_type>;
+    shape::average_pool_backward<number>(where, shape::erase(gradient), shape::erase(output), window, options);
+}
+template <class DY, class DX, std::enable_if_t<!detail::is_place<DY>::value, int> = 0>
+TARN_INLINE void average_pool_backward(const DY& dy, DX&& dx, const pool_window& window,
+                                       const average_pool_options& options = {}) {
+    average_pool_backward(on(serial), dy, static_cast<DX&&>(dx), window, options);
 }
 
 } // namespace TARN_BACKEND

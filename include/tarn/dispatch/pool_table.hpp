@@ -28,9 +28,11 @@ struct plane_operand {
     std::ptrdiff_t across; // from plane to plane
 };
 
+enum class index_kind { int32, int64, tap }; // tap: which element of its window, as a number of the kernel's type
+
 struct index_operand {
     void* data = nullptr; // null: none
-    bool wide = false;    // 64 bits, else 32
+    index_kind kind = index_kind::int32;
     std::ptrdiff_t step[window_axes] = {};
     std::ptrdiff_t across = 0;
     std::ptrdiff_t along = 0; // from lane to lane
@@ -42,7 +44,8 @@ struct window_divisor {
     double fixed = 0; // 0: the number of members
 };
 
-// Planes of windows, of which rows first_row .. last_row - 1 of depth and height together are wanted.
+// Planes of windows, of which rows first_row .. last_row - 1 of depth and height together, and columns first_column ..
+// last_column - 1, are wanted.
 struct window_planes {
     plane_operand x, y;
     index_operand index; // of the element within its plane
@@ -50,7 +53,20 @@ struct window_planes {
     window_axis axis[window_axes];
     std::ptrdiff_t planes;
     std::ptrdiff_t first_row, last_row;
+    std::ptrdiff_t first_column, last_column; // of windows
     window_divisor divisor;
+};
+
+// Gradients of windows: dy of their results, dx of the elements of their planes. Rows of `windows` are those of dx, its
+// columns are not looked at, and its x only by kernels that say so.
+struct window_gradients {
+    window_planes windows;
+    plane_operand dy, dx;
+};
+
+template <class T> struct pool_backward_table {
+    void (*max)(const window_gradients&) noexcept; // reads x
+    void (*average)(const window_gradients&) noexcept;
 };
 
 template <class T> struct pool_table {

@@ -26,7 +26,7 @@ private:
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     // What is at work at once stays in L1.
     static constexpr std::ptrdiff_t line_numbers = numbers_in<16384>;
-    static constexpr std::ptrdiff_t converted_numbers = numbers_in<16384>;
+    static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
     static constexpr std::ptrdiff_t result_numbers = numbers_in<2048>;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t most_rows = 128;
@@ -37,15 +37,15 @@ private:
     }
 
     TARN_INLINE void run_lanes() noexcept {
-        wide_ = reach_ > line_numbers / fields - slack(1);
+        wide_ = reach_ > line_room(1);
         const std::ptrdiff_t most = wide_ ? 1 : most_lanes;
         for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
             lanes_ = c_.lanes - first_lane_ < most ? c_.lanes - first_lane_ : most;
-            while (!wide_ && reach_ * lanes_ > line_numbers / fields - slack(lanes_))
+            while (!wide_ && reach_ * lanes_ > line_room(lanes_))
                 lanes_ = (lanes_ + 1) / 2;
             const std::ptrdiff_t tile = outputs_at_once();
-            for (first_ = 0; first_ < columns_.out; first_ += outputs_) {
-                outputs_ = columns_.out - first_ < tile ? columns_.out - first_ : tile;
+            for (first_ = c_.first_column; first_ < c_.last_column; first_ += outputs_) {
+                outputs_ = c_.last_column - first_ < tile ? c_.last_column - first_ : tile;
                 begin_tile();
                 run_planes();
             }
@@ -55,10 +55,16 @@ private:
     std::ptrdiff_t slack(std::ptrdiff_t lanes) const noexcept {
         return (lanes == 1 ? columns_.stride : 1) * width + width;
     }
+    // Numbers of a field that a line may have; what is converted has to find room as well.
+    std::ptrdiff_t line_room(std::ptrdiff_t lanes) const noexcept {
+        const std::ptrdiff_t room = line_numbers / fields - slack(lanes);
+        const bool converted = c_.x.type != element_traits<number<A>>::value || (c_.lanes == 1 && c_.x.step[2] != 1);
+        return converted && room > converted_numbers ? converted_numbers : room;
+    }
     std::ptrdiff_t outputs_at_once() const noexcept {
         if (wide_)
             return 1;
-        const std::ptrdiff_t columns = (line_numbers / fields - slack(lanes_)) / lanes_;
+        const std::ptrdiff_t columns = line_room(lanes_) / lanes_;
         const std::ptrdiff_t by_lines = (columns - reach_) / columns_.stride + 1;
         const std::ptrdiff_t by_results = result_numbers / lanes_;
         return by_lines < by_results ? by_lines : by_results;
@@ -291,7 +297,7 @@ private:
     // A window of more columns than a line has.
     TARN_NOINLINE void run_wide(const window_row& r) noexcept {
         const std::ptrdiff_t pitch = line_numbers / fields;
-        const std::ptrdiff_t most = pitch - 2 * width;
+        const std::ptrdiff_t most = pitch - 2 * width < converted_numbers ? pitch - 2 * width : converted_numbers;
         const std::ptrdiff_t taps_at_once = columns_.dilation < most ? (most - 1) / columns_.dilation + 1 : 1;
         const window_taps w = window_taps::of(columns_, first_);
         state s;
@@ -328,7 +334,9 @@ private:
             const std::ptrdiff_t left = height - (first_row_ + k) % height;
             const std::ptrdiff_t some = lanes_ > 1 ? 1 : left < rows - k ? left : rows - k;
             void* const y = y_ + row[k].y * detail::size_of(c_.y.type);
-            if (lanes_ == 1)
+            if (!c_.y.data)
+                ;
+            else if (lanes_ == 1)
                 convert<A>::narrow(
                     {{y, c_.y.type, c_.y.step[2], c_.y.step[1]}, result_ + k * results, results, some, outputs_});
             else
@@ -338,7 +346,7 @@ private:
             k += some;
         }
     }
-    // From taps of windows to elements of the plane.
+    // From taps of windows to elements of the plane, or as they are.
     TARN_INLINE void put_indices(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
         const dispatch::index_operand& index = c_.index;
         const dispatch::window_axis& depth = c_.axis[0];
@@ -350,7 +358,14 @@ private:
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             for (std::ptrdiff_t l = 0; l < lanes_; ++l) {
                 const number<A> t = tap[j * lanes_ + l];
+                const std::ptrdiff_t offset = plane_ * index.across + output_depth * index.step[0] +
+                                              output_height * index.step[1] + (first_ + j) * index.step[2] +
+                                              (first_lane_ + l) * index.along;
                 std::ptrdiff_t v = -1;
+                if (index.kind == dispatch::index_kind::tap) {
+                    static_cast<number<A>*>(index.data)[offset] = t;
+                    continue;
+                }
                 if (t < infinite<A>) {
                     const auto whole = static_cast<std::ptrdiff_t>(t);
                     const std::ptrdiff_t rows = whole / columns_.kernel;
@@ -360,10 +375,7 @@ private:
                     v = ((d0 + d * depth.dilation) * height.in + h0 + h * height.dilation) * columns_.in + begin_ +
                         j * columns_.stride + w * columns_.dilation;
                 }
-                const std::ptrdiff_t offset = plane_ * index.across + output_depth * index.step[0] +
-                                              output_height * index.step[1] + (first_ + j) * index.step[2] +
-                                              (first_lane_ + l) * index.along;
-                if (index.wide)
+                if (index.kind == dispatch::index_kind::int64)
                     static_cast<std::int64_t*>(index.data)[offset] = v;
                 else
                     static_cast<std::int32_t*>(index.data)[offset] = static_cast<std::int32_t>(v);

@@ -64,6 +64,10 @@ public:
     TARN_INLINE window_scale<A> at(std::ptrdiff_t i) const noexcept {
         return {numbers<A>::load_unaligned(inverse_ + i), numbers<A>::load_unaligned(least_ + i)};
     }
+    // That of result i in all lanes.
+    TARN_INLINE window_scale<A> all_of(std::ptrdiff_t i) const noexcept {
+        return {numbers<A>(inverse_[i]), numbers<A>(least_[i])};
+    }
 
 private:
     static constexpr int width = static_cast<int>(numbers<A>::size);

@@ -112,112 +112,146 @@ inline void check_window_extents(const char* op, const char* argument, const win
 // of space do not: its elements are the lanes of a column.
 class window_loops {
 public:
-    // The operands have the extents of the input outside of space. `key`: the one whose order in memory loops follow.
-    window_loops(const window_geometry& g, const operand& x, const operand& y, const operand* index,
-                 const dispatch::window_divisor& divisor)
-        : lane_axis_(choose_lanes(g, x, y)), outer_{outer(g, x), outer(g, y), index ? outer(g, *index) : operand{}},
-          loops_({outer_[0].rank - 1}, index ? 3 : 2, 1, kernel_layouts::rows_only, list_of(index != nullptr)) {
-        base_.x = plane(g, x, 0);
-        base_.y = plane(g, y, 1);
-        base_.lanes = lane_axis_ < 0 ? 1 : x.extent[lane_axis_];
-        for (int i = 0; i < dispatch::window_axes; ++i)
-            base_.axis[i] = g.axis[i];
-        base_.divisor = divisor;
-        if (index) {
-            const dispatch::plane_operand p = plane(g, *index, 2);
-            base_.index.data = p.data;
-            base_.index.wide = index->type == element::float64;
-            for (int i = 0; i < dispatch::window_axes; ++i)
-                base_.index.step[i] = p.step[i];
-            base_.index.across = p.across;
-            base_.index.along = lane_axis_ < 0 ? 0 : index->stride[lane_axis_];
-        }
-        rows_ = base_.axis[0].out * base_.axis[1].out;
-        const double elements = static_cast<double>(base_.axis[0].in) * static_cast<double>(base_.axis[1].in) *
-                                static_cast<double>(base_.axis[2].in) * static_cast<double>(base_.lanes);
+    // Some planes, and rows first_row .. last_row - 1 of depth and height together.
+    struct part {
+        std::ptrdiff_t offset[max_operands]; // of the operands, in elements
+        std::ptrdiff_t planes, first_row, last_row;
+    };
+
+    // The operands have the same extents outside of space. Those after the first `whole` may have any lanes. Work is
+    // cut into blocks of so many rows.
+    window_loops(const window_geometry& g, std::ptrdiff_t rows, int whole, const operand_list& operands)
+        : geometry_(g), lane_axis_(choose_lanes(g, whole, operands)), count_(operands.count),
+          outer_(outer_of(operands)),
+          loops_({outer_.item[0].rank - 1}, count_, 1, kernel_layouts::rows_only, outer_.list(count_)), rows_(rows) {
+        for (int k = 0; k < count_; ++k)
+            operand_[k] = operands.item[k];
+        const operand& x = *operands.item[0];
+        double elements = static_cast<double>(lanes());
+        for (int i = g.first; i < g.first + g.count; ++i)
+            elements *= static_cast<double>(x.extent[i]);
         const double wanted = elements / elements_per_item;
-        blocks_ = wanted < 2 ? 1 : wanted < static_cast<double>(rows_) ? static_cast<std::ptrdiff_t>(wanted) : rows_;
+        blocks_ = wanted < 2 ? 1 : wanted < static_cast<double>(rows) ? static_cast<std::ptrdiff_t>(wanted) : rows;
         elements_ = elements / static_cast<double>(blocks_);
     }
     window_loops(const window_loops&) = delete;
     window_loops& operator=(const window_loops&) = delete;
+
+    std::ptrdiff_t lanes() const noexcept { return lane_axis_ < 0 ? 1 : operand_extent(); }
+    // An operand's elements along depth, height and width, and from lane to lane.
+    dispatch::plane_operand plane(int k, const part& p) const noexcept {
+        const operand& v = *operand_[k];
+        dispatch::plane_operand r{static_cast<char*>(const_cast<void*>(v.data)) + p.offset[k] * element_size(v),
+                                  v.type,
+                                  {},
+                                  loops_.inner().stride[k]};
+        for (int i = 0; i < geometry_.count; ++i)
+            r.step[dispatch::window_axes - geometry_.count + i] = v.stride[geometry_.first + i];
+        return r;
+    }
+    std::ptrdiff_t lane_step(int k) const noexcept { return lane_axis_ < 0 ? 0 : operand_[k]->stride[lane_axis_]; }
+    // What kernels know of it: windows of operands 0 and 1.
+    dispatch::window_planes windows(const part& p) const noexcept {
+        dispatch::window_planes w = {};
+        w.x = plane(0, p);
+        w.y = plane(1, p);
+        w.lanes = lanes();
+        for (int i = 0; i < dispatch::window_axes; ++i)
+            w.axis[i] = geometry_.axis[i];
+        w.planes = p.planes;
+        w.first_row = p.first_row;
+        w.last_row = p.last_row;
+        w.last_column = w.axis[2].out;
+        return w;
+    }
 
     // Independent pieces of work: planes, large ones cut into blocks of rows.
     std::ptrdiff_t items() const noexcept { return loops_.items() * blocks_; }
     item_cost cost(double read, double written) const noexcept {
         return {read * elements_, written * elements_, elements_};
     }
-    // Items begin..end-1 as kernel(const dispatch::window_planes&).
-    template <class Kernel> void run(std::ptrdiff_t begin, std::ptrdiff_t end, Kernel kernel) const {
-        if (blocks_ == 1 && base_.lanes == 1) {
-            planes(begin, end, 0, rows_, kernel);
+    // Items begin..end-1 as f(const part&).
+    template <class F> void run(std::ptrdiff_t begin, std::ptrdiff_t end, F f) const {
+        if (blocks_ == 1 && lane_axis_ < 0) {
+            planes(begin, end, 0, rows_, f);
             return;
         }
         for (; begin < end; ++begin) {
             const std::ptrdiff_t block = begin % blocks_;
-            planes(begin / blocks_, begin / blocks_ + 1, rows_ / blocks_ * block + least(block, rows_ % blocks_),
-                   rows_ / blocks_ * (block + 1) + least(block + 1, rows_ % blocks_), kernel);
+            planes(begin / blocks_, begin / blocks_ + 1, first_of(block), first_of(block + 1), f);
         }
     }
 
 private:
     static constexpr double elements_per_item = 32768;
 
-    static std::ptrdiff_t least(std::ptrdiff_t a, std::ptrdiff_t b) noexcept { return a < b ? a : b; }
-    static int choose_lanes(const window_geometry& g, const operand& x, const operand& y) noexcept {
+    // Operands without their axes of space and lanes, and with one of a single element at their ends.
+    struct outer_operands {
+        operand item[max_operands];
+
+        operand_list list(int count) const noexcept {
+            operand_list l;
+            for (int k = 0; k < count; ++k)
+                l.add(item[k]);
+            return l;
+        }
+    };
+    outer_operands outer_of(const operand_list& operands) const noexcept {
+        outer_operands all = {};
+        for (int k = 0; k < operands.count; ++k) {
+            const operand& v = *operands.item[k];
+            operand& r = all.item[k];
+            r.data = v.data;
+            r.type = v.type;
+            for (int i = 0; i < v.rank; ++i) {
+                if (!geometry_.in_space(i) && i != lane_axis_) {
+                    r.extent[r.rank] = v.extent[i];
+                    r.stride[r.rank++] = v.stride[i];
+                }
+            }
+            r.extent[r.rank] = 1;
+            r.stride[r.rank++] = 1;
+        }
+        return all;
+    }
+    static int choose_lanes(const window_geometry& g, int whole, const operand_list& operands) noexcept {
         const int last = g.first + g.count - 1;
-        const bool planar =
-            (x.stride[last] == 1 || x.extent[last] == 1) && (y.stride[last] == 1 || y.extent[last] == 1);
-        for (int i = x.rank - 1; i >= 0; --i) {
-            if (!g.in_space(i) && x.extent[i] > 1 && x.stride[i] == 1 && y.stride[i] == 1 && !planar)
+        const auto unit = [&](int axis) {
+            bool all = true;
+            for (int k = 0; k < whole; ++k)
+                all = all && (operands.item[k]->stride[axis] == 1 || operands.item[k]->extent[axis] == 1);
+            return all;
+        };
+        if (unit(last))
+            return -1;
+        for (int i = operands.item[0]->rank - 1; i >= 0; --i) {
+            if (!g.in_space(i) && operands.item[0]->extent[i] > 1 && unit(i))
                 return i;
         }
         return -1;
     }
-    // The operand without its axes of space and lanes, and with one of a single element at its end.
-    operand outer(const window_geometry& g, const operand& v) const noexcept {
-        operand r{v.data, v.type, 0, {}, {}};
-        for (int i = 0; i < v.rank; ++i) {
-            if (!g.in_space(i) && i != lane_axis_) {
-                r.extent[r.rank] = v.extent[i];
-                r.stride[r.rank++] = v.stride[i];
-            }
-        }
-        r.extent[r.rank] = 1;
-        r.stride[r.rank++] = 1;
-        return r;
+    std::ptrdiff_t operand_extent() const noexcept { return operand_[0]->extent[lane_axis_]; }
+    std::ptrdiff_t first_of(std::ptrdiff_t block) const noexcept {
+        const std::ptrdiff_t rest = rows_ % blocks_;
+        return rows_ / blocks_ * block + (block < rest ? block : rest);
     }
-    operand_list list_of(bool with_index) const noexcept {
-        return with_index ? operand_list::of(outer_[0], outer_[1], outer_[2]) : operand_list::of(outer_[0], outer_[1]);
-    }
-    dispatch::plane_operand plane(const window_geometry& g, const operand& v, int k) const noexcept {
-        dispatch::plane_operand p{const_cast<void*>(v.data), v.type, {}, loops_.inner().stride[k]};
-        for (int i = 0; i < g.count; ++i)
-            p.step[dispatch::window_axes - g.count + i] = v.stride[g.first + i];
-        return p;
-    }
-    template <class Kernel>
+    template <class F>
     void planes(std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t first_row, std::ptrdiff_t last_row,
-                const Kernel& kernel) const {
+                const F& f) const {
         loops_.run(begin, end, [&](const std::ptrdiff_t* offset, std::ptrdiff_t count) {
-            dispatch::window_planes c = base_;
-            c.x.data = static_cast<char*>(c.x.data) + offset[0] * element_bytes(0);
-            c.y.data = static_cast<char*>(c.y.data) + offset[1] * element_bytes(1);
-            if (c.index.data)
-                c.index.data = static_cast<char*>(c.index.data) + offset[2] * (c.index.wide ? 8 : 4);
-            c.planes = count;
-            c.first_row = first_row;
-            c.last_row = last_row;
-            kernel(static_cast<const dispatch::window_planes&>(c));
+            part p{{}, count, first_row, last_row};
+            for (int k = 0; k < count_; ++k)
+                p.offset[k] = offset[k];
+            f(static_cast<const part&>(p));
         });
     }
-    std::ptrdiff_t element_bytes(int k) const noexcept { return element_size(outer_[k]); }
 
-    int lane_axis_;
-    operand outer_[3];
+    window_geometry geometry_;
+    int lane_axis_, count_;
+    const operand* operand_[max_operands] = {};
+    outer_operands outer_;
     row_loops loops_;
-    dispatch::window_planes base_ = {};
-    std::ptrdiff_t rows_ = 1, blocks_ = 1;
+    std::ptrdiff_t rows_, blocks_ = 1;
     double elements_ = 0;
 };
 

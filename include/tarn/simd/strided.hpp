@@ -23,6 +23,16 @@ template <class A> TARN_INLINE doubles<A> odd_lanes(doubles<A> a, doubles<A> b, 
     return _mm_unpackhi_pd(a, b);
 }
 template <class A> TARN_INLINE doubles<A> unfolded(doubles<A> v, requires_arch<xsimd::sse2>) { return v; }
+template <class A> TARN_INLINE void interleave(floats<A>& a, floats<A>& b, requires_arch<xsimd::sse2>) {
+    const __m128 low = _mm_unpacklo_ps(a, b);
+    b = _mm_unpackhi_ps(a, b);
+    a = low;
+}
+template <class A> TARN_INLINE void interleave(doubles<A>& a, doubles<A>& b, requires_arch<xsimd::sse2>) {
+    const __m128d low = _mm_unpacklo_pd(a, b);
+    b = _mm_unpackhi_pd(a, b);
+    a = low;
+}
 template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::sse2>) {
     return _mm_setr_ps(p[0], p[s], p[2 * s], p[3 * s]);
 }
@@ -48,6 +58,18 @@ template <class A> TARN_INLINE doubles<A> odd_lanes(doubles<A> a, doubles<A> b, 
 }
 template <class A> TARN_INLINE doubles<A> unfolded(doubles<A> v, requires_arch<xsimd::avx2>) {
     return _mm256_permute4x64_pd(v, 0xd8);
+}
+template <class A> TARN_INLINE void interleave(floats<A>& a, floats<A>& b, requires_arch<xsimd::avx2>) {
+    const __m256 low = _mm256_unpacklo_ps(a, b);
+    const __m256 high = _mm256_unpackhi_ps(a, b);
+    a = _mm256_permute2f128_ps(low, high, 0x20);
+    b = _mm256_permute2f128_ps(low, high, 0x31);
+}
+template <class A> TARN_INLINE void interleave(doubles<A>& a, doubles<A>& b, requires_arch<xsimd::avx2>) {
+    const __m256d low = _mm256_unpacklo_pd(a, b);
+    const __m256d high = _mm256_unpackhi_pd(a, b);
+    a = _mm256_permute2f128_pd(low, high, 0x20);
+    b = _mm256_permute2f128_pd(low, high, 0x31);
 }
 // Gathers are slower than these on some CPUs, and faster on none that has no AVX-512.
 template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::avx2>) {
@@ -82,6 +104,18 @@ template <class A> TARN_INLINE doubles<A> odd_lanes(doubles<A> a, doubles<A> b, 
 template <class A> TARN_INLINE doubles<A> unfolded(doubles<A> v, requires_arch<xsimd::avx512f>) {
     return pairs_in_order(v);
 }
+template <class A> TARN_INLINE void interleave(floats<A>& a, floats<A>& b, requires_arch<xsimd::avx512f>) {
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    const __m512 first = _mm512_permutex2var_ps(a, low, b);
+    b = _mm512_permutex2var_ps(a, high, b);
+    a = first;
+}
+template <class A> TARN_INLINE void interleave(doubles<A>& a, doubles<A>& b, requires_arch<xsimd::avx512f>) {
+    const __m512d first = _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+    b = _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
+    a = first;
+}
 template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::avx512f>) {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     return _mm512_i32gather_ps(_mm512_mullo_epi32(lane, _mm512_set1_epi32(static_cast<int>(s))), p, 4);
@@ -105,6 +139,9 @@ template <class A> TARN_INLINE numbers<A> odd_lanes(numbers<A> a, numbers<A> b) 
     return kernel::odd_lanes<A>(a, b, A{});
 }
 template <class A> TARN_INLINE numbers<A> unfolded(numbers<A> v) { return kernel::unfolded<A>(v, A{}); }
+
+// a[0], b[0], a[1], b[1], ...: the first half of them as a, the second as b.
+template <class A> TARN_INLINE void interleave(numbers<A>& a, numbers<A>& b) { kernel::interleave<A>(a, b, A{}); }
 
 // p[0], p[s], p[2 s], ...; 0 <= s < 2^24.
 template <class A> TARN_INLINE numbers<A> load_strided(const number<A>* p, std::ptrdiff_t s) {

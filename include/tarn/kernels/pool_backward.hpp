@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What windows give to their elements in the gradients of max and average pooling.
+#pragma once
+
+#include <tarn/kernels/pool.hpp>
+#include <tarn/kernels/window_adjoint.hpp>
+#include <tarn/kernels/window_lines.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// The gradients of a block of windows as numbers.
+template <class A, std::ptrdiff_t Room> class gradient_block {
+public:
+    TARN_INLINE explicit gradient_block(const dispatch::plane_operand& dy) noexcept : dy_(dy) {}
+
+    TARN_INLINE void load(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
+                          std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
+                          std::ptrdiff_t columns) noexcept {
+        const auto at = [&](std::ptrdiff_t r) TARN_LAMBDA {
+            return static_cast<char*>(dy_.data) +
+                   (plane * dy_.across + lane + depth * dy_.step[0] + (row + r) * dy_.step[1] + column * dy_.step[2]) *
+                       detail::size_of(dy_.type);
+        };
+        if (lanes == 1) {
+            convert<A>::widen({{at(0), dy_.type, dy_.step[2], dy_.step[1]}, number_, columns, rows, columns});
+            return;
+        }
+        for (std::ptrdiff_t r = 0; r < rows; ++r)
+            convert<A>::widen(
+                {{at(r), dy_.type, 1, dy_.step[2]}, number_ + r * columns * lanes, lanes, columns, lanes});
+    }
+    TARN_INLINE numbers<A> at(std::ptrdiff_t i) const noexcept { return numbers<A>::load_unaligned(number_ + i); }
+    TARN_INLINE numbers<A> first(std::ptrdiff_t i, int n) const noexcept { return simd::load_n<A>(number_ + i, n); }
+    TARN_INLINE number<A>* begin() noexcept { return number_; }
+
+private:
+    const dispatch::plane_operand& dy_;
+    alignas(64) number<A> number_[Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
+};
+
+// All of it to the greatest element of the window.
+template <class A> class max_shares {
+public:
+    static constexpr std::ptrdiff_t room = 4096 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+
+    TARN_INLINE explicit max_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
+
+    TARN_INLINE void load(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
+                          std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
+                          std::ptrdiff_t columns) noexcept {
+        dy_.load(plane, lane, lanes, depth, row, rows, column, columns);
+        dispatch::window_planes w = c_.windows;
+        w.x.data = static_cast<char*>(w.x.data) + (plane * w.x.across + lane) * detail::size_of(w.x.type);
+        w.y.data = nullptr;
+        w.planes = 1;
+        w.lanes = lanes;
+        w.first_row = depth * w.axis[1].out + row;
+        w.last_row = w.first_row + rows;
+        w.first_column = column;
+        w.last_column = column + columns;
+        w.index.kind = dispatch::index_kind::tap;
+        w.index.step[0] = 0;
+        w.index.step[1] = columns * lanes;
+        w.index.step[2] = lanes;
+        w.index.along = 1;
+        w.index.data = tap_ - (row * columns + column) * lanes;
+        window_lines<A, max_index_window<A>>::run(w);
+    }
+    TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A> tap) const noexcept {
+        return given(numbers<A>::load_unaligned(tap_ + i), dy_.at(i), tap);
+    }
+    TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A> tap, int n) const noexcept {
+        return given(simd::load_n<A>(tap_ + i, n), dy_.first(i, n), tap);
+    }
+
+private:
+    TARN_INLINE static numbers<A> given(numbers<A> taken, numbers<A> dy, number<A> tap) noexcept {
+        return xsimd::select(taken == numbers<A>(tap), dy, numbers<A>(number<A>(0)));
+    }
+
+    const dispatch::window_gradients& c_;
+    gradient_block<A, room> dy_;
+    alignas(64) number<A> tap_[room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
+};
+
+// The same to every member.
+template <class A> class average_shares {
+public:
+    static constexpr std::ptrdiff_t room = 8192 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+
+    TARN_INLINE explicit average_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
+
+    TARN_INLINE void load(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
+                          std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
+                          std::ptrdiff_t columns) noexcept {
+        dy_.load(plane, lane, lanes, depth, row, rows, column, columns);
+        const dispatch::window_axis* const axis = c_.windows.axis;
+        const dispatch::window_divisor& divisor = c_.windows.divisor;
+        const std::ptrdiff_t deep = window_taps::counted(axis[0], depth, divisor.count_padding);
+        // A tile of columns for all rows, since their scales cost a division each.
+        for (std::ptrdiff_t first = 0; first < columns; first += most_columns) {
+            const std::ptrdiff_t some = columns - first < most_columns ? columns - first : most_columns;
+            scales_.begin(axis[2], column + first, some, 1, divisor);
+            for (std::ptrdiff_t r = 0; r < rows; ++r) {
+                scales_.prepare(deep * window_taps::counted(axis[1], row + r, divisor.count_padding));
+                number<A>* const line = dy_.begin() + (r * columns + first) * lanes;
+                if (lanes == 1)
+                    scale(line, some);
+                else
+                    scale_lanes(line, some, lanes);
+            }
+        }
+    }
+    TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A>) const noexcept { return dy_.at(i); }
+    TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A>, int n) const noexcept { return dy_.first(i, n); }
+
+private:
+    static constexpr int width = static_cast<int>(numbers<A>::size);
+    static constexpr std::ptrdiff_t most_columns = 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+
+    TARN_INLINE void scale(number<A>* line, std::ptrdiff_t n) const noexcept {
+        for (std::ptrdiff_t i = 0; i < n; i += width) {
+            const int some = n - i < width ? static_cast<int>(n - i) : width;
+            simd::store_n<A>(line + i, scales_.at(i).apply(simd::load_n<A>(line + i, some)), some);
+        }
+    }
+    TARN_INLINE void scale_lanes(number<A>* line, std::ptrdiff_t columns, std::ptrdiff_t lanes) const noexcept {
+        for (std::ptrdiff_t j = 0; j < columns; ++j) {
+            const window_scale<A> all = scales_.all_of(j);
+            for (std::ptrdiff_t i = 0; i < lanes; i += width) {
+                const int some = lanes - i < width ? static_cast<int>(lanes - i) : width;
+                number<A>* const p = line + j * lanes + i;
+                simd::store_n<A>(p, all.apply(simd::load_n<A>(p, some)), some);
+            }
+        }
+    }
+
+    const dispatch::window_gradients& c_;
+    gradient_block<A, room> dy_;
+    window_scales<A, most_columns> scales_;
+};
+
+}}}} // namespace tarn::kernels
