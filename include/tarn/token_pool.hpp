@@ -3,9 +3,8 @@
 
 #include <tarn/dispatch/conversions.hpp>
 #include <tarn/dispatch/family.hpp>
-#include <tarn/half.hpp>
 #include <tarn/shape/run_parts.hpp>
-#include <tarn/shape/token_sequences.hpp>
+#include <tarn/shape/token_operands.hpp>
 
 #if !defined(TARN_DISPATCH)
 #include <tarn/dispatch/token_pool_kernels.hpp>
@@ -54,89 +53,6 @@ inline dispatch::pooling_list check_poolings(const char* op, const token_pooling
                  "enumerators of token_pooling");
     }
     return list;
-}
-
-// What keep and weights are beside x.
-class token_operands {
-public:
-    template <class T>
-    token_operands(const char* op, const token_sequences& sequences, const optional_view<const bool>& keep,
-                   const optional_view<const T>& weights, bool needs_weights)
-        : has_keep_(static_cast<bool>(keep)), has_weights_(needs_weights) {
-        if (has_keep_)
-            keep_ = sequences.of_tokens(op, "keep", erase(keep));
-        if (!needs_weights)
-            return;
-        if (!weights)
-            fail(op, "weights", "none", "one for every token, for weighted_mean");
-        weights_ = sequences.of_tokens(op, "weights", erase(weights));
-    }
-    void check_apart_from(const char* op, const operand& y, const char* name) const {
-        if (has_keep_ && size(keep_) > 0)
-            check_apart(op, keep_, y, "keep", name);
-        if (has_weights_ && size(weights_) > 0)
-            check_apart(op, weights_, y, "weights", name);
-    }
-    dispatch::token_span of(const token_range& r, std::ptrdiff_t channels) const noexcept {
-        dispatch::token_span s = {r.tokens, channels, nullptr, 0, {}};
-        if (has_keep_) {
-            s.keep_along = keep_.stride[keep_.rank - 1];
-            s.keep = static_cast<const unsigned char*>(keep_.data) + place(keep_, r);
-        }
-        if (has_weights_)
-            s.weights = {static_cast<char*>(const_cast<void*>(weights_.data)) +
-                             place(weights_, r) * element_size(weights_),
-                         weights_.type, weights_.stride[weights_.rank - 1], 0};
-        return s;
-    }
-
-private:
-    static std::ptrdiff_t place(const operand& v, const token_range& r) noexcept {
-        return (v.rank == 2 ? r.batch * v.stride[0] : 0) + r.first * v.stride[v.rank - 1];
-    }
-
-    operand keep_ = {}, weights_ = {};
-    bool has_keep_, has_weights_;
-};
-
-// Rows of x from a token and a channel on. The single channel of rows has no neighbour, so any stride is as good as 1.
-inline dispatch::stored_rows rows_of_tokens(const operand& x, const token_range& r, std::ptrdiff_t channel) noexcept {
-    const int c = x.rank - 1;
-    const std::ptrdiff_t at =
-        (x.rank == 3 ? r.batch * x.stride[0] : 0) + r.first * x.stride[c - 1] + channel * x.stride[c];
-    return {x.data ? static_cast<char*>(const_cast<void*>(x.data)) + at * element_size(x) : nullptr, x.type,
-            x.extent[c] == 1 ? 1 : x.stride[c], x.stride[c - 1]};
-}
-// Rows of results [sequences, poolings, channels].
-inline dispatch::stored_rows rows_of_results(const operand& y, std::ptrdiff_t sequence,
-                                             std::ptrdiff_t channel) noexcept {
-    const std::ptrdiff_t at = sequence * y.stride[0] + channel * y.stride[2];
-    return {static_cast<char*>(const_cast<void*>(y.data)) + at * element_size(y), y.type,
-            y.extent[2] == 1 ? 1 : y.stride[2], y.stride[1]};
-}
-inline dispatch::stored_indices indices_of_results(const operand* v, std::ptrdiff_t sequence,
-                                                   std::ptrdiff_t channel) noexcept {
-    if (!v)
-        return {nullptr, false, 0, 0};
-    const dispatch::stored_rows rows = rows_of_results(*v, sequence, channel);
-    return {rows.data, v->type == element::int64, v->stride[2], v->stride[1]};
-}
-
-// Indices of max and min, [sequences, those poolings, channels].
-inline operand check_token_indices(const char* op, const token_sequences& sequences,
-                                   const dispatch::pooling_list& modes, const operand& v, bool single) {
-    int indexed = 0;
-    for (int i = 0; i < modes.count; ++i)
-        indexed += dispatch::pooling_list::has_index(modes.pooling[i]);
-    if (indexed == 0)
-        fail(op, "indices", "of modes without max and min", "none");
-    const operand r = sequences.of_results(op, "indices", v, indexed);
-    constexpr std::ptrdiff_t most = 0x7fffffff;
-    if (v.type == element::int32 && sequences.most_tokens() > most)
-        fail(op, "indices", "int32", "int64 for more than 2147483647 tokens");
-    if (single && sequences.most_tokens() > most)
-        fail(op, "input", std::to_string(sequences.most_tokens()) + " tokens", "at most 2147483647 with indices");
-    return r;
 }
 
 // N: the type that elements are worked on in. offsets, arg: null if there are none.
@@ -216,11 +132,8 @@ TARN_INLINE void call_token_pool(const place<Executor>& where, const X& x, const
     static_assert(std::is_same<detail::number_of<T>, number>::value,
                   "tarn: token_pool takes options of double beside double, and of other types beside others");
     operand begins = {}, indices = {};
-    if constexpr (ragged) {
-        const auto v = detail::input_view(offsets);
-        static_assert(decltype(v)::rank == 1, "tarn: offsets have rank 1");
-        begins = erase_indices(v);
-    }
+    if constexpr (ragged)
+        begins = erase_offsets(offsets);
     if constexpr (has_arg)
         indices = erase_indices(detail::output_view(static_cast<Arg&&>(arg)));
     token_pool<number>(where, erase(input), ragged ? &begins : nullptr, erase(detail::output_view(static_cast<Y&&>(y))),
@@ -229,6 +142,38 @@ TARN_INLINE void call_token_pool(const place<Executor>& where, const X& x, const
 
 } // namespace shape
 
+// Pools the tokens of sequences channel by channel: masked mean, sum, mean over the square root of the length, weighted
+// and position-weighted mean, max, min, the first and the last token (cls, last), or several of them from one read of x,
+// their results side by side. The modes are those of sentence-transformers (Sentence-BERT, arXiv 1908.10084);
+// position_weighted_mean is that of SGPT (arXiv 2202.08904), mean_sqrt that of the Universal Sentence Encoder (arXiv
+// 1803.11175).
+//
+// Tokens that are not kept are skipped, whatever they hold: results do not depend on padding, on which side it is, nor
+// on holes. Beware: in sentence-transformers cls is the first token even where that is padding, and the weights of
+// weightedmean count padding on the left.
+//
+//   x        [batch, tokens, channels] or [tokens, channels]: float, double, float16 or bfloat16, any strides
+//   y        the type of x, or float for x of 16 bits; [batch, modes * channels] or [batch, modes, channels], without a
+//            batch [modes * channels] or [modes, channels]; any strides but 0; apart from x
+//   options  see token_pool_options; their operands lie apart from y
+//   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
+//
+// Special values   no token kept: empty_value in every mode; weights that add up to 0: empty_value in weighted_mean.
+//                  NaN stays in its channel, also in max and min; of infinities sums are what IEEE 754 says. max, min,
+//                  cls and last return elements as they are; other results below 2^-126 (doubles: 2^-1022) are 0.
+// Accuracy         floats: sums are double, so results are within 0.5001 ulp, and n * 2^-53 of sum |w_i x_i| divided
+//                  by what the sum is divided by, n tokens. Doubles: sums keep what their additions lose; 0.5 ulp for
+//                  sum, 1.5 ulp for means, 2.5 for mean_sqrt, with weights and 2^-52 of sum |w_i x_i| / |sum w_i|. 16-bit
+//                  results are the float results rounded once.
+// Determinism      tokens are added one after the other. The bits of a result depend on the kept tokens of its channel
+//                  only: not on other sequences or modes, on masked tokens, position, strides, threads, compiler, nor on
+//                  AVX2 against AVX-512; of floats not on SSE2 either.
+// Memory           kept tokens are read once, others never. Threads share out sequences, by their tokens if there are
+//                  offsets, and channels if sequences are few. Elements of 16 bits, and channels that lie apart, are
+//                  converted in blocks. At most 64 KB of stack, no allocation.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that do not
+//                  fit or are negative, operands that do not broadcast, weights that are needed and not there, null
+//                  data, outputs that certainly overlap another operand or themselves, a tier that is not available.
 template <class Executor, class X, class Y, class T = detail::value_type_of<X>,
           std::enable_if_t<!detail::is_index_operand<Y>::value, int> = 0>
 TARN_INLINE void token_pool(const place<Executor>& where, const X& x, Y&& y,
@@ -241,7 +186,11 @@ TARN_INLINE void token_pool(const X& x, Y&& y, const token_pool_options<T>& opti
     shape::call_token_pool(on(serial), x, none, static_cast<Y&&>(y), none, options);
 }
 
-// The same, and which tokens the results of max and min are: the first of equal ones.
+// The same, and which tokens the results of max and min are: the first of equal ones, or the first NaN; -1 where no token
+// is kept.
+//
+//   arg      int32 or int64, [batch, channels] for each of the modes that are max or min, in their order: extents as for
+//            y; apart from x and y; or tarn::none
 template <class Executor, class X, class Y, class Arg, class T = detail::value_type_of<X>,
           std::enable_if_t<!detail::is_index_operand<Y>::value && detail::is_index_argument<Arg>, int> = 0>
 TARN_INLINE void token_pool(const place<Executor>& where, const X& x, Y&& y, Arg&& arg,
@@ -256,7 +205,12 @@ TARN_INLINE void token_pool(const X& x, Y&& y, Arg&& arg, const token_pool_optio
     shape::call_token_pool(on(serial), x, none, static_cast<Y&&>(y), static_cast<Arg&&>(arg), options);
 }
 
-// Sequences of any lengths one after the other: sequence s has the tokens offsets[s] to offsets[s + 1] - 1 of x.
+// Sequences of any lengths one after the other: sequence s has the tokens offsets[s] to offsets[s + 1] - 1 of x, which is
+// [tokens, channels].
+//
+//   offsets  int32 or int64, one more than sequences, in ascending order within 0 to tokens (cu_seqlens); tokens before
+//            the first and after the last are not read. All are checked before anything is written.
+//   y, arg   as above, of sequences instead of a batch; indices are those of rows of x
 template <class Executor, class X, class Offsets, class Y, class T = detail::value_type_of<X>,
           std::enable_if_t<detail::is_index_operand<Offsets>::value && !detail::is_index_operand<Y>::value, int> = 0>
 TARN_INLINE void token_pool(const place<Executor>& where, const X& x, const Offsets& offsets, Y&& y,

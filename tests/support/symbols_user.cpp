@@ -34,6 +34,7 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::token_pool(tarn::make_view(p, 2, 3, 4), tarn::make_view(p + 24, 2, 8),
                      {{tarn::token_pooling::max, tarn::token_pooling::mean}});
     tarn::token_pool(tarn::make_view(d.data(), 6, 4), i, tarn::make_view(d.data() + 24, 2, 4), tarn::none);
+    tarn::token_pool_backward(tarn::none, tarn::none, v, m);
     tarn::logsumexp(v, p[0]);
     tarn::logaddexp(v, v, v);
     tarn::logsumexp_backward(v, p[0], p[1], v);

@@ -5,12 +5,13 @@
 #pragma once
 
 #include <tarn/dispatch/family.hpp>
-#include <tarn/kernels/token_pool.hpp>
+#include <tarn/kernels/token_pool_backward.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct token_pool_kernels {
-    static constexpr dispatch::token_pool_table<number<A>> table = {&token_pool<A>::run};
+    static constexpr dispatch::token_pool_table<number<A>> table = {&token_pool<A>::run, &token_pool_backward<A>::run,
+                                                                    &token_weights_backward<A>::run};
 };
 
 }}}} // namespace tarn::kernels

@@ -88,7 +88,34 @@ struct token_pool_parts {
     }
 };
 
-template <class T> struct token_pool_table { void (*pool)(const token_pool_call<T>&) noexcept; };
+// As many channels as a kernel of the gradient takes.
+template <class T>
+inline constexpr std::ptrdiff_t token_gradient_channels = 1792 / static_cast<int>(sizeof(T)) / 16 * 16;
+
+template <class T> struct token_pool_backward_call {
+    stored_rows x; // channels along, tokens across; read for max and min without indices
+    token_span span;
+    const pooling_list* poolings;
+    stored_rows dy;     // channels along, poolings across
+    stored_indices arg; // data null: none
+    std::int64_t first_index;
+    stored_rows dx; // channels along, tokens across
+};
+
+// The gradient in the weights; all channels.
+template <class T> struct token_weights_call {
+    stored_rows x;
+    token_span span;
+    const pooling_list* poolings;
+    stored_rows dy;
+    stored_rows dw; // tokens along
+};
+
+template <class T> struct token_pool_table {
+    void (*pool)(const token_pool_call<T>&) noexcept;
+    void (*backward)(const token_pool_backward_call<T>&) noexcept;
+    void (*weights_backward)(const token_weights_call<T>&) noexcept;
+};
 
 } // namespace dispatch
 }} // namespace tarn

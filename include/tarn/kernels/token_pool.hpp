@@ -171,8 +171,8 @@ TARN_INLINE token_totals accumulate_tokens(const dispatch::stored_rows& x, const
 // One row of results, a pack at a time.
 template <class A> class token_results {
 public:
-    TARN_INLINE token_results(const dispatch::stored_rows& y, int pooling) noexcept
-        : row_(stored_row(y, pooling)), direct_(is_direct<A>(y)) {}
+    TARN_INLINE token_results(const dispatch::stored_rows& y, std::ptrdiff_t row) noexcept
+        : row_(stored_row(y, row)), direct_(is_direct<A>(y)) {}
 
     TARN_INLINE void put(std::ptrdiff_t c, const pack<A>& v, int n) const noexcept {
         if (direct_) {

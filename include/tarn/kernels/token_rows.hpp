@@ -79,6 +79,16 @@ TARN_INLINE void store_index(const dispatch::stored_indices& to, std::ptrdiff_t 
         __builtin_memcpy(static_cast<char*>(to.data) + at * 4, &narrow, 4);
 }
 
+TARN_INLINE std::int64_t load_index(const dispatch::stored_indices& from, std::ptrdiff_t at) noexcept {
+    std::int32_t narrow = 0;
+    std::int64_t wide = 0;
+    if (from.wide)
+        __builtin_memcpy(&wide, static_cast<const char*>(from.data) + at * 8, 8);
+    else
+        __builtin_memcpy(&narrow, static_cast<const char*>(from.data) + at * 4, 4);
+    return from.wide ? wide : narrow;
+}
+
 // Whether rows are numbers side by side.
 template <class A> TARN_INLINE bool is_direct(const dispatch::stored_rows& rows) noexcept {
     return rows.along == 1 && rows.type == (simd::is_double<A> ? element::float64 : element::float32);

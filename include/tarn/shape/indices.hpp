@@ -17,6 +17,12 @@ template <class T, int Rank> TARN_INLINE operand erase_indices(const tensor_view
     return r;
 }
 
+template <class Offsets> TARN_INLINE operand erase_offsets(const Offsets& offsets) noexcept {
+    const auto v = detail::input_view(offsets);
+    static_assert(decltype(v)::rank == 1, "tarn: offsets have rank 1");
+    return erase_indices(v);
+}
+
 // The integer so many elements from the first.
 TARN_INLINE std::int64_t index_at(const operand& v, std::ptrdiff_t elements) noexcept {
     const char* const p = static_cast<const char*>(v.data) + elements * element_size(v);

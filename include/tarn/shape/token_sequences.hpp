@@ -32,8 +32,16 @@ public:
     bool has_axis() const noexcept { return offsets_ || has_batch_; }
     // Tokens in all.
     std::ptrdiff_t tokens() const noexcept { return offsets_ ? tokens_ : tokens_ * count_; }
-    // Tokens of the longest sequence there may be.
-    std::ptrdiff_t most_tokens() const noexcept { return tokens_; }
+    // Along the axis of x: no sequence has more.
+    std::ptrdiff_t tokens_of_x() const noexcept { return tokens_; }
+
+    // Tokens before the first sequence, or after the last.
+    token_range outside(bool after) const noexcept {
+        if (!offsets_)
+            return {0, 0, 0};
+        const std::ptrdiff_t end = offset(count_);
+        return after ? token_range{0, end, tokens_ - end} : token_range{0, 0, offset(0)};
+    }
 
     token_range operator[](std::ptrdiff_t i) const noexcept {
         if (!offsets_)
