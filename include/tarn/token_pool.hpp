@@ -162,8 +162,8 @@ TARN_INLINE void call_token_pool(const place<Executor>& where, const X& x, const
 //                  NaN stays in its channel, also in max and min; of infinities sums are what IEEE 754 says. max, min,
 //                  cls and last return elements as they are; other results below 2^-126 (doubles: 2^-1022) are 0.
 // Accuracy         floats: sums are double, so results are within 0.5001 ulp, and n * 2^-53 of sum |w_i x_i| divided
-//                  by what the sum is divided by, n tokens. Doubles: sums keep what their additions lose; 0.5 ulp for
-//                  sum, 1.5 ulp for means, 2.5 for mean_sqrt, with weights and 2^-52 of sum |w_i x_i| / |sum w_i|. 16-bit
+//                  by what the sum is divided by, n tokens. Doubles: sums keep what their additions and products lose;
+//                  0.5 ulp for sum, 1.5 ulp for means, 2.5 for mean_sqrt and weighted_mean. 16-bit
 //                  results are the float results rounded once.
 // Determinism      tokens are added one after the other. The bits of a result depend on the kept tokens of its channel
 //                  only: not on other sequences or modes, on masked tokens, position, strides, threads, compiler, nor on

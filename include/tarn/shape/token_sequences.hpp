@@ -145,6 +145,8 @@ void for_sequences(const place<Executor>& where, const token_sequences& sequence
                    double written, const F& f) {
     const std::ptrdiff_t blocks = (sequences.channels() + block - 1) / block;
     const std::ptrdiff_t items = sequences.count() * blocks;
+    if (items == 0)
+        return;
     const double numbers = static_cast<double>(sequences.tokens()) * static_cast<double>(sequences.channels()) /
                            static_cast<double>(items);
     where.parallel_for(items, {read * numbers, written * numbers, numbers},
