@@ -18,7 +18,8 @@ namespace bench {
 namespace {
 
 std::string bench_name(const family& bench) {
-    return signatures[static_cast<std::size_t>(bench.operators.front())].name;
+    const op first = bench.operators.front();
+    return pools_tokens(first) ? "token_pool" : signatures[static_cast<std::size_t>(first)].name;
 }
 
 struct settings {
@@ -71,11 +72,20 @@ element_type type_called(const std::string& name) {
     return static_cast<element_type>(std::find(names.begin(), names.end(), name) - names.begin());
 }
 
-problem parse_shape(const std::string& text) {
+problem parse_shape(const family& bench, const std::string& text) {
     problem of;
     char rest = 0;
-    if (std::sscanf(text.c_str(), "%tdx%td%c", &of.rows, &of.columns, &rest) != 2 || of.rows < 1 || of.columns < 1) {
-        throw CLI::ValidationError("--shape", text + " is not ROWSxCOLUMNS");
+    const bool batched = std::sscanf(text.c_str(), "%tdx%tdx%td%c", &of.batch, &of.rows, &of.columns, &rest) == 3;
+    if (!batched) {
+        of.batch = 1;
+    }
+    if (!batched && std::sscanf(text.c_str(), "%tdx%td%c", &of.rows, &of.columns, &rest) != 2) {
+        of.rows = 0;
+    }
+    if (of.batch < 1 || of.rows < 1 || of.columns < 1 || batched != pools_tokens(bench.operators.front())) {
+        throw CLI::ValidationError(
+            "--shape",
+            text + (pools_tokens(bench.operators.front()) ? " is not BATCHxTOKENSxCHANNELS" : " is not ROWSxCOLUMNS"));
     }
     return of;
 }
@@ -87,8 +97,8 @@ std::vector<row> rows_of_shapes(const family& bench, const settings& chosen, ele
         return std::find(chosen.conditions.begin(), chosen.conditions.end(), state) != chosen.conditions.end();
     };
     for (const std::string& text : chosen.shapes) {
-        problem of = parse_shape(text);
-        of.axis = chosen.axis;
+        problem of = parse_shape(bench, text);
+        of.axis = pools_tokens(bench.operators.front()) ? 0 : chosen.axis;
         if (chosen.hard || wanted("hot")) {
             add_rows(rows, bench, {of}, type, condition::hot, chosen.hard);
         }
@@ -197,7 +207,9 @@ int run_options(const family& bench, int argc, char** argv) {
     CLI::App app("Measures tarn::" + bench_name(bench) +
                  "; without --shape the set that the targets are about. Arguments of Google Benchmark "
                  "(--benchmark_filter, --benchmark_out, ...) are understood as well.");
-    CLI::Option* shape = app.add_option("--shape", chosen.shapes, "ROWSxCOLUMNS, hot and cold; may come several times");
+    CLI::Option* shape =
+        app.add_option("--shape", chosen.shapes,
+                       "ROWSxCOLUMNS, of tokens BATCHxTOKENSxCHANNELS, hot and cold; may come several times");
     app.add_option("--axis", chosen.axis, "0: along every column; -1: along every row")
         ->check(CLI::IsMember({-1, 0}))
         ->needs(shape);

@@ -74,6 +74,12 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
         break;
     case op::logsumexp_backward:
         break;
+    case op::token_mean:
+    case op::token_max:
+    case op::half_token_mean:
+    case op::half_token_max:
+        pool_tokens();
+        break;
     }
 }
 
@@ -141,6 +147,19 @@ template <class T> void exact_lane<T>::sum_gradients() {
     sum_of_magnitudes_ = magnitudes.value();
 }
 
+template <class T> void exact_lane<T>::pool_tokens() {
+    long_sum<T> sum, magnitudes;
+    for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(*lane_.in[1]); ++i) {
+        const T x = lane_.in[0][i * of_.element_stride()];
+        has_nan_ = has_nan_ || std::isnan(x);
+        greatest_ = std::max(greatest_, x);
+        sum.add(x);
+        magnitudes.add(std::fabs(x));
+    }
+    sum_ = sum.value() / *lane_.in[1];
+    sum_of_magnitudes_ = magnitudes.value() / *lane_.in[1];
+}
+
 template <class T> bool exact_lane<T>::has_softmax() const { return !has_nan_ && std::isfinite(greatest_); }
 
 template <class T> long double exact_lane<T>::softmax(T x) const {
@@ -163,7 +182,7 @@ template <class T> exact_result exact_lane<T>::logsumexp() const {
 // is negligible beside them. Gradients are differences; what is subtracted counts.
 template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     const std::ptrdiff_t k = i * of_.element_stride();
-    const T x = logit(i);
+    const T x = of_.reduces() ? T{0} : logit(i);
     switch (of_.what) {
     case op::softmax:
     case op::masked_softmax:
@@ -188,6 +207,12 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
         const long double weight = std::exp(static_cast<long double>(x));
         return {dy - weight * sum_, std::fabs(dy) + weight * sum_of_magnitudes_, least_normal<T>};
     }
+    case op::token_mean:
+    case op::half_token_mean:
+        return {sum_, sum_of_magnitudes_, least_normal<T>};
+    case op::token_max:
+    case op::half_token_max:
+        return {has_nan_ ? nan : greatest_, has_nan_ ? nan : greatest_, 0};
     case op::logsumexp_backward: {
         const long double value = *lane_.in[2] * exp_of_difference(x, *lane_.in[1]);
         return {value, value, least_normal<T>};

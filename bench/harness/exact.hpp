@@ -30,6 +30,7 @@ private:
     void sum_distances();
     long double distance(T x) const;
     void sum_gradients();
+    void pool_tokens();
     bool has_softmax() const;
     long double softmax(T x) const;
     long double log_softmax(T x) const;

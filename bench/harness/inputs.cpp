@@ -132,11 +132,11 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     static const normal_pool pool;
     const element_value value = find_kind(input);
     const std::size_t shift = seed * 7919;
-    for (std::ptrdiff_t row = 0; row < of.rows; ++row) {
+    for (std::ptrdiff_t row = 0; row < of.batch * of.rows; ++row) {
         for (std::ptrdiff_t column = 0; column < of.columns; ++column) {
             const std::ptrdiff_t i = row * of.columns + column;
             const std::size_t draw = static_cast<std::size_t>(i) + shift;
-            const std::ptrdiff_t place = of.axis == 0 ? row : column;
+            const std::ptrdiff_t place = of.axis == 0 ? row % of.rows : column;
             in[0][i] = number_from<T>(value({pool.at(draw), pool.at(draw + 500009), place, of.lane_length()}), draw);
         }
     }
@@ -170,6 +170,18 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
             in[1][row] = static_cast<T>(std::max<std::ptrdiff_t>(0, of.lane_length() - of.lanes() + row + 1));
         }
         break;
+    case op::token_mean:
+    case op::token_max:
+    case op::half_token_mean:
+    case op::half_token_max: {
+        const bool half = of.what == op::half_token_mean || of.what == op::half_token_max;
+        for (std::ptrdiff_t lane = 0; lane < of.lanes(); ++lane) {
+            // In no order of lengths: 7 has no divisor in common with batches of powers of 2.
+            const std::ptrdiff_t place = lane / of.columns * 7 % of.batch;
+            in[1][lane] = static_cast<T>(half ? 1 + (2 * place + 1) * (of.rows - 1) / (2 * of.batch) : of.rows);
+        }
+        break;
+    }
     }
 }
 

@@ -23,7 +23,11 @@ enum class op {
     masked_softmax, // masks: those elements take part whose second operand is above `mask_threshold`
     biased_softmax, // of the sum of two operands
     causal_softmax, // of the first elements of every row, as many as the second operand says
-    softpick
+    softpick,
+    token_mean, // pooling of tokens: along the rows of every matrix of a batch, of as many as the second operand says
+    token_max,
+    half_token_mean, // the same; sequences of all lengths, half of the tokens in all
+    half_token_max
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -42,7 +46,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 10> signatures{{
+constexpr std::array<signature, 14> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -53,6 +57,10 @@ constexpr std::array<signature, 10> signatures{{
     {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},
     {"softpick", 1, {extent::matrix}, extent::matrix},
+    {"token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
+    {"token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
+    {"half_token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
+    {"half_token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
 }};
 
 // The operands in one type.
@@ -103,7 +111,12 @@ struct operands {
     }
 };
 
-// Row-major matrices of one shape; the operator runs along `axis`.
+// Whether tokens are pooled: problems with a batch, along axis 0.
+constexpr bool pools_tokens(op what) {
+    return what == op::token_mean || what == op::token_max || what == op::half_token_mean || what == op::half_token_max;
+}
+
+// Row-major matrices of one shape, a batch of them one after the other; the operator runs along `axis`.
 struct problem {
     std::ptrdiff_t rows = 0;
     std::ptrdiff_t columns = 0;
@@ -111,34 +124,29 @@ struct problem {
     op what = op::softmax;
     int threads = 1; // that a method may use
     element_type type = element_type::float32;
+    std::ptrdiff_t batch = 1;
 
     const signature& operation() const { return signatures[static_cast<std::size_t>(what)]; }
-    std::string shape() const { return std::to_string(rows) + "x" + std::to_string(columns); }
-    std::ptrdiff_t size() const { return rows * columns; }
+    std::string shape() const {
+        return (batch > 1 ? std::to_string(batch) + "x" : "") + std::to_string(rows) + "x" + std::to_string(columns);
+    }
+    std::ptrdiff_t size() const { return batch * rows * columns; }
 
-    std::ptrdiff_t lanes() const { return axis == 0 ? columns : rows; } // independent softmaxes
+    std::ptrdiff_t lanes() const { return batch * (axis == 0 ? columns : rows); } // independent softmaxes
     std::ptrdiff_t lane_length() const { return axis == 0 ? rows : columns; }
     std::ptrdiff_t lane_stride() const { return axis == 0 ? 1 : columns; }
     std::ptrdiff_t element_stride() const { return axis == 0 ? columns : 1; }
 
     bool reduces() const { return operation().out == extent::lanes; }
-    std::ptrdiff_t output_lane_stride() const { return lane_stride_of(operation().out); }
-    std::array<std::ptrdiff_t, most_inputs> input_lane_strides() const { // 0 for inputs that the operator has not
-        std::array<std::ptrdiff_t, most_inputs> strides = {};
-        for (std::size_t k = 0; k < operation().inputs; ++k) {
-            strides[k] = lane_stride_of(operation().in[k]);
-        }
-        return strides;
-    }
+    std::ptrdiff_t output_lane_offset(std::ptrdiff_t i) const { return lane_offset(operation().out, i); }
     std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : lane_length(); }
 
     // The operands where lane i begins.
     template <class T> operands_of<T> lane(operands_of<T> a, std::ptrdiff_t i) const {
-        const std::array<std::ptrdiff_t, most_inputs> strides = input_lane_strides();
-        for (std::size_t k = 0; k < most_inputs; ++k) {
-            a.in[k] += i * strides[k];
+        for (std::size_t k = 0; k < operation().inputs; ++k) {
+            a.in[k] += lane_offset(operation().in[k], i);
         }
-        a.out += i * output_lane_stride();
+        a.out += output_lane_offset(i);
         return a;
     }
 
@@ -156,7 +164,13 @@ struct problem {
 
 private:
     std::ptrdiff_t size_of(extent e) const { return e == extent::matrix ? size() : lanes(); }
-    std::ptrdiff_t lane_stride_of(extent e) const { return e == extent::matrix ? lane_stride() : 1; }
+    std::ptrdiff_t lane_offset(extent e, std::ptrdiff_t i) const {
+        if (e == extent::lanes) {
+            return i;
+        }
+        const std::ptrdiff_t of_matrix = axis == 0 ? columns : rows;
+        return i / of_matrix * rows * columns + i % of_matrix * lane_stride();
+    }
 };
 
 } // namespace bench

@@ -52,7 +52,7 @@ template <class T> void reference::add_lane(const problem& of, const operands_of
     const std::ptrdiff_t step = (length + sample_limit - 1) / sample_limit;
     for (std::ptrdiff_t i = 0; i < length; i += i < length - ends ? step : 1) {
         const exact_result r = exact.at(i);
-        samples_.push_back({lane * of.output_lane_stride() + i * of.element_stride(), r.value,
+        samples_.push_back({of.output_lane_offset(lane) + i * of.element_stride(), r.value,
                             unit_of(r.magnitude, facts_of(of.type)), std::fabs(r.value) < r.small ? r.small : 0});
     }
 }

@@ -13,6 +13,7 @@
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/token_pool.hpp>
 #include <tarn/version.hpp>
 
 #include <algorithm>
@@ -95,6 +96,14 @@ template <class T> std::vector<char>& byte_mask(const operands& a) {
 template <class T> void make_byte_mask(const problem& of, const operands& a) {
     const T* given = views<T>::numbers(a, 1);
     std::vector<char>& mask = byte_mask<T>(a);
+    if (pools_tokens(of.what)) {
+        mask.resize(static_cast<std::size_t>(of.batch * of.rows));
+        for (std::ptrdiff_t i = 0; i < of.batch * of.rows; ++i) {
+            mask[static_cast<std::size_t>(i)] =
+                static_cast<double>(i % of.rows) < static_cast<double>(given[i / of.rows * of.columns]);
+        }
+        return;
+    }
     mask.resize(static_cast<std::size_t>(of.size()));
     std::transform(given, given + of.size(), mask.begin(),
                    [](T v) { return static_cast<char>(static_cast<double>(v) > static_cast<double>(mask_threshold)); });
@@ -117,6 +126,18 @@ template <class T, class... Where> call masked_call(const problem& of, const way
     return [=](const operands& a) mutable {
         options.keep = tarn::make_view(reinterpret_cast<const bool*>(byte_mask<T>(a).data()), v.of.rows, v.of.columns);
         tarn::masked_softmax(where..., v.input(a), v.output(a), options);
+    };
+}
+
+// Sequences of which only the first tokens take part.
+template <class T, class... Where> call token_pool_call(const problem& of, Where... where) {
+    const bool mean = of.what == op::token_mean || of.what == op::half_token_mean;
+    return [v = views<T>{of}, mean, where...](const operands& a) {
+        tarn::token_pool_options<T> options;
+        options.modes = mean ? tarn::token_pooling::mean : tarn::token_pooling::max;
+        options.keep = tarn::make_view(reinterpret_cast<const bool*>(byte_mask<T>(a).data()), v.of.batch, v.of.rows);
+        tarn::token_pool(where..., tarn::make_view(v.numbers(a, 0), v.of.batch, v.of.rows, v.of.columns),
+                         tarn::make_view(v.results(a), v.of.batch, v.of.columns), options);
     };
 }
 
@@ -159,6 +180,11 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
         return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
             tarn::softpick(where..., v.input(a), v.output(a), options);
         };
+    case op::token_mean:
+    case op::token_max:
+    case op::half_token_mean:
+    case op::half_token_max:
+        return token_pool_call<T>(of, where...);
     }
     throw std::invalid_argument("no call is known for the operator");
 }
@@ -180,7 +206,7 @@ template <class... Where> call call_of(const problem& of, const way& how, Where.
 // Makes a method of the call, and of the same call on floats where the problem has 16 bits.
 template <class... Where> void set_calls(method& result, problem of, const way& how, Where... where) {
     result.run = call_of(of, how, where...);
-    if (of.what == op::masked_softmax) {
+    if (of.what == op::masked_softmax || pools_tokens(of.what)) {
         result.prepare = [of](const operands& a) {
             of.type == element_type::float64    ? make_byte_mask<double>(of, a)
             : of.type == element_type::bfloat16 ? make_byte_mask<tarn::bfloat16>(of, a)

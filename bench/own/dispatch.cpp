@@ -59,7 +59,7 @@ std::vector<std::string> available_tiers() {
 }
 
 std::vector<std::string> ways_of(const problem& of) {
-    const bool is_softmax = of.what == op::softmax, has_stores = of.what != op::logsumexp;
+    const bool is_softmax = of.what == op::softmax, has_stores = !of.reduces();
     const bool has_algorithms = is_softmax && !is_half(of.type);
     std::vector<std::string> names;
     for (const way& w : ways) {

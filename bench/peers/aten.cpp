@@ -65,6 +65,20 @@ public:
             at::div_out(out_, at::relu(picked), at::abs(picked).sum(axis_, true) + 1e-8);
             break;
         }
+        // As sentence-transformers write it, without the second tensor that they put -1e9 into.
+        case op::token_mean:
+        case op::half_token_mean: {
+            const at::Tensor tokens = in_[0].view({of_.batch, of_.rows, of_.columns});
+            const at::Tensor mask = kept_.unsqueeze(-1).expand(tokens.sizes()).to(type_);
+            at::div_out(out_, at::sum(tokens * mask, 1).view(-1), at::clamp(mask.sum(1), 1e-9).view(-1));
+            break;
+        }
+        case op::token_max:
+        case op::half_token_max: {
+            const at::Tensor tokens = in_[0].view({of_.batch, of_.rows, of_.columns});
+            out_.copy_(at::amax(tokens.masked_fill(kept_.logical_not().unsqueeze(-1), -1e9), 1).view(-1));
+            break;
+        }
         case op::biased_softmax:
             at::_softmax_out(out_, in_[0] + in_[1], axis_, false);
             break;
@@ -85,6 +99,10 @@ private:
         if (of_.what == op::masked_softmax) {
             masked_ = in_[1].le(mask_threshold);
         }
+        if (pools_tokens(of_.what)) {
+            const at::Tensor lengths = in_[1].view({of_.batch, of_.columns}).select(1, 0).unsqueeze(1);
+            kept_ = at::arange(of_.rows).unsqueeze(0).lt(lengths);
+        }
         if (of_.what == op::causal_softmax) {
             masked_ = at::arange(of_.lane_length()).unsqueeze(0).ge(in_[1].unsqueeze(1));
         }
@@ -95,10 +113,10 @@ private:
     problem of_;
     at::ScalarType type_;
     std::int64_t axis_;
-    std::array<std::int64_t, 2> matrix_{of_.rows, of_.columns};
+    std::array<std::int64_t, 2> matrix_{of_.batch * of_.rows, of_.columns};
     std::array<std::int64_t, 1> lanes_{of_.lanes()};
     std::array<at::Tensor, most_inputs> in_;
-    at::Tensor out_, masked_;
+    at::Tensor out_, masked_, kept_;
     const float* in_of_ = nullptr; // tell the operands that the tensors view
     float* out_of_ = nullptr;
 };

@@ -90,6 +90,10 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::biased_softmax:
     case op::causal_softmax:
     case op::softpick:
+    case op::token_mean:
+    case op::token_max:
+    case op::half_token_mean:
+    case op::half_token_max:
         break;
     }
     return {};

@@ -163,14 +163,34 @@ struct logsumexp_backward_lane {
 template <class T, class Lane> std::function<void(const operands&)> every_lane(const problem& of, Lane lane) {
     return [of, lane](const operands& all) {
         const operands_of<T> a = all.of<T>();
-        const std::array<std::ptrdiff_t, most_inputs> in = of.input_lane_strides();
         for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
-            const operands_of<T> here{{a.in[0] + i * in[0], a.in[1] + i * in[1], a.in[2] + i * in[2]},
-                                      a.out + i * of.output_lane_stride()};
+            const operands_of<T> here = of.lane(a, i);
             if (of.axis == 0) {
                 lane(here, of.lane_length(), of.element_stride());
             } else {
                 lane(here, of.lane_length(), std::integral_constant<std::ptrdiff_t, 1>());
+            }
+        }
+    };
+}
+
+// Tokens are added row by row, not channel by channel.
+template <class T> std::function<void(const operands&)> plain_token_pool(const problem& of) {
+    const bool mean = of.what == op::token_mean || of.what == op::half_token_mean;
+    return [of, mean](const operands& all) {
+        const operands_of<T> a = all.of<T>();
+        for (std::ptrdiff_t s = 0; s < of.batch; ++s) {
+            const T* x = a.in[0] + s * of.rows * of.columns;
+            T* y = a.out + s * of.columns;
+            const auto kept = static_cast<std::ptrdiff_t>(a.in[1][s * of.columns]);
+            std::fill(y, y + of.columns, mean && kept > 0 ? T(0) : -std::numeric_limits<T>::infinity());
+            for (std::ptrdiff_t i = 0; i < kept; ++i) {
+                for (std::ptrdiff_t c = 0; c < of.columns; ++c) {
+                    y[c] = mean ? y[c] + x[i * of.columns + c] : std::max(y[c], x[i * of.columns + c]);
+                }
+            }
+            for (std::ptrdiff_t c = 0; mean && c < of.columns; ++c) {
+                y[c] /= static_cast<T>(kept);
             }
         }
     };
@@ -198,6 +218,11 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return every_lane<T>(of, causal_softmax_lane());
     case op::softpick:
         return every_lane<T>(of, softpick_lane());
+    case op::token_mean:
+    case op::token_max:
+    case op::half_token_mean:
+    case op::half_token_max:
+        return plain_token_pool<T>(of);
     }
     return nullptr;
 }

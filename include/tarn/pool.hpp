@@ -52,7 +52,7 @@ inline void check_divisor(const char* op, const average_pool_options& options) {
 inline dispatch::index_operand index_of(const window_loops& loops, const window_loops::part& p) noexcept {
     const dispatch::plane_operand v = loops.plane(2, p);
     return {v.data,
-            v.type == element::float64 ? dispatch::index_kind::int64 : dispatch::index_kind::int32,
+            v.type == element::int64 ? dispatch::index_kind::int64 : dispatch::index_kind::int32,
             {v.step[0], v.step[1], v.step[2]},
             v.across,
             loops.lane_step(2)};
@@ -73,7 +73,7 @@ void max_pool(const place<Executor>& where, const operand& x, const operand& y, 
         std::ptrdiff_t elements = 1;
         for (const dispatch::window_axis& a : g.axis)
             elements *= a.in;
-        if (index->type == element::float32 && elements > 0x7fffffff)
+        if (index->type == element::int32 && elements > 0x7fffffff)
             fail(op, "indices", "of 32 bits", "64 bits for maps of more than 2^31 - 1 elements");
     }
     const tier t = check_tier(op, where.tier_index);
@@ -211,7 +211,8 @@ template <class X> TARN_INLINE auto pool_output_extents(const X& x, const pool_w
 //   y        the type of x, or float for x of 16 bits; the extents that pool_output_extents gives, any strides but 0;
 //            memory apart from x
 //   indices  std::int32_t or std::int64_t, the extents of y, any strides but 0: where the element is within its map,
-//            counted along the axes of space, the last fastest; -1 in windows without members. Left out: not wanted
+//            counted along the axes of space, the last fastest; -1 in windows without members. tarn::none, or left
+//            out: not wanted
 //   window   kernel, stride, padding, dilation, rounding and layout: see pool_window. Default: windows side by side
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
@@ -239,16 +240,23 @@ TARN_INLINE void max_pool(const X& x, Y&& y, const pool_window& window) {
 template <class Executor, class X, class Y, class Indices>
 TARN_INLINE void max_pool(const place<Executor>& where, const X& x, Y&& y, Indices&& indices,
                           const pool_window& window) {
-    const auto input = detail::input_view(x);
-    const auto output = detail::output_view(static_cast<Y&&>(y));
-    const auto index = detail::output_view(static_cast<Indices&&>(indices));
-    constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
-    shape::assert_pool<decltype(input), decltype(output), viewable>();
-    constexpr bool has_index = detail::accepts_output<Indices>::value;
-    shape::assert_indices<decltype(index), decltype(output), viewable && has_index>();
-    using number = detail::number_of<typename decltype(input)::value_type>;
-    const shape::operand where_to = shape::erase_indices(index);
-    shape::max_pool<number>(where, shape::erase(input), shape::erase(output), &where_to, window);
+    if constexpr (detail::is_none<Indices>::value) {
+        max_pool(where, x, static_cast<Y&&>(y), window);
+    } else {
+        const auto input = detail::input_view(x);
+        const auto output = detail::output_view(static_cast<Y&&>(y));
+        const auto index = detail::output_view(static_cast<Indices&&>(indices));
+        constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
+        shape::assert_pool<decltype(input), decltype(output), viewable>();
+        constexpr bool has_index = detail::accepts_output<Indices>::value;
+        static_assert(!has_index || detail::is_index<typename decltype(index)::value_type>::value,
+                      "tarn: indices are std::int32_t or std::int64_t");
+        static_assert(!(viewable && has_index) || decltype(index)::rank == decltype(output)::rank,
+                      "tarn: indices have the rank of the output");
+        using number = detail::number_of<typename decltype(input)::value_type>;
+        const shape::operand where_to = shape::erase_indices(index);
+        shape::max_pool<number>(where, shape::erase(input), shape::erase(output), &where_to, window);
+    }
 }
 template <class X, class Y, class Indices, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
 TARN_INLINE void max_pool(const X& x, Y&& y, Indices&& indices, const pool_window& window) {

@@ -11,3 +11,5 @@
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/token_pool.hpp>
+#include <tarn/token_pool_backward.hpp>

@@ -7,7 +7,8 @@
 
 #include <vector>
 
-void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::bfloat16>& h, std::vector<double>& d) {
+void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::bfloat16>& h, std::vector<double>& d,
+         std::vector<int>& i) {
     tarn::softmax(v, v);
     tarn::softmax(m, m);
     tarn::softmax(m, m, {0});
@@ -34,6 +35,11 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::max_pool(tarn::make_view(p, 4, 4), tarn::make_view(p + 16, 2, 2), tarn::make_view(indices.data(), 2, 2), {{2, 2}});
     tarn::average_pool(h, h, {{1}});
     tarn::average_pool(d, d, {{1}});
+    tarn::token_pool(m, v);
+    tarn::token_pool(tarn::make_view(p, 2, 3, 4), tarn::make_view(p + 24, 2, 8),
+                     {{tarn::token_pooling::max, tarn::token_pooling::mean}});
+    tarn::token_pool(tarn::make_view(d.data(), 6, 4), i, tarn::make_view(d.data() + 24, 2, 4), tarn::none);
+    tarn::token_pool_backward(tarn::none, tarn::none, v, m);
     tarn::logsumexp(v, p[0]);
     tarn::logaddexp(v, v, v);
     tarn::logsumexp_backward(v, p[0], p[1], v);

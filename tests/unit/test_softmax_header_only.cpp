@@ -5,6 +5,8 @@
 #include "support/masked.hpp"
 #include "support/oracle.hpp"
 #include "support/pick.hpp"
+#include "support/token_pool.hpp"
+#include <tarn/token_pool_backward.hpp>
 
 namespace {
 
@@ -73,6 +75,31 @@ TEST(masked_softmax_header_only, forward_and_backward) {
                         << k;
                 }
             }
+        }
+    }
+}
+
+TEST(token_pool_header_only, forward_and_backward) {
+    const tarn::token_poolings modes = {token_pooling::mean, token_pooling::max};
+    const auto p = token_problem<float>::batch(6, 30, 50, true, 1);
+    const auto r = pool(tarn::on(tarn::serial), p, modes, true);
+    for (std::ptrdiff_t s = 0; s < 6; ++s) {
+        for (std::ptrdiff_t i = 0; i < 100; ++i) {
+            const token_pooling mode = modes.pooling[i / 50];
+            EXPECT_EQ("", token_error(r.y[static_cast<std::size_t>(s * 100 + i)], p.exact(s, i % 50, mode), mode, 30));
+        }
+    }
+    std::vector<float> dx(p.x.size());
+    tarn::token_pool_backward_options<float> o;
+    o.modes = token_pooling::max;
+    o.keep = tarn::make_view(static_cast<const bool*>(p.keep.get()), 6, 30);
+    tarn::token_pool_backward(tarn::make_view(p.x.data(), 6, 30, 50), tarn::none, tarn::make_view(r.y.data(), 6, 50),
+                              tarn::make_view(dx.data(), 6, 30, 50), o);
+    for (std::ptrdiff_t i = 0; i < 180; ++i) {
+        for (std::ptrdiff_t c = 0; c < 50; ++c) {
+            const bool reached = p.exact(i / 30, c, token_pooling::max).token == i;
+            EXPECT_EQ(dx[static_cast<std::size_t>(i * 50 + c)],
+                      reached ? r.y[static_cast<std::size_t>(i / 30 * 50 + c)] : 0);
         }
     }
 }

@@ -1,30 +1,38 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Operands of indices: integers of 32 or 64 bits.
+// Operands of integers, without their types.
 #pragma once
 
+#include <tarn/indices.hpp>
 #include <tarn/shape/checks.hpp>
-
-#include <cstdint>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
-template <class Indices, class Output, bool Viewable> TARN_INLINE constexpr void assert_indices() {
-    using type = typename Indices::value_type;
-    static_assert(!Viewable || (std::is_integral<type>::value && std::is_signed<type>::value &&
-                                (sizeof(type) == 4 || sizeof(type) == 8)),
-                  "tarn: indices are std::int32_t or std::int64_t");
-    static_assert(!Viewable || Indices::rank == Output::rank, "tarn: indices have the rank of the output");
-}
-
-// The view with elements of the same size in place of its integers.
 template <class T, int Rank> TARN_INLINE operand erase_indices(const tensor_view<T, Rank>& v) noexcept {
-    operand r{v.data, sizeof(T) == 8 ? element::float64 : element::float32, Rank, {}, {}};
+    operand r{v.data, sizeof(T) == 8 ? element::int64 : element::int32, Rank, {}, {}};
     for (int i = 0; i < Rank; ++i) {
         r.extent[i] = v.extent[i];
         r.stride[i] = v.stride[i];
     }
     return r;
+}
+
+template <class Offsets> TARN_INLINE operand erase_offsets(const Offsets& offsets) noexcept {
+    const auto v = detail::input_view(offsets);
+    static_assert(decltype(v)::rank == 1, "tarn: offsets have rank 1");
+    return erase_indices(v);
+}
+
+// The integer so many elements from the first.
+TARN_INLINE std::int64_t index_at(const operand& v, std::ptrdiff_t elements) noexcept {
+    const char* const p = static_cast<const char*>(v.data) + elements * element_size(v);
+    std::int32_t narrow = 0;
+    std::int64_t wide = 0;
+    if (v.type == element::int64)
+        __builtin_memcpy(&wide, p, sizeof wide);
+    else
+        __builtin_memcpy(&narrow, p, sizeof narrow);
+    return v.type == element::int64 ? wide : narrow;
 }
 
 }}}} // namespace tarn::shape
