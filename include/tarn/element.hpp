@@ -10,8 +10,8 @@
 
 namespace tarn { inline namespace v0 {
 
-// How an element is stored. 16-bit elements are worked on as floats; bytes are masks, 0 or not.
-enum class element { float32, float64, float16, bfloat16, byte };
+// How an element is stored. 16-bit elements are worked on as floats; bytes are masks, 0 or not; integers are indices.
+enum class element { float32, float64, float16, bfloat16, byte, int32, int64 };
 
 // Which of them T is. A class with the bits of one may be made an element by
 //
@@ -30,7 +30,18 @@ template <> struct element_traits<double> {
 namespace detail {
 
 TARN_INLINE constexpr std::ptrdiff_t size_of(element e) noexcept {
-    return e == element::float64 ? 8 : e == element::float32 ? 4 : e == element::byte ? 1 : 2;
+    switch (e) {
+    case element::float64:
+    case element::int64:
+        return 8;
+    case element::float32:
+    case element::int32:
+        return 4;
+    case element::byte:
+        return 1;
+    default:
+        return 2;
+    }
 }
 
 template <class T, bool = element_traits<T>::known> struct is_half : std::false_type {};

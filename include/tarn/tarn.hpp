@@ -10,3 +10,4 @@
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/top_k.hpp>

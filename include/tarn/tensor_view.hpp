@@ -5,6 +5,7 @@
 //   tensor_view<T, Rank>    pointer, extents and strides
 //   make_view               tensor_view of a pointer
 //   optional_view<T>        a view that may be absent, rank known at run time
+//   none                    in place of a result that is not wanted
 //   view_traits<T>          what makes a type an operand; specialise it for your own
 //
 // Nothing here copies an element, allocates, throws or emits a symbol.
@@ -306,6 +307,14 @@ template <class Y> TARN_INLINE constexpr auto output_view(Y&& y) {
 }
 
 } // namespace detail
+
+// In place of a result that a call can do without: top_k(x, values, tarn::none).
+struct none_type {};
+inline constexpr none_type none{};
+
+namespace detail {
+template <class Y> constexpr bool is_none = std::is_same<remove_cvref_t<Y>, none_type>::value;
+}
 
 // An operand that may be absent: masks, biases, row ranges. A member of option structs.
 //

@@ -29,6 +29,10 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::softpick(m, m);
     tarn::softpick(h, h);
     tarn::softpick_backward(d, d, d, d);
+    std::vector<int> places(4);
+    tarn::top_k(v, tarn::make_view(p, 4), places);
+    tarn::softmax_top_k(h, tarn::make_view(p, 4), places);
+    tarn::softmax_top_k(d, tarn::none, places);
     tarn::logsumexp(v, p[0]);
     tarn::logaddexp(v, v, v);
     tarn::logsumexp_backward(v, p[0], p[1], v);

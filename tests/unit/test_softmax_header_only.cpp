@@ -5,6 +5,7 @@
 #include "support/masked.hpp"
 #include "support/oracle.hpp"
 #include "support/pick.hpp"
+#include "support/top.hpp"
 
 namespace {
 
@@ -122,6 +123,15 @@ TEST(softmax_header_only, strided_axes_and_stores) {
         tarn::softmax(tarn::make_view(x.data(), rows, n), tarn::make_view(y.data(), rows, n), options);
         for (std::ptrdiff_t r = 0; r < rows; ++r)
             ASSERT_LE(worst_error(y.data() + r * n, exact_softmax(x.data() + r * n, n, 1.0f)), 4.0);
+    }
+}
+
+TEST(top_k_header_only, with_and_without_softmax) {
+    for (const std::ptrdiff_t k : {5, 40, 300}) {
+        auto p = top_problem<float>{3, 400, k, normal_logits<float>(3 * 400, 1, 0, 1)};
+        EXPECT_EQ("", p.fault_on(tarn::best_tier()));
+        p.softmax = true;
+        EXPECT_EQ("", p.fault_on(tarn::best_tier()));
     }
 }
 
