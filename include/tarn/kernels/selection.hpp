@@ -202,7 +202,9 @@ public:
         std::uint64_t bits = bits_above(v, threshold_);
         if (wanted_ <= lanes<A> && (bits & (bits - 1)) != 0 && has_more(bits, static_cast<int>(wanted_) + 2)) {
             pack<A> most = simd::broadcast<A>(-infinity);
-            simd::unroll<4>([&](auto k) TARN_LAMBDA { most = simd::max_of<A>(to_come(v[decltype(k)::value]), most); });
+            simd::unroll<4>([&](auto k) TARN_LAMBDA {
+                most = simd::max_of<A>(simd::select_at_most<A>(v[decltype(k)::value], limit(), -infinity), most);
+            });
             raise_to(a_little_below(simd::kth_greatest<A>(most, static_cast<int>(wanted_))));
             bits = bits_above(v, threshold_);
         }
@@ -235,9 +237,7 @@ public:
     TARN_INLINE std::ptrdiff_t most() const noexcept { return memory_.most; }
     TARN_INLINE const candidate<A>& operator[](std::ptrdiff_t i) const noexcept { return memory_.list[i]; }
     // Back to the sign of x.
-    TARN_INLINE pack<A> turned(const pack<A>& v) const noexcept {
-        return v ^ simd::broadcast<A>(turns_ ? number<A>(-0.0) : number<A>(0.0));
-    }
+    TARN_INLINE pack<A> turned(const pack<A>& v) const noexcept { return v ^ sign(); }
     TARN_INLINE number<A> turned(number<A> v) const noexcept { return turns_ ? -v : v; }
 
 private:
@@ -268,25 +268,35 @@ private:
         const int count = n < lanes<A> ? n : lanes<A>;
         return simd::first_or<A>(turned(x.first(i, count)), count, -infinity);
     }
-    // v without what came before: a threshold is about what is still to come.
-    TARN_INLINE pack<A> to_come(const pack<A>& v) const noexcept {
-        return follows_ ? simd::select_at_most<A>(
-                              v, after_.value == after_.value ? a_little_below(after_.value) : infinity, -infinity)
-                        : v;
+    // What is still to come, of either sign; -inf in place of what came before and of NaN.
+    struct coming {
+        pack<A> sign;
+        number<A> limit;
+
+        TARN_INLINE pack<A> operator()(const pack<A>& v) const noexcept {
+            return simd::select_at_most<A>(v ^ sign, limit, -infinity);
+        }
+    };
+    TARN_INLINE number<A> limit() const noexcept {
+        return follows_ && after_.value == after_.value ? a_little_below(after_.value) : infinity;
     }
+    TARN_INLINE coming still_coming() const noexcept { return {sign(), limit()}; }
+    TARN_INLINE pack<A> sign() const noexcept { return simd::broadcast<A>(turns_ ? number<A>(-0.0) : number<A>(0.0)); }
     TARN_INLINE bool comes_after(number<A> v, std::ptrdiff_t i) const noexcept {
         return ranks_above(after_.value, v) || i > after_.index;
     }
 
     // A group for every lane, from the start of the row.
-    template <class Source> TARN_NOINLINE void prepare_few(const Source& x, std::ptrdiff_t end) noexcept {
+    template <class Source> TARN_NOINLINE void prepare_few(const Source& given, std::ptrdiff_t end) noexcept {
+        const Source x = given;
+        const coming to_come = still_coming();
         pack<A> most[4];
         simd::unroll<4>([&](auto k) TARN_LAMBDA { most[decltype(k)::value] = simd::broadcast<A>(-infinity); });
         for (std::ptrdiff_t i = 0; i < end; i += four_packs) {
             x.prefetch(i);
             simd::unroll<4>([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
-                most[K] = simd::max_of<A>(to_come(turned(x.at(i + K * lanes<A>))), most[K]);
+                most[K] = simd::max_of<A>(to_come(x.at(i + K * lanes<A>)), most[K]);
             });
         }
         const pack<A> all = simd::max_of<A>(simd::max_of<A>(most[0], most[1]), simd::max_of<A>(most[2], most[3]));
@@ -294,7 +304,9 @@ private:
     }
     // Twice as many groups as are wanted, of elements as far apart as there are groups.
     template <class Source>
-    TARN_NOINLINE void prepare_many(const Source& x, std::ptrdiff_t begin, std::ptrdiff_t end) noexcept {
+    TARN_NOINLINE void prepare_many(const Source& given, std::ptrdiff_t begin, std::ptrdiff_t end) noexcept {
+        const Source x = given;
+        const coming to_come = still_coming();
         const std::ptrdiff_t groups = dispatch::most_groups<number<A>>(wanted_);
         if (end - begin < 2 * groups)
             return;
@@ -307,7 +319,7 @@ private:
             simd::unroll<4>([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
                 number<A>* const p = most + g + K * lanes<A>;
-                simd::store<A>(p, simd::max_of<A>(to_come(turned(x.at(i + K * lanes<A>))), simd::load<A>(p)));
+                simd::store<A>(p, simd::max_of<A>(to_come(x.at(i + K * lanes<A>)), simd::load<A>(p)));
             });
             g = g + four_packs < groups ? g + four_packs : 0;
         }

@@ -76,12 +76,12 @@ template <class A> TARN_INLINE number<A> kth_greatest(const pack<A>& v, int k) {
     alignas(64) number<A> lane[lanes<A>];
     store<A>(lane, v);
     pack<A> reached = broadcast<A>(0);
-    for (int i = 0; i < lanes<A>; ++i) {
-        const numbers<A> other(lane[i]);
+    unroll<lanes<A>>([&](auto i) TARN_LAMBDA {
+        const numbers<A> other(lane[decltype(i)::value]);
         reached = each<A>([&](numbers<A> p, numbers<A> n)
                               TARN_LAMBDA { return n + xsimd::select(p <= other, numbers<A>(1.0f), numbers<A>(0.0f)); },
                           v, reached);
-    }
+    });
     const numbers<A> enough(static_cast<number<A>>(k));
     return greatest<A>(
         each<A>([&](numbers<A> p, numbers<A> n)
