@@ -10,4 +10,5 @@
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/sparse_softmax.hpp>
 #include <tarn/top_k.hpp>

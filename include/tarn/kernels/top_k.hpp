@@ -127,6 +127,42 @@ template <class A> struct selected_row {
     }
 };
 
+// How many elements to select next, `done` being found.
+template <class A>
+TARN_INLINE std::ptrdiff_t at_once(const dispatch::top_k_rows<number<A>>& a, const selection<A>& top,
+                                   std::ptrdiff_t done) noexcept {
+    return a.k - done < top.most() ? a.k - done : top.most();
+}
+// The first elements of a row.
+template <class A, class Source>
+TARN_INLINE void select_first(const dispatch::top_k_rows<number<A>>& a, const Source& x, selection<A>& top) noexcept {
+    top.begin(at_once<A>(a, top, 0));
+    select_from<A>(x, a.columns, top);
+    top.finish(x, a.columns);
+}
+template <class A, class Source>
+TARN_INLINE void select_next(const dispatch::top_k_rows<number<A>>& a, const Source& x, selection<A>& top,
+                             std::ptrdiff_t done) noexcept {
+    top.begin_after(at_once<A>(a, top, done));
+    select_from<A>(x, a.columns, top);
+    top.finish(x, a.columns);
+}
+// All results of row r, of which the first are found.
+template <class A, class Source, class Map>
+TARN_NOINLINE void put_all(const dispatch::top_k_rows<number<A>>& a, std::ptrdiff_t r, const Source& x,
+                           selection<A>& top, number<A> nothing, const Map& map) noexcept {
+    const selected_row<A> to(a, r);
+    for (std::ptrdiff_t done = 0;;) {
+        to.put(done, top, map);
+        done += top.count();
+        if (done >= a.k || done >= a.columns) {
+            to.pad(done, a.k, nothing);
+            return;
+        }
+        select_next<A>(a, x, top, done);
+    }
+}
+
 template <class A> struct top_k_rows {
     using number = simd::number<A>;
     using call = dispatch::top_k_rows<number>;
@@ -164,31 +200,9 @@ private:
             selection<A> top(memory, 1);
             for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
                 const auto x = x_of(r);
-                top.begin(at_once(a, top, 0));
-                select_from<A>(x, a.columns, top);
-                top.finish(x, a.columns);
-                put_all(a, r, x, top, -infinity, [](const pack<A>& v) TARN_LAMBDA { return v; });
+                select_first<A>(a, x, top);
+                put_all<A>(a, r, x, top, -infinity, [](const pack<A>& v) TARN_LAMBDA { return v; });
             }
-        }
-    }
-    TARN_INLINE static std::ptrdiff_t at_once(const call& a, const selection<A>& top, std::ptrdiff_t done) noexcept {
-        return a.k - done < top.most() ? a.k - done : top.most();
-    }
-    // All results of a row of which the first are found.
-    template <class Source, class Map>
-    TARN_NOINLINE static void put_all(const call& a, std::ptrdiff_t r, const Source& x, selection<A>& top,
-                                      number nothing, const Map& map) noexcept {
-        const selected_row<A> to(a, r);
-        for (std::ptrdiff_t done = 0;;) {
-            to.put(done, top, map);
-            done += top.count();
-            if (done >= a.k || done >= a.columns) {
-                to.pad(done, a.k, nothing);
-                return;
-            }
-            top.begin_after(at_once(a, top, done));
-            select_from<A>(x, a.columns, top);
-            top.finish(x, a.columns);
         }
     }
 
@@ -201,11 +215,11 @@ private:
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const auto x = x_of(r);
             bool selected = false;
-            top.begin(at_once(a, top, 0));
+            top.begin(at_once<A>(a, top, 0));
             const auto put = [&](normaliser<A> result) TARN_LAMBDA {
                 const auto scaled = result.on();
                 state.with_weight([&](const auto& weight) TARN_LAMBDA {
-                    put_all(a, r, x, top, 0, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+                    put_all<A>(a, r, x, top, 0, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
                     return 0.0;
                 });
             };
@@ -237,11 +251,11 @@ private:
         const row_total<A> sum = weigh_row<A>(weight, x, no_sink{}, a.columns);
         if (!acceptable<A>(sum)) {
             const pack<A> value = simd::broadcast<A>(sum == 0 ? state.empty_value : __builtin_nanf(""));
-            put_all(a, r, x, top, 0, [&](const pack<A>&) TARN_LAMBDA { return value; });
+            put_all<A>(a, r, x, top, 0, [&](const pack<A>&) TARN_LAMBDA { return value; });
             return;
         }
         const auto scaled = normaliser<A>::of(sum).on();
-        put_all(a, r, x, top, 0, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+        put_all<A>(a, r, x, top, 0, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
         state.carry(ref);
     }
 };

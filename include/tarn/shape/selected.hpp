@@ -30,6 +30,16 @@ template <class Y> TARN_INLINE constexpr auto result_view(Y&& y) {
 
 inline namespace TARN_BACKEND { namespace shape {
 
+template <class I, int Rank> TARN_INLINE operand erase_indices(const tensor_view<I, Rank>& v) noexcept {
+    operand o = erase(v);
+    o.type = sizeof(I) == 4 ? element::int32 : element::int64;
+    return o;
+}
+template <class I, class Index> TARN_INLINE constexpr void assert_indices(const Index&) noexcept {
+    static_assert(!detail::accepts_input<I>::value || detail::is_index<typename Index::value_type>,
+                  "tarn: indices are signed integers of 32 or 64 bits");
+}
+
 struct selected_operand {
     operand view;
     bool wanted;
@@ -38,10 +48,7 @@ struct selected_operand {
         return {erase(detail::result_view(static_cast<V&&>(values))), !detail::is_none<V>};
     }
     template <class I> TARN_INLINE static selected_operand of_indices(I&& indices) {
-        const auto v = detail::result_view(static_cast<I&&>(indices));
-        operand o = erase(v);
-        o.type = sizeof(typename decltype(v)::value_type) == 4 ? element::int32 : element::int64;
-        return {o, !detail::is_none<I>};
+        return {erase_indices(detail::result_view(static_cast<I&&>(indices))), !detail::is_none<I>};
     }
 
     // One cell for every row, which lies so many bytes from the next: the row loops leave bytes as they are.
@@ -113,6 +120,17 @@ inline void check_selected_apart(const char* op, const operand& x, const selecte
         check_apart(op, indices.view, x, "indices", "input");
     if (values.wanted && indices.wanted)
         check_apart(op, indices.view, values.view, "indices", "values");
+}
+
+// Refuses indices outside 0..n-1.
+inline void check_indices(const char* op, const char* argument, const operand& v, std::ptrdiff_t n) {
+    for_each_element(v, [&](std::ptrdiff_t offset) {
+        const auto i =
+            static_cast<std::ptrdiff_t>(v.type == element::int32 ? static_cast<const std::int32_t*>(v.data)[offset]
+                                                                 : static_cast<const std::int64_t*>(v.data)[offset]);
+        if (i < 0 || i >= n)
+            fail(op, argument, std::to_string(i), "0 to " + std::to_string(n - 1));
+    });
 }
 
 inline void fill_indices(const operand& v, std::int64_t index) noexcept {
