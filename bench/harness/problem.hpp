@@ -23,13 +23,18 @@ enum class op {
     masked_softmax, // masks: those elements take part whose second operand is above `mask_threshold`
     biased_softmax, // of the sum of two operands
     causal_softmax, // of the first elements of every row, as many as the second operand says
-    softpick
+    softpick,
+    top_k,        // the greatest elements of every lane, as many as `selected`, and where they are
+    softmax_top_k // the same of its softmax
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
 
-// How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis.
-enum class extent { matrix, lanes };
+constexpr std::ptrdiff_t selected = 5;
+
+// How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis, or
+// `selected` for every lane.
+enum class extent { matrix, lanes, selection };
 
 constexpr std::size_t most_inputs = 3;
 
@@ -42,7 +47,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 10> signatures{{
+constexpr std::array<signature, 12> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -53,6 +58,8 @@ constexpr std::array<signature, 10> signatures{{
     {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},
     {"softpick", 1, {extent::matrix}, extent::matrix},
+    {"top_k", 1, {extent::matrix}, extent::selection},
+    {"softmax_top_k", 1, {extent::matrix}, extent::selection},
 }};
 
 // The operands in one type.
@@ -122,6 +129,7 @@ struct problem {
     std::ptrdiff_t element_stride() const { return axis == 0 ? columns : 1; }
 
     bool reduces() const { return operation().out == extent::lanes; }
+    bool selects() const { return operation().out == extent::selection; }
     std::ptrdiff_t output_lane_stride() const { return lane_stride_of(operation().out); }
     std::array<std::ptrdiff_t, most_inputs> input_lane_strides() const { // 0 for inputs that the operator has not
         std::array<std::ptrdiff_t, most_inputs> strides = {};
@@ -130,7 +138,7 @@ struct problem {
         }
         return strides;
     }
-    std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : lane_length(); }
+    std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : selects() ? selected : lane_length(); }
 
     // The operands where lane i begins.
     template <class T> operands_of<T> lane(operands_of<T> a, std::ptrdiff_t i) const {
@@ -155,8 +163,12 @@ struct problem {
     }
 
 private:
-    std::ptrdiff_t size_of(extent e) const { return e == extent::matrix ? size() : lanes(); }
-    std::ptrdiff_t lane_stride_of(extent e) const { return e == extent::matrix ? lane_stride() : 1; }
+    std::ptrdiff_t size_of(extent e) const {
+        return e == extent::matrix ? size() : e == extent::selection ? selected * lanes() : lanes();
+    }
+    std::ptrdiff_t lane_stride_of(extent e) const {
+        return e == extent::matrix ? lane_stride() : e == extent::selection && axis != 0 ? selected : 1;
+    }
 };
 
 } // namespace bench

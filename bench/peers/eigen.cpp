@@ -90,6 +90,8 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::biased_softmax:
     case op::causal_softmax:
     case op::softpick:
+    case op::top_k:
+    case op::softmax_top_k:
         break;
     }
     return {};
