@@ -10,7 +10,8 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct sparse_softmax_kernels {
-    static constexpr dispatch::sparse_softmax_table<number<A>> table = {&sparse_softmax_rows<A>::run, &sparse_softmax_rows<A>::run_stored};
+    static constexpr dispatch::sparse_softmax_table<number<A>> table = {&sparse_softmax_rows<A>::run,
+                                                                        &sparse_softmax_rows<A>::run_stored};
 };
 
 }}}} // namespace tarn::kernels
