@@ -135,9 +135,9 @@ private:
     TARN_NOINLINE static candidate<A> last_of(const call& a, const Source& x, selection<A>& top) noexcept {
         if (a.selection.k >= a.selection.columns)
             return {-infinity, a.selection.columns};
-        for (std::ptrdiff_t done = top.count(); done < a.selection.k; done += top.count())
+        for (std::ptrdiff_t done = top.count(); done < a.selection.k && top.count() > 0; done += top.count())
             select_next<A>(a.selection, x, top, done);
-        const candidate<A> last = top[top.count() - 1];
+        const candidate<A> last = top.count() > 0 ? top[top.count() - 1] : candidate<A>{-infinity, a.selection.columns};
         select_first<A>(a.selection, x, top);
         return last;
     }
