@@ -140,6 +140,9 @@ method_list methods_for(const family& bench, const row& r, const settings& chose
         if (bench.beside_softmax) {
             methods.push_back(softmax_beside(r.of, tier));
         }
+        if (r.of.what == op::softmax_top_k && r.of.axis != 0 && r.of.threads == 1 && !is_half(r.of.type)) {
+            methods.push_back(selection_of_softmax(r.of, tier));
+        }
         if (r.of.threads > 1) {
             methods.push_back(one_thread_beside(r.of, tier));
         }

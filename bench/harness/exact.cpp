@@ -68,6 +68,13 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::softpick:
         sum_distances();
         break;
+    case op::softmax_top_k:
+        sum_exponentials();
+        select();
+        break;
+    case op::top_k:
+        select();
+        break;
     case op::softmax_backward:
     case op::log_softmax_backward:
         sum_gradients();
@@ -134,6 +141,16 @@ template <class T> void exact_lane<T>::sum_distances() {
     sum_ = sum.value();
 }
 
+template <class T> void exact_lane<T>::select() {
+    for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
+        selected_.push_back(logit(i));
+    }
+    const auto before = [](T a, T b) { return std::isnan(a) ? !std::isnan(b) : a > b; };
+    const auto count = std::min(selected, of_.lane_length());
+    std::partial_sort(selected_.begin(), selected_.begin() + count, selected_.end(), before);
+    selected_.resize(static_cast<std::size_t>(count));
+}
+
 template <class T> void exact_lane<T>::sum_gradients() {
     long_sum<T> sum, magnitudes;
     for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
@@ -181,6 +198,15 @@ template <class T> exact_result exact_lane<T>::logsumexp() const {
 // Softmaxes and gradients that are no normal numbers may be 0 or denormal, logarithms of softmaxes may be wrong by what
 // is negligible beside them. Gradients are differences; what is subtracted counts.
 template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
+    if (of_.selects()) {
+        const bool is_softmax = of_.what == op::softmax_top_k;
+        if (i >= static_cast<std::ptrdiff_t>(selected_.size())) {
+            return {is_softmax ? 0 : -std::numeric_limits<long double>::infinity(), 0, 0};
+        }
+        const T x = selected_[static_cast<std::size_t>(i)];
+        const long double value = is_softmax ? softmax(x) : x;
+        return {value, value, is_softmax ? static_cast<long double>(least_normal<T>) : 0};
+    }
     const std::ptrdiff_t k = i * of_.element_stride();
     const T x = of_.reduces() ? T{0} : logit(i);
     switch (of_.what) {
@@ -217,6 +243,9 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
         const long double value = *lane_.in[2] * exp_of_difference(x, *lane_.in[1]);
         return {value, value, least_normal<T>};
     }
+    case op::top_k:
+    case op::softmax_top_k:
+        break;
     }
     return {nan, nan, 0};
 }

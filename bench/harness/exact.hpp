@@ -6,6 +6,7 @@
 #include <harness/problem.hpp>
 
 #include <limits>
+#include <vector>
 
 namespace bench {
 
@@ -28,6 +29,7 @@ private:
     T logit(std::ptrdiff_t i) const;
     void sum_exponentials();
     void sum_distances();
+    void select();
     long double distance(T x) const;
     void sum_gradients();
     void pool_tokens();
@@ -44,6 +46,8 @@ private:
     T greatest_ = -std::numeric_limits<T>::infinity();
     long double others_ = 0;     // sum of exp(x - greatest) over all elements but one that is the greatest
     long double log_of_sum_ = 0; // log(1 + others)
+
+    std::vector<T> selected_; // the greatest, NaN first
 
     // Of gradients.
     long double sum_ = 0;

@@ -24,7 +24,9 @@ enum class op {
     biased_softmax, // of the sum of two operands
     causal_softmax, // of the first elements of every row, as many as the second operand says
     softpick,
-    token_mean, // pooling of tokens: along the rows of every matrix of a batch, of as many as the second operand says
+    top_k,         // the greatest elements of every lane, as many as `selected`, and where they are
+    softmax_top_k, // the same of its softmax
+    token_mean,    // pooling of tokens: along the rows of every matrix of a batch, of as many as the second operand says
     token_max,
     half_token_mean, // the same; sequences of all lengths, half of the tokens in all
     half_token_max
@@ -32,8 +34,11 @@ enum class op {
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
 
-// How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis.
-enum class extent { matrix, lanes };
+constexpr std::ptrdiff_t selected = 5;
+
+// How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis, or
+// `selected` for every lane.
+enum class extent { matrix, lanes, selection };
 
 constexpr std::size_t most_inputs = 3;
 
@@ -46,7 +51,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 14> signatures{{
+constexpr std::array<signature, 16> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -57,6 +62,8 @@ constexpr std::array<signature, 14> signatures{{
     {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},
     {"softpick", 1, {extent::matrix}, extent::matrix},
+    {"top_k", 1, {extent::matrix}, extent::selection},
+    {"softmax_top_k", 1, {extent::matrix}, extent::selection},
     {"token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
@@ -138,8 +145,9 @@ struct problem {
     std::ptrdiff_t element_stride() const { return axis == 0 ? columns : 1; }
 
     bool reduces() const { return operation().out == extent::lanes; }
+    bool selects() const { return operation().out == extent::selection; }
     std::ptrdiff_t output_lane_offset(std::ptrdiff_t i) const { return lane_offset(operation().out, i); }
-    std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : lane_length(); }
+    std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : selects() ? selected : lane_length(); }
 
     // The operands where lane i begins.
     template <class T> operands_of<T> lane(operands_of<T> a, std::ptrdiff_t i) const {
@@ -163,10 +171,15 @@ struct problem {
     }
 
 private:
-    std::ptrdiff_t size_of(extent e) const { return e == extent::matrix ? size() : lanes(); }
+    std::ptrdiff_t size_of(extent e) const {
+        return e == extent::matrix ? size() : e == extent::selection ? selected * lanes() : lanes();
+    }
     std::ptrdiff_t lane_offset(extent e, std::ptrdiff_t i) const {
         if (e == extent::lanes) {
             return i;
+        }
+        if (e == extent::selection) {
+            return axis == 0 ? i : i * selected;
         }
         const std::ptrdiff_t of_matrix = axis == 0 ? columns : rows;
         return i / of_matrix * rows * columns + i % of_matrix * lane_stride();

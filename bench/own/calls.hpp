@@ -14,6 +14,7 @@
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softpick.hpp>
 #include <tarn/token_pool.hpp>
+#include <tarn/top_k.hpp>
 #include <tarn/version.hpp>
 
 #include <algorithm>
@@ -76,6 +77,10 @@ template <class T> struct views {
     }
     auto lane_input(const operands& a, std::size_t k) const { return tarn::make_view(numbers(a, k), of.lanes()); }
     auto output(const operands& a) const { return tarn::make_view(results(a), of.rows, of.columns); }
+    auto selection(const operands& a) const { return selection_of(results(a)); }
+    template <class N> auto selection_of(N* data) const {
+        return of.axis == 0 ? tarn::make_view(data, selected, of.columns) : tarn::make_view(data, of.rows, selected);
+    }
     auto lane_output(const operands& a) const { return tarn::make_view(results(a), of.lanes()); }
 };
 
@@ -86,6 +91,18 @@ template <class T, class... Where> call softmax_with_lse(const problem& of, cons
     return [v = views<T>{of}, where..., options = softmax_options(of, how), lse](const operands& a) mutable {
         tarn::softmax(where..., v.input(a), v.output(a), lse, options);
     };
+}
+
+template <class T, class... Where> call selecting_call(const problem& of, Where... where) {
+    return
+        [v = views<T>{of}, where...,
+         indices = std::vector<std::int32_t>(static_cast<std::size_t>(of.output_size()))](const operands& a) mutable {
+            if (v.of.what == op::top_k) {
+                tarn::top_k(where..., v.input(a), v.selection(a), v.selection_of(indices.data()), {v.of.axis});
+            } else {
+                tarn::softmax_top_k(where..., v.input(a), v.selection(a), v.selection_of(indices.data()), {v.of.axis});
+            }
+        };
 }
 
 // The masks of operands as bytes, by the address of the operand.
@@ -185,6 +202,9 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::half_token_mean:
     case op::half_token_max:
         return token_pool_call<T>(of, where...);
+    case op::top_k:
+    case op::softmax_top_k:
+        return selecting_call<T>(of, where...);
     }
     throw std::invalid_argument("no call is known for the operator");
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <numeric>
 #include <stdexcept>
 
 namespace bench {
@@ -59,7 +60,7 @@ std::vector<std::string> available_tiers() {
 }
 
 std::vector<std::string> ways_of(const problem& of) {
-    const bool is_softmax = of.what == op::softmax, has_stores = !of.reduces();
+    const bool is_softmax = of.what == op::softmax, has_stores = !of.reduces() && !of.selects();
     const bool has_algorithms = is_softmax && !is_half(of.type);
     std::vector<std::string> names;
     for (const way& w : ways) {
@@ -109,6 +110,37 @@ method softmax_beside(const problem& of, const std::string& tier) {
     result.name = "tarn softmax";
     result.instead = op::softmax;
     result.bytes = softmax.bytes();
+    return result;
+}
+
+namespace {
+
+template <class T> call partial_sort_of_softmax(const problem& of, tarn::tier where) {
+    std::vector<T> y(static_cast<std::size_t>(of.size()));
+    std::vector<std::int32_t> order(static_cast<std::size_t>(of.columns));
+    return [v = views<T>{of}, where, y, order](const operands& a) mutable {
+        tarn::softmax(tarn::on(where), v.input(a), tarn::make_view(y.data(), v.of.rows, v.of.columns));
+        const auto count = static_cast<std::ptrdiff_t>(std::min(selected, v.of.columns));
+        for (std::ptrdiff_t row = 0; row < v.of.rows; ++row) {
+            const T* const from = y.data() + row * v.of.columns;
+            std::iota(order.begin(), order.end(), 0);
+            std::partial_sort(
+                order.begin(), order.begin() + count, order.end(),
+                [from](std::int32_t i, std::int32_t k) { return from[i] > from[k] || (from[i] == from[k] && i < k); });
+            for (std::ptrdiff_t i = 0; i < count; ++i) {
+                v.selection(a)(row, i) = from[order[static_cast<std::size_t>(i)]];
+            }
+        }
+    };
+}
+
+} // namespace
+
+method selection_of_softmax(const problem& of, const std::string& tier) {
+    method result = own_method("tarn two calls", tier);
+    const tarn::tier where = find_tier(tier);
+    result.run = of.type == element_type::float64 ? partial_sort_of_softmax<double>(of, where)
+                                                  : partial_sort_of_softmax<float>(of, where);
     return result;
 }
 

@@ -23,6 +23,9 @@ method own_dispatch(const problem& of, const std::string& tier, const std::strin
 // "tarn softmax", for families that are measured against it.
 method softmax_beside(const problem& of, const std::string& tier);
 
+// "tarn two calls", softmax and partial_sort: softmax_top_k of floats or doubles along rows.
+method selection_of_softmax(const problem& of, const std::string& tier);
+
 // "tarn float" or "tarn bfloat16", for problems of another type: the same numbers as far as the type has them.
 method type_beside(problem of, element_type type, const std::string& tier);
 

@@ -82,13 +82,24 @@ public:
         case op::biased_softmax:
             at::_softmax_out(out_, in_[0] + in_[1], axis_, false);
             break;
+        case op::top_k:
+            at::topk_out(out_, indices_, in_[0], selected, axis_);
+            break;
+        case op::softmax_top_k:
+            at::topk_out(out_, indices_, at::_softmax(in_[0], axis_, false), selected, axis_);
+            break;
         }
     }
 
 private:
     at::Tensor tensor(const void* data, extent e) const {
-        const auto lanes = at::IntArrayRef(lanes_), matrix = at::IntArrayRef(matrix_);
-        return at::from_blob(const_cast<void*>(data), e == extent::matrix ? matrix : lanes, type_);
+        const auto lanes = at::IntArrayRef(lanes_), matrix = at::IntArrayRef(matrix_),
+                   selection = at::IntArrayRef(selection_);
+        return at::from_blob(const_cast<void*>(data),
+                             e == extent::matrix      ? matrix
+                             : e == extent::selection ? selection
+                                                      : lanes,
+                             type_);
     }
 
     void view(const operands& a) {
@@ -106,6 +117,9 @@ private:
         if (of_.what == op::causal_softmax) {
             masked_ = at::arange(of_.lane_length()).unsqueeze(0).ge(in_[1].unsqueeze(1));
         }
+        if (of_.selects()) {
+            indices_ = at::empty(at::IntArrayRef(selection_), at::kLong);
+        }
         in_of_ = a.floats.in[0];
         out_of_ = a.floats.out;
     }
@@ -115,8 +129,9 @@ private:
     std::int64_t axis_;
     std::array<std::int64_t, 2> matrix_{of_.batch * of_.rows, of_.columns};
     std::array<std::int64_t, 1> lanes_{of_.lanes()};
+    std::array<std::int64_t, 2> selection_{of_.axis == 0 ? selected : of_.rows, of_.axis == 0 ? of_.columns : selected};
     std::array<at::Tensor, most_inputs> in_;
-    at::Tensor out_, masked_, kept_;
+    at::Tensor out_, masked_, kept_, indices_;
     const float* in_of_ = nullptr; // tell the operands that the tensors view
     float* out_of_ = nullptr;
 };

@@ -94,6 +94,8 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::token_max:
     case op::half_token_mean:
     case op::half_token_max:
+    case op::top_k:
+    case op::softmax_top_k:
         break;
     }
     return {};

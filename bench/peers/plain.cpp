@@ -10,6 +10,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <vector>
 
 namespace bench::peers {
 namespace {
@@ -95,6 +97,32 @@ struct softpick_lane {
         }
         for (std::ptrdiff_t i = 0; i < n; ++i) {
             y[i * stride] = std::max(y[i * stride], T(0)) / sum;
+        }
+    }
+};
+
+// The greatest elements, or those of softmax.
+struct top_k_lane {
+    bool of_softmax;
+
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        std::vector<T> y(static_cast<std::size_t>(n));
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            y[static_cast<std::size_t>(i)] = a.in[0][i * stride];
+        }
+        if (of_softmax) {
+            softmax_lane()(operands_of<T>{{y.data()}, y.data()}, n, std::integral_constant<std::ptrdiff_t, 1>());
+        }
+        std::vector<std::ptrdiff_t> order(y.size());
+        std::iota(order.begin(), order.end(), std::ptrdiff_t{0});
+        const std::ptrdiff_t count = std::min(selected, n);
+        std::partial_sort(order.begin(), order.begin() + count, order.end(), [&y](std::ptrdiff_t i, std::ptrdiff_t k) {
+            return y[static_cast<std::size_t>(i)] > y[static_cast<std::size_t>(k)];
+        });
+        for (std::ptrdiff_t i = 0; i < selected; ++i) {
+            a.out[i * stride] = i < count    ? y[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])]
+                                : of_softmax ? T(0)
+                                             : -std::numeric_limits<T>::infinity();
         }
     }
 };
@@ -223,6 +251,10 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
     case op::half_token_mean:
     case op::half_token_max:
         return plain_token_pool<T>(of);
+    case op::top_k:
+        return every_lane<T>(of, top_k_lane{false});
+    case op::softmax_top_k:
+        return every_lane<T>(of, top_k_lane{true});
     }
     return nullptr;
 }

@@ -2,7 +2,7 @@
 """One line about every problem of a bench, for a reader who knows no benchmark."""
 import re
 
-REDUCTIONS = {"logsumexp"}  # write so little that reading is the limit
+REDUCTIONS = {"logsumexp", "top_k", "softmax_top_k"}  # write so little that reading is the limit
 OF_TWO = {"softmax_backward", "log_softmax_backward", "masked_softmax", "biased_softmax"}  # read two arrays and write a third
 BYTES = {"float": 4, "double": 8, "bfloat16": 2, "float16": 2}
 

@@ -30,10 +30,18 @@ template <> struct element_traits<double> {
 namespace detail {
 
 TARN_INLINE constexpr std::ptrdiff_t size_of(element e) noexcept {
-    return e == element::float64 || e == element::int64   ? 8
-           : e == element::float32 || e == element::int32 ? 4
-           : e == element::byte                           ? 1
-                                                          : 2;
+    switch (e) {
+    case element::float64:
+    case element::int64:
+        return 8;
+    case element::float32:
+    case element::int32:
+        return 4;
+    case element::byte:
+        return 1;
+    default:
+        return 2;
+    }
 }
 
 template <class T, bool = element_traits<T>::known> struct is_half : std::false_type {};

@@ -69,11 +69,11 @@ void run_log_softmax(const place<Executor>& where, tier t, const row_loops& loop
         return;
     const auto kernel = loops.by_columns() ? kernels.columns : kernels.rows;
     run_parts(where, t, loops, parts, cost, [&](const row_part<T>& part) {
-        const dispatch::stored_rows none = {};
+        const dispatch::stored_rows absent = {};
         const auto& step = loops.by_columns() ? part.along : part.across;
         if (part.stored)
-            kernels.stored({part.rows_of(0), request.y < 0 ? none : part.rows_of(request.y),
-                            request.lse < 0 ? none : part.numbers_of(request.lse), part.rows, part.length,
+            kernels.stored({part.rows_of(0), request.y < 0 ? absent : part.rows_of(request.y),
+                            request.lse < 0 ? absent : part.numbers_of(request.lse), part.rows, part.length,
                             request.scale, request.lse_offset, request.empty_rows_lowest});
         else
             kernel({part.input(0), request.y < 0 ? nullptr : part.output(request.y),

@@ -240,7 +240,7 @@ TARN_INLINE void max_pool(const X& x, Y&& y, const pool_window& window) {
 template <class Executor, class X, class Y, class Indices>
 TARN_INLINE void max_pool(const place<Executor>& where, const X& x, Y&& y, Indices&& indices,
                           const pool_window& window) {
-    if constexpr (detail::is_none<Indices>::value) {
+    if constexpr (detail::is_none<Indices>) {
         max_pool(where, x, static_cast<Y&&>(y), window);
     } else {
         const auto input = detail::input_view(x);
@@ -249,7 +249,7 @@ TARN_INLINE void max_pool(const place<Executor>& where, const X& x, Y&& y, Indic
         constexpr bool viewable = detail::accepts_input<X>::value && detail::accepts_output<Y>::value;
         shape::assert_pool<decltype(input), decltype(output), viewable>();
         constexpr bool has_index = detail::accepts_output<Indices>::value;
-        static_assert(!has_index || detail::is_index<typename decltype(index)::value_type>::value,
+        static_assert(!has_index || detail::is_index<typename decltype(index)::value_type>,
                       "tarn: indices are std::int32_t or std::int64_t");
         static_assert(!(viewable && has_index) || decltype(index)::rank == decltype(output)::rank,
                       "tarn: indices have the rank of the output");

@@ -11,5 +11,7 @@
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/sparse_softmax.hpp>
 #include <tarn/token_pool.hpp>
 #include <tarn/token_pool_backward.hpp>
+#include <tarn/top_k.hpp>

@@ -5,6 +5,7 @@
 //   tensor_view<T, Rank>    pointer, extents and strides
 //   make_view               tensor_view of a pointer
 //   optional_view<T>        a view that may be absent, rank known at run time
+//   none                    in place of a result that is not wanted
 //   view_traits<T>          what makes a type an operand; specialise it for your own
 //
 // Nothing here copies an element, allocates, throws or emits a symbol.

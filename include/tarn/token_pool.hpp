@@ -124,8 +124,8 @@ template <class X, class Y, bool Ragged> TARN_INLINE constexpr void assert_token
 template <class Executor, class X, class Offsets, class Y, class Arg, class T>
 TARN_INLINE void call_token_pool(const place<Executor>& where, const X& x, const Offsets& offsets, Y&& y, Arg&& arg,
                                  const token_pool_options<T>& options) {
-    constexpr bool ragged = !detail::is_none<Offsets>::value;
-    constexpr bool has_arg = !detail::is_none<Arg>::value;
+    constexpr bool ragged = !detail::is_none<Offsets>;
+    constexpr bool has_arg = !detail::is_none<Arg>;
     assert_token_pool<X, Y&&, ragged>();
     const auto input = detail::input_view(x);
     using number = detail::number_of<typename decltype(input)::value_type>;

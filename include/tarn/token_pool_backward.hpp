@@ -133,9 +133,9 @@ template <class Executor, class X, class Offsets, class Arg, class DY, class DX,
 TARN_INLINE void call_token_pool_backward(const place<Executor>& where, const X& x, const Offsets& offsets,
                                           const Arg& arg, const DY& dy, DX&& dx,
                                           const token_pool_backward_options<T>& options) {
-    constexpr bool ragged = !detail::is_none<Offsets>::value;
-    constexpr bool has_x = !detail::is_none<X>::value;
-    constexpr bool has_arg = !detail::is_none<Arg>::value;
+    constexpr bool ragged = !detail::is_none<Offsets>;
+    constexpr bool has_x = !detail::is_none<X>;
+    constexpr bool has_arg = !detail::is_none<Arg>;
     constexpr bool viewable = detail::accepts_input<DY>::value && detail::accepts_output<DX>::value;
     const auto gradient = detail::input_view(dy);
     const auto output = detail::output_view(static_cast<DX&&>(dx));

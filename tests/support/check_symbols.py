@@ -32,7 +32,7 @@ USERS = [("header-only", "x86-64", PLAIN), ("header-only", "x86-64-v3", PLAIN),
 
 # Defined by the compiler itself, without code of ours: a pointer to the personality routine, and a call of terminate.
 COMPILER_SYMBOLS = {"DW.ref.__gxx_personality_v0", "__clang_call_terminate"}
-# tarn::serial, tarn::none: constants without content, the same in every mode.
+# tarn::serial and tarn::none: constants without content, the same in every mode.
 SHARED_CONSTANTS = {"_ZN4tarn2v06serialE", "_ZN4tarn2v04noneE"}
 OWNED = re.compile(r"^_Z(?:T[VISTCW]|G[VRTA]|Z)*N?[rVKRO]*4tarn")
 # With optimisation compilers put a copy made for one use in the place of a function that others could define too.

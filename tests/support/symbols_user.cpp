@@ -40,6 +40,15 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
                      {{tarn::token_pooling::max, tarn::token_pooling::mean}});
     tarn::token_pool(tarn::make_view(d.data(), 6, 4), i, tarn::make_view(d.data() + 24, 2, 4), tarn::none);
     tarn::token_pool_backward(tarn::none, tarn::none, v, m);
+    std::vector<int> places(4);
+    tarn::top_k(v, tarn::make_view(p, 4), places);
+    tarn::softmax_top_k(h, tarn::make_view(p, 4), places);
+    tarn::softmax_top_k(d, tarn::none, places);
+    tarn::sparse_softmax(m, m);
+    tarn::sparse_softmax(h, tarn::none, places);
+    tarn::sparse_softmax_loss(v, places[0], p[0]);
+    tarn::sparse_softmax_loss_backward(d, places[0], d[0], d);
+    tarn::sparse_softmax_backward(d, d, d);
     tarn::logsumexp(v, p[0]);
     tarn::logaddexp(v, v, v);
     tarn::logsumexp_backward(v, p[0], p[1], v);

@@ -6,6 +6,9 @@
 #include "support/oracle.hpp"
 #include "support/pick.hpp"
 #include "support/token_pool.hpp"
+#include "support/top.hpp"
+
+#include <tarn/sparse_softmax.hpp>
 #include <tarn/token_pool_backward.hpp>
 
 namespace {
@@ -149,6 +152,40 @@ TEST(softmax_header_only, strided_axes_and_stores) {
         tarn::softmax(tarn::make_view(x.data(), rows, n), tarn::make_view(y.data(), rows, n), options);
         for (std::ptrdiff_t r = 0; r < rows; ++r)
             ASSERT_LE(worst_error(y.data() + r * n, exact_softmax(x.data() + r * n, n, 1.0f)), 4.0);
+    }
+}
+
+TEST(top_k_header_only, with_and_without_softmax) {
+    for (const std::ptrdiff_t k : {5, 40, 300}) {
+        auto p = top_problem<float>{3, 400, k, normal_logits<float>(3 * 400, 1, 0, 1)};
+        EXPECT_EQ("", p.fault_on(tarn::best_tier()));
+        p.softmax = true;
+        EXPECT_EQ("", p.fault_on(tarn::best_tier()));
+    }
+}
+
+TEST(sparse_softmax_header_only, dense_and_loss) {
+    const auto x = normal_logits<float>(400, 1, 0, 1);
+    const auto order = order_of_row(x.data(), 400);
+    for (const std::ptrdiff_t k : {5, 300}) {
+        std::vector<float> y(400), dx(400), chosen;
+        for (std::ptrdiff_t i = 0; i < k; ++i)
+            chosen.push_back(x[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])]);
+        const auto exact = specified_softmax(chosen.data(), k, 1.0, 0.0L);
+        const auto view = [](auto* data) { return tarn::make_view(data, 400); };
+        tarn::sparse_softmax(view(x.data()), view(y.data()), {-1, k});
+        const int target = static_cast<int>(order[0]);
+        const float one = 1;
+        float loss = -1;
+        tarn::sparse_softmax_loss(view(x.data()), target, loss, {-1, k});
+        EXPECT_NEAR(loss, static_cast<double>(-std::log(exact[0])), 1e-6);
+        tarn::sparse_softmax_loss_backward(view(x.data()), target, one, view(dx.data()), {-1, k});
+        for (std::size_t i = 0; i < 400; ++i) {
+            const long double e = i < exact.size() ? exact[i] : 0;
+            const auto at = static_cast<std::size_t>(order[i]);
+            EXPECT_LE(ulp_error(y[at], e), 4) << i;
+            EXPECT_NEAR(dx[at], static_cast<double>(e) - (i == 0), 1e-6) << i;
+        }
     }
 }
 

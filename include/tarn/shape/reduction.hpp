@@ -74,8 +74,8 @@ TARN_INLINE void store_element(const operand& y, std::ptrdiff_t offset, float va
             y.type == element::float16 ? detail::narrow_float16(value) : detail::narrow_bfloat16(value);
 }
 
-// Writes a number to every element.
-inline void fill(const operand& y, float value) noexcept {
+// f(offset) of every element.
+template <class F> void for_each_element(const operand& y, const F& f) {
     const std::ptrdiff_t n = size(y);
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         std::ptrdiff_t rest = i;
@@ -84,8 +84,12 @@ inline void fill(const operand& y, float value) noexcept {
             offset += rest % y.extent[k] * y.stride[k];
             rest /= y.extent[k];
         }
-        store_element(y, offset, value);
+        f(offset);
     }
+}
+// Writes a number to every element.
+inline void fill(const operand& y, float value) noexcept {
+    for_each_element(y, [&](std::ptrdiff_t offset) { store_element(y, offset, value); });
 }
 
 }}}} // namespace tarn::shape
