@@ -6,7 +6,9 @@
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
 #include <tarn/masked_softmax.hpp>
+#include <tarn/merge_plan.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/token_merge.hpp>

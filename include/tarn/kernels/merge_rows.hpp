@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Rows of tokens into rows of slots, and back. Most slots hold one token, which is copied; the others are sums in
+// double over their tokens, in the order of the tokens.
+#pragma once
+
+#include <tarn/kernels/convert.hpp>
+#include <tarn/kernels/plan_slots.hpp>
+#include <tarn/simd/lanes.hpp>
+#include <tarn/simd/sums.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+using dispatch::stored_rows;
+using simd::double_pack;
+using simd::doubles;
+
+// Results of arithmetic below the least normal number are 0.
+template <class A> constexpr double least_normal = simd::is_double<A> ? 0x1p-1022 : 0x1p-126;
+
+template <class A> TARN_INLINE pack<A> normal_numbers(const double_pack<A>& v) noexcept {
+    return simd::zero_below<A>(v, least_normal<A>).to_numbers();
+}
+
+// What is taken of a row at once: two packs of channels.
+template <class A> struct channel_block {
+    static constexpr int size = 2 * lanes<A>;
+
+    pack<A> part[2];
+};
+
+// Rows of tokens or slots: numbers side by side, or elements of any type and stride through a buffer.
+template <class A> struct plain_rows {
+    number<A>* data;
+    std::ptrdiff_t across;
+
+    TARN_INLINE channel_block<A> load(std::ptrdiff_t r, std::ptrdiff_t c, int n) const noexcept {
+        const number<A>* const p = data + r * across + c;
+        if (n == channel_block<A>::size)
+            return {{simd::load<A>(p), simd::load<A>(p + lanes<A>)}};
+        return {{simd::load_first<A>(p, n), simd::load_first<A>(p + lanes<A>, n - lanes<A>)}};
+    }
+    TARN_INLINE void store(std::ptrdiff_t r, std::ptrdiff_t c, int n, const channel_block<A>& v) const noexcept {
+        number<A>* const p = data + r * across + c;
+        if (n == channel_block<A>::size) {
+            simd::store<A>(p, v.part[0]);
+            simd::store<A>(p + lanes<A>, v.part[1]);
+        } else {
+            simd::store_first<A>(p, v.part[0], n);
+            simd::store_first<A>(p + lanes<A>, v.part[1], n - lanes<A>);
+        }
+    }
+};
+
+template <class A> struct any_rows {
+    stored_rows rows;
+    number<A>* buffer;
+
+    TARN_INLINE channel_block<A> load(std::ptrdiff_t r, std::ptrdiff_t c, int n) const noexcept {
+        transfer<A, true>(stored_row(rows, r), c, buffer, n);
+        return {{simd::load_first<A>(buffer, n), simd::load_first<A>(buffer + lanes<A>, n - lanes<A>)}};
+    }
+    TARN_INLINE void store(std::ptrdiff_t r, std::ptrdiff_t c, int n, const channel_block<A>& v) const noexcept {
+        simd::store<A>(buffer, v.part[0]);
+        simd::store<A>(buffer + lanes<A>, v.part[1]);
+        transfer<A, false>(stored_row(rows, r), c, buffer, n);
+    }
+};
+
+template <class A> constexpr element element_of = simd::is_double<A> ? element::float64 : element::float32;
+
+template <class A> TARN_INLINE bool is_plain(const stored_rows& rows) noexcept {
+    return rows.type == element_of<A> && rows.along == 1;
+}
+template <class A> TARN_INLINE plain_rows<A> plain(const stored_rows& rows) noexcept {
+    return {static_cast<number<A>*>(rows.data), rows.across};
+}
+
+// f(c, n) for all blocks of channels.
+template <class A, class F> TARN_INLINE void each_block(std::ptrdiff_t channels, const F& f) noexcept {
+    constexpr int size = channel_block<A>::size;
+    std::ptrdiff_t c = 0;
+    for (; c + size <= channels; c += size)
+        f(c, size);
+    if (c < channels)
+        f(c, static_cast<int>(channels - c));
+}
+
+// Copies rows; of one type and side by side whatever the type is, as bytes.
+template <class A> class row_copy {
+public:
+    TARN_INLINE row_copy(const stored_rows& from, const stored_rows& to, std::ptrdiff_t channels, bool stream) noexcept
+        : from_(from), to_(to), channels_(channels), size_(detail::size_of(from.type)),
+          as_bytes_(from.type == to.type && from.along == 1 && to.along == 1), stream_(stream) {}
+
+    TARN_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t to) const noexcept {
+        if (as_bytes_)
+            bytes(static_cast<const char*>(from_.data) + r * from_.across * size_,
+                  static_cast<char*>(to_.data) + to * to_.across * size_, channels_ * size_);
+        else
+            convert(r, to);
+    }
+    TARN_INLINE void prefetch(std::ptrdiff_t r) const noexcept {
+        const char* const p = static_cast<const char*>(from_.data) + r * from_.across * size_;
+        for (int line = 0; line < 4; ++line)
+            __builtin_prefetch(p + 64 * line, 0, 3);
+    }
+
+private:
+    TARN_INLINE void bytes(const char* from, char* to, std::ptrdiff_t n) const noexcept {
+        constexpr std::ptrdiff_t line = 64;
+        const auto load = [&](std::ptrdiff_t i)
+                              TARN_LAMBDA { return simd::load<A>(reinterpret_cast<const number<A>*>(from + i)); };
+        std::ptrdiff_t i = 0;
+        if (stream_ && reinterpret_cast<std::uintptr_t>(to) % line == 0) {
+            for (; i + line <= n; i += line)
+                simd::stream<A>(reinterpret_cast<number<A>*>(to + i), load(i));
+        }
+        for (; i + 4 * line <= n; i += 4 * line) {
+            pack<A> v[4];
+            simd::unroll<4>([&](auto k) TARN_LAMBDA { v[decltype(k)::value] = load(i + decltype(k)::value * line); });
+            simd::unroll<4>([&](auto k) TARN_LAMBDA {
+                constexpr int K = decltype(k)::value;
+                simd::store<A>(reinterpret_cast<number<A>*>(to + i + K * line), v[K]);
+            });
+        }
+        for (; i + 16 <= n; i += 16)
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
+                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+        for (; i + 2 <= n; i += 2)
+            __builtin_memcpy(to + i, from + i, 2);
+    }
+    TARN_NOINLINE void convert(std::ptrdiff_t r, std::ptrdiff_t to) const noexcept {
+        alignas(64) number<A> buffer[channel_block<A>::size];
+        const any_rows<A> x{from_, buffer};
+        const any_rows<A> y{to_, buffer};
+        each_block<A>(channels_, [&](std::ptrdiff_t c, int n) TARN_LAMBDA { y.store(to, c, n, x.load(r, c, n)); });
+    }
+
+    const stored_rows &from_, &to_;
+    std::ptrdiff_t channels_, size_;
+    bool as_bytes_, stream_;
+};
+
+template <class A>
+TARN_NOINLINE void zero_row(const stored_rows& y, std::ptrdiff_t r, std::ptrdiff_t channels) noexcept {
+    alignas(64) number<A> buffer[channel_block<A>::size];
+    const any_rows<A> rows{y, buffer};
+    const pack<A> zero = simd::broadcast<A>(0);
+    each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA { rows.store(r, c, n, {{zero, zero}}); });
+}
+
+// How much a token counts: its size, 0 for one below 0, or 1.
+template <class T> struct token_weights {
+    const T* sizes;
+    std::ptrdiff_t stride;
+
+    TARN_INLINE double operator[](std::ptrdiff_t token) const noexcept {
+        if (!sizes)
+            return 1;
+        const T size = sizes[token * stride];
+        return size <= 0 ? 0.0 : static_cast<double>(size);
+    }
+    TARN_INLINE double total(const slot_members& m) const noexcept {
+        if (!sizes)
+            return static_cast<double>(m.count);
+        double sum = 0;
+        for (std::ptrdiff_t i = 0; i < m.count; ++i)
+            sum += (*this)[m.token[i]];
+        return sum;
+    }
+};
+
+TARN_INLINE bool is_ordinary(double weight) noexcept { return weight > 0 && weight < __builtin_huge_val(); }
+
+template <class A> class merge_rows {
+public:
+    using number = simd::number<A>;
+    using call = dispatch::merge_call<number>;
+
+    static void run(const call& a) noexcept {
+        alignas(64) number in[channel_block<A>::size];
+        alignas(64) number out[channel_block<A>::size];
+        if (is_plain<A>(a.x) && is_plain<A>(a.y))
+            run_rows(a, plain<A>(a.x), plain<A>(a.y));
+        else
+            run_rows(a, any_rows<A>{a.x, in}, any_rows<A>{a.y, out});
+        if (a.stream)
+            simd::stream_fence<A>();
+    }
+
+private:
+    template <class In, class Out>
+    TARN_NOINLINE static void run_rows(const call& a, const In& x, const Out& y) noexcept {
+        const row_copy<A> copy(a.x, a.y, a.channels, a.stream);
+        const token_weights<number> weights{a.sizes, a.sizes_stride};
+        for (std::ptrdiff_t s = a.first; s < a.last; ++s) {
+            const slot_members members = slot_members::of(a.plan, s);
+            // The next slot's first token stands behind this one's last.
+            if (a.plan.offsets[s] + members.count < a.plan.tokens)
+                copy.prefetch(members.token[members.count]);
+            const double total = weights.total(members);
+            if (a.slot_sizes)
+                a.slot_sizes[s * a.slot_sizes_stride] = static_cast<number>(total);
+            const std::int32_t lone = members.count == 1 ? members.token[0] : -1;
+            if (a.mode == merge_mode::prune || a.mode == merge_mode::max) {
+                const std::int32_t from = a.mode == merge_mode::prune ? a.plan.rep[s] : lone;
+                if (from >= 0)
+                    copy(from, s);
+                else if (members.count == 0 || a.mode == merge_mode::prune)
+                    zero_row<A>(a.y, s, a.channels);
+                else
+                    greatest(members, x, y, s, a.channels);
+            } else if (members.count == 0 || total == 0) {
+                zero_row<A>(a.y, s, a.channels);
+            } else if (lone >= 0 && (total == 1 || (a.mode == merge_mode::mean && is_ordinary(total)))) {
+                copy(lone, s);
+            } else {
+                sum(members, weights, a.mode == merge_mode::mean ? total : 1, x, y, s, a.channels);
+            }
+        }
+    }
+
+    // The weighted sum of tokens, divided by `total`.
+    template <class In, class Out>
+    TARN_NOINLINE static void sum(slot_members members, token_weights<number> weights, double total, In x, Out y,
+                                  std::ptrdiff_t s, std::ptrdiff_t channels) noexcept {
+        const double share = 1 / total;
+        each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
+            double_pack<A> sums[2] = {double_pack<A>::zero(), double_pack<A>::zero()};
+            for (std::ptrdiff_t i = 0; i < members.count; ++i) {
+                const double weight = weights[members.token[i]];
+                if (weight == 0)
+                    continue;
+                const channel_block<A> v = x.load(members.token[i], c, n);
+                const doubles<A> w(weight);
+                for (int h = 0; h < 2; ++h) {
+                    const auto d = double_pack<A>::of(v.part[h]);
+                    simd::unroll<double_pack<A>::parts>([&](auto k) TARN_LAMBDA {
+                        constexpr int K = decltype(k)::value;
+                        sums[h].part[K] = simd::fmadd<A>(d.part[K], w, sums[h].part[K]);
+                    });
+                }
+            }
+            channel_block<A> r;
+            for (int h = 0; h < 2; ++h) {
+                // Of doubles the quotient is rounded once; of floats a product with an inverse is as good.
+                if constexpr (simd::is_double<A>)
+                    sums[h] = sums[h] / double_pack<A>::broadcast(total);
+                else
+                    sums[h].multiply(double_pack<A>::broadcast(share));
+                r.part[h] = normal_numbers<A>(sums[h]);
+            }
+            y.store(s, c, n, r);
+        });
+    }
+
+    template <class In, class Out>
+    TARN_NOINLINE static void greatest(slot_members members, In x, Out y, std::ptrdiff_t s,
+                                       std::ptrdiff_t channels) noexcept {
+        each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
+            channel_block<A> r = x.load(members.token[0], c, n);
+            for (std::ptrdiff_t i = 1; i < members.count; ++i) {
+                const channel_block<A> v = x.load(members.token[i], c, n);
+                for (int h = 0; h < 2; ++h)
+                    r.part[h] = simd::max_or_nan<A>(r.part[h], v.part[h]);
+            }
+            y.store(s, c, n, r);
+        });
+    }
+};
+
+// The transpose of a sum: every token takes the row of its slot, tokens that are dropped take 0.
+template <class A> struct spread_rows {
+    using number = simd::number<A>;
+
+    static void run(const dispatch::merge_call<number>& a) noexcept {
+        const row_copy<A> copy(a.y, a.x, a.channels, a.stream);
+        for (std::ptrdiff_t s = a.first; s < a.last; ++s) {
+            const slot_members members = slot_members::of(a.plan, s);
+            for (std::ptrdiff_t i = 0; i < members.count; ++i) {
+                if (s < a.plan.slots)
+                    copy(s, members.token[i]);
+                else
+                    zero_row<A>(a.x, members.token[i], a.channels);
+            }
+        }
+        if (a.stream)
+            simd::stream_fence<A>();
+    }
+};
+
+}}}} // namespace tarn::kernels

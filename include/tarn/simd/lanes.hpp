@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Lanes of packs one by one: comparisons, and sums of few of them.
+#pragma once
+
+#include <tarn/simd/reduce.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
+
+namespace kernel {
+
+template <class A> TARN_INLINE unsigned lanes_ge(floats<A> v, floats<A> least, requires_arch<xsimd::sse2>) {
+    return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpge_ps(v, least)));
+}
+#if XSIMD_WITH_AVX2
+template <class A> TARN_INLINE unsigned lanes_ge(floats<A> v, floats<A> least, requires_arch<xsimd::avx2>) {
+    return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(v, least, _CMP_GE_OQ)));
+}
+#endif
+#if XSIMD_WITH_AVX512F
+TARN_AVX512_BEGIN
+template <class A> TARN_INLINE unsigned lanes_ge(floats<A> v, floats<A> least, requires_arch<xsimd::avx512f>) {
+    return _mm512_cmp_ps_mask(v, least, _CMP_GE_OQ);
+}
+TARN_AVX512_END
+#endif
+
+} // namespace kernel
+
+// Bit i: whether lane i of v is at least `least`.
+template <class A> TARN_INLINE unsigned lanes_ge(const pack<A>& v, float least) {
+    unsigned r = 0;
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        constexpr int I = decltype(i)::value;
+        r |= kernel::lanes_ge<A>(v.part[I], floats<A>(least), A{}) << (I * pack<A>::width);
+    });
+    return r;
+}
+
+// a where v > w, else b.
+template <class A>
+TARN_INLINE pack<A> select_greater(const pack<A>& v, const pack<A>& w, const pack<A>& a, const pack<A>& b) {
+    return each<A>([](numbers<A> p, numbers<A> q, numbers<A> r, numbers<A> s)
+                       TARN_LAMBDA { return xsimd::select(p > q, r, s); },
+                   v, w, a, b);
+}
+
+// The greater of both; NaN where either is, and `first` where both are equal.
+template <class A> TARN_INLINE pack<A> max_or_nan(const pack<A>& first, const pack<A>& v) {
+    return each<A>([](numbers<A> p, numbers<A> q) TARN_LAMBDA { return xsimd::select((q > p) | xsimd::isnan(q), q, p); },
+                   first, v);
+}
+
+// v, and 0 where its magnitude is below `least`.
+template <class A> TARN_INLINE double_pack<A> zero_below(const double_pack<A>& v, double least) {
+    double_pack<A> r;
+    unroll<double_pack<A>::parts>([&](auto i) TARN_LAMBDA {
+        constexpr int I = decltype(i)::value;
+        r.part[I] = xsimd::select(xsimd::abs(v.part[I]) < doubles<A>(least), doubles<A>(0.0), v.part[I]);
+    });
+    return r;
+}
+
+// The lanes added: i and i + half of them, then i and i + a quarter, and so on.
+template <class A> TARN_INLINE double total_of_lanes(const double_pack<A>& v) {
+    alignas(64) double lane[lanes<A>];
+    v.store(lane);
+    for (int half = lanes<A> / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; ++i)
+            lane[i] += lane[i + half];
+    }
+    return lane[0];
+}
+
+}}}} // namespace tarn::simd
