@@ -154,11 +154,11 @@ void merge_apply(const place<Executor>& where, const operand& x_operand, const o
     const bool stream = streams(options.stores, false, bytes_of(x_operand) + bytes_of(y_operand), streaming_bytes);
     const double row_bytes = static_cast<double>(x.channels) * bytes_of_element(x_operand);
     const auto& kernels = token_merge_kernels_of<N>(t);
-    each_slots(where, plan.batch, plan.slots, row_bytes,
-               [&](std::ptrdiff_t b, std::ptrdiff_t first, std::ptrdiff_t last) {
-                   kernels.apply({arrays_of(plan, b), first, last, x.channels, options.mode, x.of(b), y.of(b),
-                                  sizes.at(b), sizes.stride, slot_sizes.at(b), slot_sizes.stride, stream});
-               });
+    each_rows(where, plan.batch, plan.tokens, row_bytes,
+              [&](std::ptrdiff_t b, std::ptrdiff_t first, std::ptrdiff_t last) {
+                  kernels.apply({arrays_of(plan, b), first, last, x.channels, options.mode, x.of(b), y.of(b),
+                                 sizes.at(b), sizes.stride, slot_sizes.at(b), slot_sizes.stride, stream});
+              });
 }
 
 template <class N, class Executor>
@@ -178,11 +178,11 @@ void merge_undo(const char* op, const place<Executor>& where, const operand& y_o
     const bool stream = streams(how, false, bytes_of(x_operand) + bytes_of(y_operand), streaming_bytes);
     const double row_bytes = static_cast<double>(y.channels) * bytes_of_element(x_operand);
     const auto& kernels = token_merge_kernels_of<N>(t);
-    each_slots(where, plan.batch, plan.slots + 1, row_bytes,
-               [&](std::ptrdiff_t b, std::ptrdiff_t first, std::ptrdiff_t last) {
-                   kernels.spread({arrays_of(plan, b), first, last, y.channels, merge_mode::sum, x.of(b), y.of(b),
-                                   nullptr, 0, nullptr, 0, stream});
-               });
+    each_rows(where, plan.batch, plan.tokens, row_bytes,
+              [&](std::ptrdiff_t b, std::ptrdiff_t first, std::ptrdiff_t last) {
+                  kernels.spread({arrays_of(plan, b), first, last, y.channels, merge_mode::sum, x.of(b), y.of(b),
+                                  nullptr, 0, nullptr, 0, stream});
+              });
 }
 
 // y, size and dsize: null where the call has none.
@@ -224,12 +224,12 @@ void merge_apply_backward(const place<Executor>& where, const operand& x_operand
     }
     const double row_bytes = static_cast<double>(x.channels) * bytes_of_element(x_operand);
     const auto& kernels = token_merge_kernels_of<N>(t);
-    each_slots(where, plan.batch, plan.slots + 1, row_bytes,
-               [&](std::ptrdiff_t b, std::ptrdiff_t first, std::ptrdiff_t last) {
-                   kernels.backward({arrays_of(plan, b), first, last, x.channels, options.mode, x.of(b),
-                                     y_operand ? y.of(b) : dispatch::stored_rows{}, dy.of(b), dx.of(b), sizes.at(b),
-                                     sizes.stride, size_gradient.at(b), size_gradient.stride});
-               });
+    each_rows(where, plan.batch, plan.tokens, row_bytes,
+              [&](std::ptrdiff_t b, std::ptrdiff_t first, std::ptrdiff_t last) {
+                  kernels.backward({arrays_of(plan, b), first, last, x.channels, options.mode, x.of(b),
+                                    y_operand ? y.of(b) : dispatch::stored_rows{}, dy.of(b), dx.of(b), sizes.at(b),
+                                    sizes.stride, size_gradient.at(b), size_gradient.stride});
+              });
 }
 
 // The sorted parts of plans whose assignment is there.

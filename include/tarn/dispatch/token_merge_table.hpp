@@ -32,8 +32,8 @@ struct plan_arrays {
     std::int32_t *assign, *rep, *order, *offsets;
 };
 
-// Slots first..last-1 of one sequence; slot plan.slots stands for the tokens that are dropped. x: rows of tokens, y:
-// rows of slots. sizes and slot_sizes may be null.
+// The slots that first meet the tokens first..last-1 of one sequence; over all tokens every slot once. x: rows of
+// tokens, y: rows of slots. sizes and slot_sizes may be null.
 template <class T> struct merge_call {
     plan_arrays plan;
     std::ptrdiff_t first, last, channels;
@@ -72,18 +72,19 @@ template <class T> struct tome_call {
 // Numbers of scratch that kernels have on their stack.
 template <class T> constexpr std::ptrdiff_t tome_stack = 32768 / static_cast<std::ptrdiff_t>(sizeof(T));
 
-// Numbers of scratch: unit vectors of even tokens as rows, of odd tokens in panels of a cache line.
+// Numbers of scratch: unit vectors of even tokens as rows, of odd tokens in panels of a cache line, and of one panel as
+// rows.
 template <class T> constexpr std::ptrdiff_t tome_scratch(std::ptrdiff_t tokens, std::ptrdiff_t width) noexcept {
     constexpr std::ptrdiff_t line = 64 / static_cast<std::ptrdiff_t>(sizeof(T));
     const std::ptrdiff_t panels = (tokens / 2 + line - 1) / line;
     const std::ptrdiff_t rows = ((tokens + 1) / 2 * width + line - 1) / line * line;
-    return rows + panels * line * (width + 1);
+    return rows + panels * line * (width + 1) + line * width;
 }
 
 template <class T> struct token_merge_table {
     void (*slots)(const plan_arrays&) noexcept; // order, offsets and rep from assign
     void (*apply)(const merge_call<T>&) noexcept;
-    void (*spread)(const merge_call<T>&) noexcept; // x from y: every token takes what its slot has
+    void (*spread)(const merge_call<T>&) noexcept; // x from y: tokens take what their slots have
     void (*backward)(const merge_backward_call<T>&) noexcept;
     void (*tome)(const tome_call<T>&) noexcept;
 };

@@ -81,24 +81,33 @@ TARN_NOINLINE void exact_best(const number<A>* const (&row)[R], const column_pan
     }
 }
 
-// The similarities of N rows with a column each.
-template <class A, int N>
-TARN_NOINLINE void exact_pairs(const number<A>* const (&row)[N], const number<A>* const (&column)[N],
-                               std::ptrdiff_t width, double (&similarity)[N]) noexcept {
+// The similarity of a row and a column.
+template <class A>
+TARN_NOINLINE double exact_similarity(const number<A>* row, const column_panels<A>& b, std::ptrdiff_t column) noexcept {
     static_assert(!simd::is_double<A>, "products of doubles are not exact");
-    double sum[N] = {};
-    for (std::ptrdiff_t k = 0; k < width; ++k) {
-        for (int i = 0; i < N; ++i)
-            sum[i] += static_cast<double>(row[i][k]) * static_cast<double>(column[i][k * lanes<A>]);
-    }
-    for (int i = 0; i < N; ++i)
-        similarity[i] = sum[i];
+    const number<A>* const from = b.panel(column / lanes<A>) + column % lanes<A>;
+    double sum = 0;
+    for (std::ptrdiff_t k = 0; k < b.width; ++k)
+        sum += static_cast<double>(row[k]) * static_cast<double>(from[k * lanes<A>]);
+    return sum;
 }
 
-// The best columns of R rows by sums in float: the column, -1 if another may be as good, or -2 if there is none.
+// What is known of a row by sums in float: the best column, `undecided` if another may be as good, or `none`; and its
+// similarity, to half of closeness().
+struct float_match {
+    static constexpr std::ptrdiff_t none = -1, undecided = -2;
+
+    std::ptrdiff_t column;
+    float similarity;
+};
+
+// Sums in float that are further apart are in the order of exact ones: twice what a sum may be off, and what the
+// roundings of comparisons take.
+TARN_INLINE float closeness(std::ptrdiff_t width) noexcept { return 2 * (static_cast<float>(width) + 8) * 0x1p-24f; }
+
 template <class A, int R>
 TARN_NOINLINE void float_best(const float* const (&row)[R], const column_panels<A>& b,
-                              std::ptrdiff_t (&column)[R]) noexcept {
+                              float_match (&match)[R]) noexcept {
     constexpr float nothing = column_panels<A>::excluded;
     pack<A> best[R], second[R], panel[R];
     for (int r = 0; r < R; ++r) {
@@ -126,23 +135,21 @@ TARN_NOINLINE void float_best(const float* const (&row)[R], const column_panels<
             best[I] = simd::max_of<A>(best[I], s[I]);
         });
     }
-    // Twice what a sum may be off, and what the roundings of this comparison take.
-    const float closeness = 2 * (static_cast<float>(b.width) + 8) * 0x1p-24f;
-    const bool rough = closeness >= 1;
+    const float distance = closeness(b.width);
+    const bool rough = distance >= 1;
     for (int r = 0; r < R; ++r) {
         const float top = simd::greatest<A>(best[r]);
-        const float close = top - closeness;
+        const float close = top - distance;
         const unsigned lanes_close = simd::lanes_ge<A>(best[r], close);
         const bool alone = (lanes_close & (lanes_close - 1)) == 0 && simd::lanes_ge<A>(second[r], close) == 0;
-        if (top < -2 && !rough) {
-            column[r] = -2;
-        } else if (!alone || rough) {
-            column[r] = -1;
+        match[r] = {float_match::none, top};
+        if (!alone || rough) {
+            match[r].column = top < -2 && !rough ? float_match::none : float_match::undecided;
         } else {
             alignas(64) float panel_of[lanes<A>];
             simd::store<A>(panel_of, panel[r]);
             const int lane = __builtin_ctz(lanes_close);
-            column[r] = static_cast<std::ptrdiff_t>(panel_of[lane]) * lanes<A> + lane;
+            match[r].column = static_cast<std::ptrdiff_t>(panel_of[lane]) * lanes<A> + lane;
         }
     }
 }

@@ -31,39 +31,39 @@ private:
                                        const Rows& dx) noexcept {
         const row_copy<A> copy(a.dy, a.dx, a.channels, false);
         const token_weights<number> weights{a.sizes, a.sizes_stride};
-        for (std::ptrdiff_t s = a.first; s < a.last; ++s) {
-            const slot_members members = slot_members::of(a.plan, s);
-            const bool dropped = s == a.plan.slots;
-            const double total = dropped ? 0 : weights.total(members);
+        const bool by_token = a.mode == merge_mode::prune || a.mode == merge_mode::max;
+        each_slot(a.plan, a.first, a.last, [&](std::ptrdiff_t s, const slot_members& members) TARN_LAMBDA {
+            const double total = weights.total(members);
             const double divisor = a.mode == merge_mode::mean ? total : 1;
-            const bool by_token = a.mode == merge_mode::prune || a.mode == merge_mode::max;
-            const bool nothing = dropped || (!by_token && total == 0);
-            if (!nothing && a.mode == merge_mode::max && members.count > 1) {
+            const bool nothing = !by_token && total == 0;
+            if (a.mode == merge_mode::max && members.count > 1)
                 of_greatest(members, x, dy, dx, s, a.channels);
-            } else {
-                for (std::ptrdiff_t i = 0; i < members.count; ++i) {
-                    const std::int32_t t = members.token[i];
-                    double share = 0;
-                    if (!nothing)
-                        share = a.mode == merge_mode::prune ? (a.plan.rep[s] == t ? 1.0 : 0.0)
-                                : a.mode == merge_mode::max ? 1.0
-                                                            : weights[t] / divisor;
-                    if (share == 1)
-                        copy(s, t);
-                    else if (share == 0)
-                        zero_row<A>(a.dx, t, a.channels);
-                    else
-                        scale(dy, s, dx, t, share, a.channels);
-                }
-            }
-            if (!a.size_gradient)
-                continue;
             for (std::ptrdiff_t i = 0; i < members.count; ++i) {
                 const std::int32_t t = members.token[i];
                 const bool has_size = !nothing && !by_token && !(a.sizes && a.sizes[t * a.sizes_stride] < 0);
-                a.size_gradient[t * a.size_gradient_stride] =
-                    has_size ? of_size(x, t, y, dy, s, a.mode == merge_mode::mean, divisor, a.channels) : 0;
+                if (a.size_gradient)
+                    a.size_gradient[t * a.size_gradient_stride] =
+                        has_size ? of_size(x, t, y, dy, s, a.mode == merge_mode::mean, divisor, a.channels) : 0;
+                if (a.mode == merge_mode::max && members.count > 1)
+                    continue;
+                const double share = a.mode == merge_mode::prune ? (a.plan.rep[s] == t ? 1.0 : 0.0)
+                                     : by_token                  ? 1.0
+                                     : nothing                   ? 0.0
+                                                                 : weights[t] / divisor;
+                if (share == 1)
+                    copy(s, t);
+                else if (share == 0)
+                    zero_row<A>(a.dx, t, a.channels);
+                else
+                    scale(dy, s, dx, t, share, a.channels);
             }
+        });
+        for (std::ptrdiff_t t = a.first; t < a.last; ++t) {
+            if (a.plan.assign[t] >= 0)
+                continue;
+            zero_row<A>(a.dx, t, a.channels);
+            if (a.size_gradient)
+                a.size_gradient[t * a.size_gradient_stride] = 0;
         }
     }
 

@@ -100,11 +100,6 @@ public:
         else
             convert(r, to);
     }
-    TARN_INLINE void prefetch(std::ptrdiff_t r) const noexcept {
-        const char* const p = static_cast<const char*>(from_.data) + r * from_.across * size_;
-        for (int line = 0; line < 4; ++line)
-            __builtin_prefetch(p + 64 * line, 0, 3);
-    }
 
 private:
     TARN_INLINE void bytes(const char* from, char* to, std::ptrdiff_t n) const noexcept {
@@ -190,35 +185,30 @@ public:
     }
 
 private:
+    // Slots in the order of their first tokens: tokens are read as they lie.
     template <class In, class Out>
     TARN_NOINLINE static void run_rows(const call& a, const In& x, const Out& y) noexcept {
         const row_copy<A> copy(a.x, a.y, a.channels, a.stream);
         const token_weights<number> weights{a.sizes, a.sizes_stride};
-        for (std::ptrdiff_t s = a.first; s < a.last; ++s) {
-            const slot_members members = slot_members::of(a.plan, s);
-            // The next slot's first token stands behind this one's last.
-            if (a.plan.offsets[s] + members.count < a.plan.tokens)
-                copy.prefetch(members.token[members.count]);
+        each_slot(a.plan, a.first, a.last, [&](std::ptrdiff_t s, const slot_members& members) TARN_LAMBDA {
             const double total = weights.total(members);
             if (a.slot_sizes)
                 a.slot_sizes[s * a.slot_sizes_stride] = static_cast<number>(total);
             const std::int32_t lone = members.count == 1 ? members.token[0] : -1;
-            if (a.mode == merge_mode::prune || a.mode == merge_mode::max) {
-                const std::int32_t from = a.mode == merge_mode::prune ? a.plan.rep[s] : lone;
-                if (from >= 0)
-                    copy(from, s);
-                else if (members.count == 0 || a.mode == merge_mode::prune)
-                    zero_row<A>(a.y, s, a.channels);
-                else
-                    greatest(members, x, y, s, a.channels);
-            } else if (members.count == 0 || total == 0) {
+            const bool by_token = a.mode == merge_mode::prune || a.mode == merge_mode::max;
+            const std::int32_t from = a.mode == merge_mode::prune ? a.plan.rep[s]
+                                      : by_token || total == 1 || (a.mode == merge_mode::mean && is_ordinary(total))
+                                          ? lone
+                                          : -1;
+            if (members.count == 0 || (!by_token && total == 0))
                 zero_row<A>(a.y, s, a.channels);
-            } else if (lone >= 0 && (total == 1 || (a.mode == merge_mode::mean && is_ordinary(total)))) {
-                copy(lone, s);
-            } else {
+            else if (from >= 0)
+                copy(from, s);
+            else if (by_token)
+                greatest(members, x, y, s, a.channels);
+            else
                 sum(members, weights, a.mode == merge_mode::mean ? total : 1, x, y, s, a.channels);
-            }
-        }
+        });
     }
 
     // The weighted sum of tokens, divided by `total`.
@@ -276,14 +266,11 @@ template <class A> struct spread_rows {
 
     static void run(const dispatch::merge_call<number>& a) noexcept {
         const row_copy<A> copy(a.y, a.x, a.channels, a.stream);
-        for (std::ptrdiff_t s = a.first; s < a.last; ++s) {
-            const slot_members members = slot_members::of(a.plan, s);
-            for (std::ptrdiff_t i = 0; i < members.count; ++i) {
-                if (s < a.plan.slots)
-                    copy(s, members.token[i]);
-                else
-                    zero_row<A>(a.x, members.token[i], a.channels);
-            }
+        for (std::ptrdiff_t t = a.first; t < a.last; ++t) {
+            if (a.plan.assign[t] >= 0)
+                copy(a.plan.assign[t], t);
+            else
+                zero_row<A>(a.x, t, a.channels);
         }
         if (a.stream)
             simd::stream_fence<A>();

@@ -35,16 +35,31 @@ TARN_INLINE void sort_by_slot(const plan_arrays& p) noexcept {
     offsets[0] = 0;
 }
 
-// The tokens of a slot; of slot `slots`, those that are dropped.
+// The tokens of a slot.
 struct slot_members {
     const std::int32_t* token;
     std::ptrdiff_t count;
 
     TARN_INLINE static slot_members of(const plan_arrays& p, std::ptrdiff_t slot) noexcept {
-        const std::ptrdiff_t begin = p.offsets[slot];
-        return {p.order + begin, (slot < p.slots ? p.offsets[slot + 1] : p.tokens) - begin};
+        return {p.order + p.offsets[slot], p.offsets[slot + 1] - p.offsets[slot]};
     }
 };
+
+// f(slot, its tokens) for the slots whose first token is one of first..last-1, and for those of these numbers that have
+// none: over all tokens every slot once.
+template <class F>
+TARN_INLINE void each_slot(const plan_arrays& p, std::ptrdiff_t first, std::ptrdiff_t last, const F& f) noexcept {
+    for (std::ptrdiff_t t = first; t < last; ++t) {
+        const std::int32_t slot = p.assign[t];
+        if (slot >= 0) {
+            const slot_members members = slot_members::of(p, slot);
+            if (members.token[0] == t)
+                f(slot, members);
+        }
+        if (t < p.slots && p.offsets[t] == p.offsets[t + 1])
+            f(t, slot_members{p.order, 0});
+    }
+}
 
 template <class A> struct plan_slots {
     // The first of its tokens stands for a slot.

@@ -96,12 +96,12 @@ public:
             match_on_stack(a, matches);
         else
             match_unbuffered(a, matches);
-        merge(a, matches);
     }
 
 private:
     static constexpr int L = lanes<A>;
     static constexpr int exact_rows = exact_tile_rows<A>;
+    static constexpr std::int32_t not_finite = -2; // in the place of a partner
 
     // Where a token without any similarity goes: the first odd one that is not protected.
     TARN_INLINE static std::int32_t otherwise(const call& a) noexcept { return a.distillation_token ? 1 : 0; }
@@ -120,21 +120,36 @@ private:
         number* const rows = scratch;
         number* const start = rows + (matches.evens() * width + L - 1) / L * L;
         number* const columns = start + panels * L;
+        number* const some = columns + panels * width * L;
         stored_buffer<A> buffer;
-        for (std::ptrdiff_t i = 0; i < matches.evens(); ++i) {
-            with_row<A>(a.metric, 2 * i, buffer, [&](const auto& x) TARN_LAMBDA {
-                number* const row = rows + i * width;
-                const bool finite = unit_row(x, width, row);
-                matches.partner(i) = finite ? -1 : -2;
-            });
+        const auto make_row = [&](std::ptrdiff_t token, number* row) TARN_LAMBDA {
+            bool finite = true;
+            with_row<A>(a.metric, token, buffer, [&](const auto& x) TARN_LAMBDA { finite = unit_row(x, width, row); });
+            return finite;
+        };
+        for (std::ptrdiff_t i = 0; i < matches.evens(); ++i)
+            matches.partner(i) = make_row(2 * i, rows + i * width) ? 0 : not_finite;
+        for (std::ptrdiff_t p = 0; p < panels; ++p) {
+            for (int l = 0; l < L; ++l) {
+                const std::ptrdiff_t column = p * L + l;
+                number* const row = some + l * width;
+                const bool chosen =
+                    column < matches.odds() && may_be_chosen(a, column) && make_row(2 * column + 1, row);
+                start[p * L + l] = chosen ? 0 : column_panels<A>::excluded;
+                for (std::ptrdiff_t k = 0; k < width && !chosen; ++k)
+                    row[k] = 0;
+            }
+            simd::transpose_rows<A>(some, width, width, columns + p * width * L);
         }
-        for (std::ptrdiff_t p = 0; p < panels; ++p)
-            fill_panel(a, p, matches.odds(), {0, width}, start + p * L, columns + p * width * L, buffer);
         const column_panels<A> b{columns, start, matches.odds(), width};
         if constexpr (!simd::is_double<A>)
             match_in_floats(a, matches, rows, b);
         else
             match_exactly(a, matches, rows, b, nullptr, matches.evens());
+        if constexpr (simd::is_double<A>)
+            merge(a, matches, rank(a, matches));
+        else
+            merge(a, matches, rank_in_floats(a, matches, rows, b));
     }
     template <class Source> TARN_INLINE static bool unit_row(const Source& x, std::ptrdiff_t n, number* row) noexcept {
         const unit_scale scale = unit_scale::of<A>(x, n);
@@ -181,49 +196,55 @@ private:
         }
     }
 
-    // Most rows by sums in float; similarities of those, and all of the rest, in double.
+    // Most rows by sums in float.
     TARN_NOINLINE static void match_in_floats(const call& a, const match_list& matches, const number* rows,
                                               const column_panels<A>& b) noexcept {
         constexpr int R = float_tile_rows<A>;
-        constexpr int pairs = 8;
         const std::ptrdiff_t evens = matches.evens();
         std::int32_t* const undecided = matches.list();
-        std::int32_t* const decided = matches.other_list();
         std::ptrdiff_t undecided_count = 0;
-        std::ptrdiff_t decided_count = 0;
         for (std::ptrdiff_t i = 0; i < evens; i += R) {
             const number* row[R];
-            std::ptrdiff_t column[R];
+            float_match match[R];
             for (int r = 0; r < R; ++r)
                 row[r] = rows + (i + r < evens ? i + r : evens - 1) * b.width;
-            float_best<A, R>(row, b, column);
+            float_best<A, R>(row, b, match);
             for (int r = 0; r < R && i + r < evens; ++r) {
-                const auto token = static_cast<std::int32_t>(i + r);
-                if (matches.partner(token) == -2 || column[r] == -2) {
-                    matches.set(token, best_column::none(), otherwise(a));
-                } else if (column[r] == -1) {
-                    undecided[undecided_count++] = token;
-                } else {
-                    matches.partner(token) = static_cast<std::int32_t>(column[r]);
-                    decided[decided_count++] = token;
-                }
+                const std::ptrdiff_t t = i + r;
+                if (matches.partner(t) == not_finite || match[r].column == float_match::none)
+                    matches.set(t, best_column::none(), otherwise(a));
+                else if (match[r].column == float_match::undecided)
+                    undecided[undecided_count++] = static_cast<std::int32_t>(t);
+                else
+                    matches.set(t, {match[r].similarity, match[r].column}, otherwise(a));
             }
-        }
-        for (std::ptrdiff_t i = 0; i < decided_count; i += pairs) {
-            const number *row[pairs], *column[pairs];
-            double similarity[pairs];
-            const auto token = [&](int k) TARN_LAMBDA { return decided[i + k < decided_count ? i + k : i]; };
-            for (int k = 0; k < pairs; ++k) {
-                const std::int32_t t = token(k);
-                const std::int32_t c = matches.partner(t);
-                row[k] = rows + t * b.width;
-                column[k] = b.panel(c / L) + c % L;
-            }
-            exact_pairs<A, pairs>(row, column, b.width, similarity);
-            for (int k = 0; k < pairs && i + k < decided_count; ++k)
-                matches.set_similarity(token(k), similarity[k]);
         }
         match_exactly(a, matches, rows, b, undecided, undecided_count);
+    }
+    TARN_INLINE static const std::int32_t* rank(const call& a, const match_list& matches) noexcept {
+        return rank_matches<A>(matches, a.class_token ? 1 : 0);
+    }
+    // Similarities close to the one before or after them are made exact, and ranked again.
+    TARN_NOINLINE static const std::int32_t* rank_in_floats(const call& a, const match_list& matches,
+                                                            const number* rows, const column_panels<A>& b) noexcept {
+        const double distance = static_cast<double>(closeness(b.width));
+        const std::int32_t* const ranked = rank(a, matches);
+        const std::ptrdiff_t count = matches.evens() - (a.class_token ? 1 : 0);
+        bool changed = false;
+        bool close_before = false;
+        double next = matches.similarity(ranked[0]);
+        for (std::ptrdiff_t i = 0; i < count; ++i) {
+            const std::ptrdiff_t t = ranked[i];
+            const double here = next;
+            next = i + 1 < count ? matches.similarity(ranked[i + 1]) : -10;
+            const bool close_after = here - next <= distance;
+            if ((close_before || close_after) && here > no_similarity) {
+                matches.set_similarity(t, exact_similarity<A>(rows + t * b.width, b, matches.partner(t)));
+                changed = true;
+            }
+            close_before = close_after;
+        }
+        return changed ? rank(a, matches) : ranked;
     }
     // `count` even tokens: those of a list, or the first.
     TARN_NOINLINE static void match_exactly(const call& a, const match_list& matches, const number* rows,
@@ -241,7 +262,7 @@ private:
             exact_best<A, exact_rows>(row, b, best);
             for (int r = 0; r < exact_rows && i + r < count; ++r) {
                 const std::ptrdiff_t t = token(i + r);
-                matches.set(t, matches.partner(t) == -2 ? best_column::none() : best[r], otherwise(a));
+                matches.set(t, matches.partner(t) == not_finite ? best_column::none() : best[r], otherwise(a));
             }
         }
     }
@@ -285,6 +306,7 @@ private:
                 }
             }
         }
+        merge(a, matches, rank(a, matches));
     }
     template <class Source>
     TARN_INLINE static void unit_elements(const Source& x, std::ptrdiff_t width, const unit_scale& scale, span elements,
@@ -297,12 +319,11 @@ private:
         });
     }
 
-    // The plan from the matches.
-    TARN_NOINLINE static void merge(const call& a, const match_list& matches) noexcept {
+    // The plan from the matches; `ranked`: all even tokens but a class token.
+    TARN_NOINLINE static void merge(const call& a, const match_list& matches, const std::int32_t* ranked) noexcept {
         const plan_arrays& p = a.plan;
         const std::ptrdiff_t evens = matches.evens();
         const std::ptrdiff_t merged = p.tokens - p.slots;
-        const std::int32_t* const ranked = rank_matches<A>(matches, a.class_token ? 1 : 0);
         // Partners of tokens that merge, below 0, to where their slots belong; 0 for those that stay.
         const std::int32_t last = matches.partner(evens - 1);
         for (std::ptrdiff_t i = 0; i < evens; ++i)

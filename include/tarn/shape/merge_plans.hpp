@@ -129,10 +129,10 @@ inline void check_rows(const char* op, const char* argument, const sequences& v,
     fail(op, argument, "extents " + v.extents(), v.all.rank == 3 ? list(expected, 3) : list(expected + 1, 2));
 }
 
-// f(sequence, first, last) for pieces of `rows` slots of every sequence.
+// f(sequence, first, last) for pieces of `rows` tokens of every sequence.
 template <class Executor, class F>
-void each_slots(const place<Executor>& where, std::ptrdiff_t batch, std::ptrdiff_t rows, double bytes_of_row,
-                const F& f) {
+void each_rows(const place<Executor>& where, std::ptrdiff_t batch, std::ptrdiff_t rows, double bytes_of_row,
+               const F& f) {
     constexpr std::ptrdiff_t together = 16;
     const std::ptrdiff_t pieces = (rows + together - 1) / together;
     const double bytes = bytes_of_row * static_cast<double>(together);

@@ -3,7 +3,7 @@
 // Lanes of packs one by one: comparisons, and sums of few of them.
 #pragma once
 
-#include <tarn/simd/reduce.hpp>
+#include <tarn/simd/sums.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
 
@@ -47,7 +47,8 @@ TARN_INLINE pack<A> select_greater(const pack<A>& v, const pack<A>& w, const pac
 
 // The greater of both; NaN where either is, and `first` where both are equal.
 template <class A> TARN_INLINE pack<A> max_or_nan(const pack<A>& first, const pack<A>& v) {
-    return each<A>([](numbers<A> p, numbers<A> q) TARN_LAMBDA { return xsimd::select((q > p) | xsimd::isnan(q), q, p); },
+    return each<A>([](numbers<A> p, numbers<A> q)
+                       TARN_LAMBDA { return xsimd::select((q > p) | xsimd::isnan(q), q, p); },
                    first, v);
 }
 
@@ -63,13 +64,50 @@ template <class A> TARN_INLINE double_pack<A> zero_below(const double_pack<A>& v
 
 // The lanes added: i and i + half of them, then i and i + a quarter, and so on.
 template <class A> TARN_INLINE double total_of_lanes(const double_pack<A>& v) {
-    alignas(64) double lane[lanes<A>];
-    v.store(lane);
-    for (int half = lanes<A> / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; ++i)
-            lane[i] += lane[i + half];
+    if constexpr (is_double<A>) {
+        alignas(64) double lane[lanes<A>];
+        v.store(lane);
+        return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+    } else {
+        return float_sums<A>{v}.total();
     }
-    return lane[0];
+}
+
+namespace kernel {
+
+TARN_INLINE void transpose_part(const float* from, std::ptrdiff_t stride, float* to) {
+    __m128 a = _mm_loadu_ps(from);
+    __m128 b = _mm_loadu_ps(from + stride);
+    __m128 c = _mm_loadu_ps(from + 2 * stride);
+    __m128 d = _mm_loadu_ps(from + 3 * stride);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(to, a);
+    _mm_storeu_ps(to + 16, b);
+    _mm_storeu_ps(to + 32, c);
+    _mm_storeu_ps(to + 48, d);
+}
+TARN_INLINE void transpose_part(const double* from, std::ptrdiff_t stride, double* to) {
+    const __m128d a = _mm_loadu_pd(from);
+    const __m128d b = _mm_loadu_pd(from + stride);
+    _mm_storeu_pd(to, _mm_unpacklo_pd(a, b));
+    _mm_storeu_pd(to + 8, _mm_unpackhi_pd(a, b));
+}
+
+} // namespace kernel
+
+// As many rows as a pack has lanes, `stride` apart, as columns: element k of row r to to[k * lanes + r].
+template <class A>
+TARN_INLINE void transpose_rows(const number<A>* rows, std::ptrdiff_t stride, std::ptrdiff_t length, number<A>* to) {
+    constexpr int part = is_double<A> ? 2 : 4;
+    std::ptrdiff_t k = 0;
+    for (; k + part <= length; k += part) {
+        for (int r = 0; r < lanes<A>; r += part)
+            kernel::transpose_part(rows + r * stride + k, stride, to + k * lanes<A> + r);
+    }
+    for (; k < length; ++k) {
+        for (int r = 0; r < lanes<A>; ++r)
+            to[k * lanes<A> + r] = rows[r * stride + k];
+    }
 }
 
 }}}} // namespace tarn::simd
