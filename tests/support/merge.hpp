@@ -214,6 +214,27 @@ plain_slot merged_slot(const plain_plan& plan, std::int32_t s, tarn::merge_mode 
     return r;
 }
 
+// The means of slots.
+struct merged_means {
+    const plain_plan plan;
+    const std::vector<float>& x;
+    const std::size_t channels;
+
+    merged_means(plain_plan p, const std::vector<float>& tokens, std::size_t c)
+        : plan(std::move(p)), x(tokens), channels(c) {}
+    // Of tokens in the slot of element i of x.
+    double tokens_beside(std::size_t i) const {
+        return static_cast<double>(std::count(plan.assign.begin(), plan.assign.end(), plan.assign[i / channels]));
+    }
+    double of_token(std::size_t i) const {
+        double sum = 0;
+        for (std::size_t t = 0; t < plan.assign.size(); ++t)
+            sum +=
+                plan.assign[t] == plan.assign[i / channels] ? static_cast<double>(x[t * channels + i % channels]) : 0;
+        return sum / tokens_beside(i);
+    }
+};
+
 // Twelve tokens of four channels without close decisions.
 inline std::vector<double> sample_tokens() {
     std::vector<double> x;

@@ -109,11 +109,12 @@ template <class A, int R>
 TARN_NOINLINE void float_best(const float* const (&row)[R], const column_panels<A>& b,
                               float_match (&match)[R]) noexcept {
     constexpr float nothing = column_panels<A>::excluded;
-    pack<A> best[R], second[R], panel[R];
+    // In memory: the sums take all registers.
+    alignas(64) float best[R][lanes<A>], second[R][lanes<A>], panel[R][lanes<A>];
     for (int r = 0; r < R; ++r) {
-        best[r] = simd::broadcast<A>(nothing);
-        second[r] = simd::broadcast<A>(nothing);
-        panel[r] = simd::broadcast<A>(0);
+        simd::store<A>(best[r], simd::broadcast<A>(nothing));
+        simd::store<A>(second[r], simd::broadcast<A>(nothing));
+        simd::store<A>(panel[r], simd::broadcast<A>(0));
     }
     for (std::ptrdiff_t p = 0; p < b.panels(); ++p) {
         const float* const from = b.panel(p);
@@ -130,26 +131,27 @@ TARN_NOINLINE void float_best(const float* const (&row)[R], const column_panels<
         const pack<A> here = simd::broadcast<A>(static_cast<float>(p));
         simd::unroll<R>([&](auto r) TARN_LAMBDA {
             constexpr int I = decltype(r)::value;
-            panel[I] = simd::select_greater<A>(s[I], best[I], here, panel[I]);
-            second[I] = simd::max_of<A>(second[I], simd::min_of<A>(s[I], best[I]));
-            best[I] = simd::max_of<A>(best[I], s[I]);
+            const pack<A> before = simd::load<A>(best[I]);
+            simd::store<A>(panel[I], simd::select_greater<A>(s[I], before, here, simd::load<A>(panel[I])));
+            simd::store<A>(second[I], simd::max_of<A>(simd::load<A>(second[I]), simd::min_of<A>(s[I], before)));
+            simd::store<A>(best[I], simd::max_of<A>(before, s[I]));
         });
     }
     const float distance = closeness(b.width);
     const bool rough = distance >= 1;
     for (int r = 0; r < R; ++r) {
-        const float top = simd::greatest<A>(best[r]);
+        const pack<A> bests = simd::load<A>(best[r]);
+        const float top = simd::greatest<A>(bests);
         const float close = top - distance;
-        const unsigned lanes_close = simd::lanes_ge<A>(best[r], close);
-        const bool alone = (lanes_close & (lanes_close - 1)) == 0 && simd::lanes_ge<A>(second[r], close) == 0;
+        const unsigned lanes_close = simd::lanes_ge<A>(bests, close);
+        const bool alone =
+            (lanes_close & (lanes_close - 1)) == 0 && simd::lanes_ge<A>(simd::load<A>(second[r]), close) == 0;
         match[r] = {float_match::none, top};
         if (!alone || rough) {
             match[r].column = top < -2 && !rough ? float_match::none : float_match::undecided;
         } else {
-            alignas(64) float panel_of[lanes<A>];
-            simd::store<A>(panel_of, panel[r]);
             const int lane = __builtin_ctz(lanes_close);
-            match[r].column = static_cast<std::ptrdiff_t>(panel_of[lane]) * lanes<A> + lane;
+            match[r].column = static_cast<std::ptrdiff_t>(panel[r][lane]) * lanes<A> + lane;
         }
     }
 }

@@ -13,19 +13,17 @@ public:
     using call = dispatch::merge_backward_call<number>;
 
     static void run(const call& a) noexcept {
-        alignas(64) number buffers[4][channel_block<A>::size];
-        if (is_plain_or_absent(a.x) && is_plain_or_absent(a.y) && is_plain<A>(a.dy) && is_plain<A>(a.dx))
-            run_rows(a, plain<A>(a.x), plain<A>(a.y), plain<A>(a.dy), plain<A>(a.dx));
-        else
-            run_rows(a, any_rows<A>{a.x, buffers[0]}, any_rows<A>{a.y, buffers[1]}, any_rows<A>{a.dy, buffers[2]},
-                     any_rows<A>{a.dx, buffers[3]});
+        alignas(64) number buffers[4][lanes<A>];
+        with_rows_kind<A>(
+            [&](auto kind) TARN_LAMBDA {
+                using rows = typename decltype(kind)::type;
+                run_rows(a, rows::of(a.x, buffers[0]), rows::of(a.y, buffers[1]), rows::of(a.dy, buffers[2]),
+                         rows::of(a.dx, buffers[3]));
+            },
+            a.dx, a.dy, a.x, a.y);
     }
 
 private:
-    TARN_INLINE static bool is_plain_or_absent(const stored_rows& rows) noexcept {
-        return !rows.data || is_plain<A>(rows);
-    }
-
     template <class Rows>
     TARN_NOINLINE static void run_rows(const call& a, const Rows& x, const Rows& y, const Rows& dy,
                                        const Rows& dx) noexcept {
@@ -70,14 +68,10 @@ private:
     template <class Rows>
     TARN_NOINLINE static void scale(Rows from, std::ptrdiff_t s, Rows to, std::ptrdiff_t t, double share,
                                     std::ptrdiff_t channels) noexcept {
-        each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
-            channel_block<A> v = from.load(s, c, n);
-            for (int h = 0; h < 2; ++h) {
-                auto d = double_pack<A>::of(v.part[h]);
-                d.multiply(double_pack<A>::broadcast(share));
-                v.part[h] = normal_numbers<A>(d);
-            }
-            to.store(t, c, n, v);
+        each_channel_pack<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
+            auto d = double_pack<A>::of(from.load(s, c, n));
+            d.multiply(double_pack<A>::broadcast(share));
+            to.store(t, c, n, normal_numbers<A>(d));
         });
     }
 
@@ -85,32 +79,17 @@ private:
     template <class Rows>
     TARN_NOINLINE static void of_greatest(slot_members members, Rows x, Rows dy, Rows dx, std::ptrdiff_t s,
                                           std::ptrdiff_t channels) noexcept {
-        each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
-            channel_block<A> greatest = x.load(members.token[0], c, n);
-            for (std::ptrdiff_t i = 1; i < members.count; ++i) {
-                const channel_block<A> v = x.load(members.token[i], c, n);
-                for (int h = 0; h < 2; ++h)
-                    greatest.part[h] = simd::max_or_nan<A>(greatest.part[h], v.part[h]);
-            }
-            channel_block<A> gradient = dy.load(s, c, n);
+        each_channel_pack<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
+            pack<A> greatest = x.load(members.token[0], c, n);
+            for (std::ptrdiff_t i = 1; i < members.count; ++i)
+                greatest = simd::max_or_nan<A>(greatest, x.load(members.token[i], c, n));
+            // What the first has taken is gone.
+            pack<A> gradient = dy.load(s, c, n);
             const pack<A> zero = simd::broadcast<A>(0);
             for (std::ptrdiff_t i = 0; i < members.count; ++i) {
-                const channel_block<A> v = x.load(members.token[i], c, n);
-                channel_block<A> r;
-                for (int h = 0; h < 2; ++h) {
-                    // Equal, or NaN as well.
-                    const auto is_it = [](simd::numbers<A> p, simd::numbers<A> q)
-                                           TARN_LAMBDA { return (p == q) | (xsimd::isnan(p) & xsimd::isnan(q)); };
-                    r.part[h] =
-                        simd::each<A>([&](simd::numbers<A> p, simd::numbers<A> q, simd::numbers<A> g,
-                                          simd::numbers<A> z) TARN_LAMBDA { return xsimd::select(is_it(p, q), g, z); },
-                                      v.part[h], greatest.part[h], gradient.part[h], zero);
-                    gradient.part[h] =
-                        simd::each<A>([&](simd::numbers<A> p, simd::numbers<A> q, simd::numbers<A> g,
-                                          simd::numbers<A> z) TARN_LAMBDA { return xsimd::select(is_it(p, q), z, g); },
-                                      v.part[h], greatest.part[h], gradient.part[h], zero);
-                }
-                dx.store(members.token[i], c, n, r);
+                const pack<A> v = x.load(members.token[i], c, n);
+                dx.store(members.token[i], c, n, simd::select_same<A>(v, greatest, gradient, zero));
+                gradient = simd::select_same<A>(v, greatest, zero, gradient);
             }
         });
     }
@@ -119,24 +98,18 @@ private:
     template <class Rows>
     TARN_NOINLINE static number of_size(Rows x, std::ptrdiff_t t, Rows y, Rows dy, std::ptrdiff_t s, bool mean,
                                         double divisor, std::ptrdiff_t channels) noexcept {
-        double_pack<A> sums[2] = {double_pack<A>::zero(), double_pack<A>::zero()};
-        each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
-            const channel_block<A> v = x.load(t, c, n);
-            const channel_block<A> g = dy.load(s, c, n);
-            const channel_block<A> w = mean ? y.load(s, c, n) : channel_block<A>{};
-            for (int h = 0; h < 2; ++h) {
-                const auto gradient = double_pack<A>::of(g.part[h]);
-                auto difference = double_pack<A>::of(v.part[h]);
-                if (mean)
-                    difference = difference - double_pack<A>::of(w.part[h]);
-                simd::unroll<double_pack<A>::parts>([&](auto k) TARN_LAMBDA {
-                    constexpr int K = decltype(k)::value;
-                    sums[h].part[K] = simd::fmadd<A>(difference.part[K], gradient.part[K], sums[h].part[K]);
-                });
-            }
+        auto sums = double_pack<A>::zero();
+        each_channel_pack<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
+            const auto gradient = double_pack<A>::of(dy.load(s, c, n));
+            auto difference = double_pack<A>::of(x.load(t, c, n));
+            if (mean)
+                difference = difference - double_pack<A>::of(y.load(s, c, n));
+            simd::unroll<double_pack<A>::parts>([&](auto k) TARN_LAMBDA {
+                constexpr int K = decltype(k)::value;
+                sums.part[K] = simd::fmadd<A>(difference.part[K], gradient.part[K], sums.part[K]);
+            });
         });
-        sums[0].add(sums[1]);
-        const double v = simd::total_of_lanes<A>(sums[0]) / divisor;
+        const double v = simd::total_of_lanes<A>(sums) / divisor;
         return (v < 0 ? -v : v) < least_normal<A> ? number(0) : static_cast<number>(v);
     }
 };

@@ -22,66 +22,76 @@ template <class A> TARN_INLINE pack<A> normal_numbers(const double_pack<A>& v) n
     return simd::zero_below<A>(v, least_normal<A>).to_numbers();
 }
 
-// What is taken of a row at once: two packs of channels.
-template <class A> struct channel_block {
-    static constexpr int size = 2 * lanes<A>;
-
-    pack<A> part[2];
-};
-
-// Rows of tokens or slots: numbers side by side, or elements of any type and stride through a buffer.
-template <class A> struct plain_rows {
-    number<A>* data;
+// Rows of tokens or slots, a pack of channels at a time: elements of a type side by side, or of any type and stride
+// through a buffer.
+template <class A, element E> struct typed_rows {
+    using type = typename stored<A, E>::type;
+    type* data;
     std::ptrdiff_t across;
 
-    TARN_INLINE channel_block<A> load(std::ptrdiff_t r, std::ptrdiff_t c, int n) const noexcept {
-        const number<A>* const p = data + r * across + c;
-        if (n == channel_block<A>::size)
-            return {{simd::load<A>(p), simd::load<A>(p + lanes<A>)}};
-        return {{simd::load_first<A>(p, n), simd::load_first<A>(p + lanes<A>, n - lanes<A>)}};
+    TARN_INLINE static typed_rows of(const stored_rows& rows, number<A>*) noexcept {
+        return {static_cast<type*>(rows.data), rows.across};
     }
-    TARN_INLINE void store(std::ptrdiff_t r, std::ptrdiff_t c, int n, const channel_block<A>& v) const noexcept {
-        number<A>* const p = data + r * across + c;
-        if (n == channel_block<A>::size) {
-            simd::store<A>(p, v.part[0]);
-            simd::store<A>(p + lanes<A>, v.part[1]);
-        } else {
-            simd::store_first<A>(p, v.part[0], n);
-            simd::store_first<A>(p + lanes<A>, v.part[1], n - lanes<A>);
-        }
+    TARN_INLINE pack<A> load(std::ptrdiff_t r, std::ptrdiff_t c, int n) const noexcept {
+        const type* const p = data + r * across + c;
+        if (n == lanes<A>)
+            return stored<A, E>::load(p);
+        type few[lanes<A>] = {};
+        for (int i = 0; i < n; ++i)
+            few[i] = p[i];
+        return stored<A, E>::load(few);
+    }
+    TARN_INLINE void store(std::ptrdiff_t r, std::ptrdiff_t c, int n, const pack<A>& v) const noexcept {
+        type* const p = data + r * across + c;
+        if (n == lanes<A>)
+            return stored<A, E>::store(p, v);
+        type few[lanes<A>];
+        stored<A, E>::store(few, v);
+        for (int i = 0; i < n; ++i)
+            p[i] = few[i];
     }
 };
 
 template <class A> struct any_rows {
     stored_rows rows;
-    number<A>* buffer;
+    number<A>* buffer; // of a pack
 
-    TARN_INLINE channel_block<A> load(std::ptrdiff_t r, std::ptrdiff_t c, int n) const noexcept {
+    TARN_INLINE static any_rows of(const stored_rows& given, number<A>* b) noexcept { return {given, b}; }
+    TARN_INLINE pack<A> load(std::ptrdiff_t r, std::ptrdiff_t c, int n) const noexcept {
         transfer<A, true>(stored_row(rows, r), c, buffer, n);
-        return {{simd::load_first<A>(buffer, n), simd::load_first<A>(buffer + lanes<A>, n - lanes<A>)}};
+        return simd::load_first<A>(buffer, n);
     }
-    TARN_INLINE void store(std::ptrdiff_t r, std::ptrdiff_t c, int n, const channel_block<A>& v) const noexcept {
-        simd::store<A>(buffer, v.part[0]);
-        simd::store<A>(buffer + lanes<A>, v.part[1]);
+    TARN_INLINE void store(std::ptrdiff_t r, std::ptrdiff_t c, int n, const pack<A>& v) const noexcept {
+        simd::store<A>(buffer, v);
         transfer<A, false>(stored_row(rows, r), c, buffer, n);
     }
 };
 
-template <class A> constexpr element element_of = simd::is_double<A> ? element::float64 : element::float32;
-
-template <class A> TARN_INLINE bool is_plain(const stored_rows& rows) noexcept {
-    return rows.type == element_of<A> && rows.along == 1;
+// f(kind of rows) for the kind that fits several operands, those without elements left out.
+template <class Rows> struct rows_kind { using type = Rows; };
+template <class A, class F, class... Operands>
+TARN_INLINE void with_rows_kind(const F& f, const stored_rows& first, const Operands&... others) noexcept {
+    const bool one_type =
+        first.along == 1 && ((!others.data || (others.along == 1 && others.type == first.type)) && ...);
+    if (!one_type)
+        return f(rows_kind<any_rows<A>>{});
+    if constexpr (simd::is_double<A>) {
+        f(rows_kind<typed_rows<A, element::float64>>{});
+    } else {
+        if (first.type == element::float32)
+            f(rows_kind<typed_rows<A, element::float32>>{});
+        else if (first.type == element::bfloat16)
+            f(rows_kind<typed_rows<A, element::bfloat16>>{});
+        else
+            f(rows_kind<typed_rows<A, element::float16>>{});
+    }
 }
-template <class A> TARN_INLINE plain_rows<A> plain(const stored_rows& rows) noexcept {
-    return {static_cast<number<A>*>(rows.data), rows.across};
-}
 
-// f(c, n) for all blocks of channels.
-template <class A, class F> TARN_INLINE void each_block(std::ptrdiff_t channels, const F& f) noexcept {
-    constexpr int size = channel_block<A>::size;
+// f(c, n) for all packs of channels.
+template <class A, class F> TARN_INLINE void each_channel_pack(std::ptrdiff_t channels, const F& f) noexcept {
     std::ptrdiff_t c = 0;
-    for (; c + size <= channels; c += size)
-        f(c, size);
+    for (; c + lanes<A> <= channels; c += lanes<A>)
+        f(c, lanes<A>);
     if (c < channels)
         f(c, static_cast<int>(channels - c));
 }
@@ -126,10 +136,11 @@ private:
             __builtin_memcpy(to + i, from + i, 2);
     }
     TARN_NOINLINE void convert(std::ptrdiff_t r, std::ptrdiff_t to) const noexcept {
-        alignas(64) number<A> buffer[channel_block<A>::size];
+        alignas(64) number<A> buffer[lanes<A>];
         const any_rows<A> x{from_, buffer};
         const any_rows<A> y{to_, buffer};
-        each_block<A>(channels_, [&](std::ptrdiff_t c, int n) TARN_LAMBDA { y.store(to, c, n, x.load(r, c, n)); });
+        each_channel_pack<A>(channels_,
+                             [&](std::ptrdiff_t c, int n) TARN_LAMBDA { y.store(to, c, n, x.load(r, c, n)); });
     }
 
     const stored_rows &from_, &to_;
@@ -139,10 +150,10 @@ private:
 
 template <class A>
 TARN_NOINLINE void zero_row(const stored_rows& y, std::ptrdiff_t r, std::ptrdiff_t channels) noexcept {
-    alignas(64) number<A> buffer[channel_block<A>::size];
+    alignas(64) number<A> buffer[lanes<A>];
     const any_rows<A> rows{y, buffer};
-    const pack<A> zero = simd::broadcast<A>(0);
-    each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA { rows.store(r, c, n, {{zero, zero}}); });
+    each_channel_pack<A>(channels,
+                         [&](std::ptrdiff_t c, int n) TARN_LAMBDA { rows.store(r, c, n, simd::broadcast<A>(0)); });
 }
 
 // How much a token counts: its size, 0 for one below 0, or 1.
@@ -174,20 +185,20 @@ public:
     using call = dispatch::merge_call<number>;
 
     static void run(const call& a) noexcept {
-        alignas(64) number in[channel_block<A>::size];
-        alignas(64) number out[channel_block<A>::size];
-        if (is_plain<A>(a.x) && is_plain<A>(a.y))
-            run_rows(a, plain<A>(a.x), plain<A>(a.y));
-        else
-            run_rows(a, any_rows<A>{a.x, in}, any_rows<A>{a.y, out});
+        alignas(64) number buffers[2][lanes<A>];
+        with_rows_kind<A>(
+            [&](auto kind) TARN_LAMBDA {
+                using rows = typename decltype(kind)::type;
+                run_rows(a, rows::of(a.x, buffers[0]), rows::of(a.y, buffers[1]));
+            },
+            a.x, a.y);
         if (a.stream)
             simd::stream_fence<A>();
     }
 
 private:
     // Slots in the order of their first tokens: tokens are read as they lie.
-    template <class In, class Out>
-    TARN_NOINLINE static void run_rows(const call& a, const In& x, const Out& y) noexcept {
+    template <class Rows> TARN_NOINLINE static void run_rows(const call& a, const Rows& x, const Rows& y) noexcept {
         const row_copy<A> copy(a.x, a.y, a.channels, a.stream);
         const token_weights<number> weights{a.sizes, a.sizes_stride};
         each_slot(a.plan, a.first, a.last, [&](std::ptrdiff_t s, const slot_members& members) TARN_LAMBDA {
@@ -212,49 +223,44 @@ private:
     }
 
     // The weighted sum of tokens, divided by `total`.
-    template <class In, class Out>
-    TARN_NOINLINE static void sum(slot_members members, token_weights<number> weights, double total, In x, Out y,
+    template <class Rows>
+    TARN_NOINLINE static void sum(slot_members members, token_weights<number> weights, double total, Rows x, Rows y,
                                   std::ptrdiff_t s, std::ptrdiff_t channels) noexcept {
+        constexpr std::ptrdiff_t most_known = 8;
+        double known[most_known];
+        for (std::ptrdiff_t i = 0; i < members.count && i < most_known; ++i)
+            known[i] = weights[members.token[i]];
         const double share = 1 / total;
-        each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
-            double_pack<A> sums[2] = {double_pack<A>::zero(), double_pack<A>::zero()};
+        each_channel_pack<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
+            auto sums = double_pack<A>::zero();
             for (std::ptrdiff_t i = 0; i < members.count; ++i) {
-                const double weight = weights[members.token[i]];
+                const std::int32_t t = members.token[i];
+                const double weight = i < most_known ? known[i] : weights[t];
                 if (weight == 0)
                     continue;
-                const channel_block<A> v = x.load(members.token[i], c, n);
+                const auto d = double_pack<A>::of(x.load(t, c, n));
                 const doubles<A> w(weight);
-                for (int h = 0; h < 2; ++h) {
-                    const auto d = double_pack<A>::of(v.part[h]);
-                    simd::unroll<double_pack<A>::parts>([&](auto k) TARN_LAMBDA {
-                        constexpr int K = decltype(k)::value;
-                        sums[h].part[K] = simd::fmadd<A>(d.part[K], w, sums[h].part[K]);
-                    });
-                }
+                simd::unroll<double_pack<A>::parts>([&](auto k) TARN_LAMBDA {
+                    constexpr int K = decltype(k)::value;
+                    sums.part[K] = simd::fmadd<A>(d.part[K], w, sums.part[K]);
+                });
             }
-            channel_block<A> r;
-            for (int h = 0; h < 2; ++h) {
-                // Of doubles the quotient is rounded once; of floats a product with an inverse is as good.
-                if constexpr (simd::is_double<A>)
-                    sums[h] = sums[h] / double_pack<A>::broadcast(total);
-                else
-                    sums[h].multiply(double_pack<A>::broadcast(share));
-                r.part[h] = normal_numbers<A>(sums[h]);
-            }
-            y.store(s, c, n, r);
+            // Of doubles the quotient is rounded once; of floats a product with an inverse is as good.
+            if constexpr (simd::is_double<A>)
+                sums = sums / double_pack<A>::broadcast(total);
+            else
+                sums.multiply(double_pack<A>::broadcast(share));
+            y.store(s, c, n, normal_numbers<A>(sums));
         });
     }
 
-    template <class In, class Out>
-    TARN_NOINLINE static void greatest(slot_members members, In x, Out y, std::ptrdiff_t s,
+    template <class Rows>
+    TARN_NOINLINE static void greatest(slot_members members, Rows x, Rows y, std::ptrdiff_t s,
                                        std::ptrdiff_t channels) noexcept {
-        each_block<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
-            channel_block<A> r = x.load(members.token[0], c, n);
-            for (std::ptrdiff_t i = 1; i < members.count; ++i) {
-                const channel_block<A> v = x.load(members.token[i], c, n);
-                for (int h = 0; h < 2; ++h)
-                    r.part[h] = simd::max_or_nan<A>(r.part[h], v.part[h]);
-            }
+        each_channel_pack<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
+            pack<A> r = x.load(members.token[0], c, n);
+            for (std::ptrdiff_t i = 1; i < members.count; ++i)
+                r = simd::max_or_nan<A>(r, x.load(members.token[i], c, n));
             y.store(s, c, n, r);
         });
     }

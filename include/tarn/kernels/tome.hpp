@@ -121,23 +121,23 @@ private:
         number* const start = rows + (matches.evens() * width + L - 1) / L * L;
         number* const columns = start + panels * L;
         number* const some = columns + panels * width * L;
-        stored_buffer<A> buffer;
-        const auto make_row = [&](std::ptrdiff_t token, number* row) TARN_LAMBDA {
-            bool finite = true;
-            with_row<A>(a.metric, token, buffer, [&](const auto& x) TARN_LAMBDA { finite = unit_row(x, width, row); });
-            return finite;
-        };
-        for (std::ptrdiff_t i = 0; i < matches.evens(); ++i)
-            matches.partner(i) = make_row(2 * i, rows + i * width) ? 0 : not_finite;
+        const std::ptrdiff_t odds = matches.odds();
+        const std::ptrdiff_t evens = matches.evens();
+        bool finite[L];
+        for (std::ptrdiff_t i = 0; i < evens; i += L) {
+            const int count = evens - i < L ? static_cast<int>(evens - i) : L;
+            unit_rows(a, 2 * i, count, rows + i * width, finite);
+            for (int l = 0; l < count; ++l)
+                matches.partner(i + l) = finite[l] ? 0 : not_finite;
+        }
         for (std::ptrdiff_t p = 0; p < panels; ++p) {
+            const int count = odds - p * L < L ? static_cast<int>(odds - p * L) : L;
+            unit_rows(a, 2 * p * L + 1, count, some, finite);
             for (int l = 0; l < L; ++l) {
-                const std::ptrdiff_t column = p * L + l;
-                number* const row = some + l * width;
-                const bool chosen =
-                    column < matches.odds() && may_be_chosen(a, column) && make_row(2 * column + 1, row);
+                const bool chosen = l < count && finite[l] && may_be_chosen(a, p * L + l);
                 start[p * L + l] = chosen ? 0 : column_panels<A>::excluded;
                 for (std::ptrdiff_t k = 0; k < width && !chosen; ++k)
-                    row[k] = 0;
+                    some[l * width + k] = 0;
             }
             simd::transpose_rows<A>(some, width, width, columns + p * width * L);
         }
@@ -151,16 +151,22 @@ private:
         else
             merge(a, matches, rank_in_floats(a, matches, rows, b));
     }
-    template <class Source> TARN_INLINE static bool unit_row(const Source& x, std::ptrdiff_t n, number* row) noexcept {
-        const unit_scale scale = unit_scale::of<A>(x, n);
-        each_pack<A>(x, n, [&](std::ptrdiff_t k, const pack<A>& v, int count) TARN_LAMBDA {
-            const pack<A> unit = scale.finite ? scale.operator()<A>(v) : simd::broadcast<A>(0);
-            if (count == L)
-                simd::store<A>(row + k, unit);
-            else
-                simd::store_first<A>(row + k, unit, count);
-        });
-        return scale.finite;
+    // The unit vectors of every second of the tokens from `first` on, up to a pack's lanes of them; 0 where a token is
+    // not finite. Lengths first: they take long, and do not depend on each other.
+    TARN_NOINLINE static void unit_rows(const call& a, std::ptrdiff_t first, int count, number* to,
+                                        bool (&finite)[L]) noexcept {
+        stored_buffer<A> buffer;
+        unit_scale scale[L];
+        for (int l = 0; l < count; ++l) {
+            with_row<A>(a.metric, first + 2 * l, buffer,
+                        [&](const auto& x) TARN_LAMBDA { scale[l] = unit_scale::of<A>(x, a.width); });
+            finite[l] = scale[l].finite;
+        }
+        for (int l = 0; l < count; ++l) {
+            with_row<A>(a.metric, first + 2 * l, buffer, [&](const auto& x) TARN_LAMBDA {
+                unit_elements(x, a.width, scale[l], {0, a.width}, to + l * a.width);
+            });
+        }
     }
 
     struct span {
@@ -315,7 +321,10 @@ private:
             if (k < elements.begin || k >= elements.end)
                 return;
             const pack<A> unit = scale.finite ? scale.operator()<A>(v) : simd::broadcast<A>(0);
-            simd::store_first<A>(to + (k - elements.begin), unit, count);
+            if (count == L)
+                simd::store<A>(to + (k - elements.begin), unit);
+            else
+                simd::store_first<A>(to + (k - elements.begin), unit, count);
         });
     }
 

@@ -52,6 +52,14 @@ template <class A> TARN_INLINE pack<A> max_or_nan(const pack<A>& first, const pa
                    first, v);
 }
 
+// a where v and w are equal, or both NaN, else b.
+template <class A>
+TARN_INLINE pack<A> select_same(const pack<A>& v, const pack<A>& w, const pack<A>& a, const pack<A>& b) {
+    return each<A>([](numbers<A> p, numbers<A> q, numbers<A> r, numbers<A> s)
+                       TARN_LAMBDA { return xsimd::select((p == q) | (xsimd::isnan(p) & xsimd::isnan(q)), r, s); },
+                   v, w, a, b);
+}
+
 // v, and 0 where its magnitude is below `least`.
 template <class A> TARN_INLINE double_pack<A> zero_below(const double_pack<A>& v, double least) {
     double_pack<A> r;
