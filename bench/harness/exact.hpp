@@ -6,6 +6,7 @@
 #include <harness/problem.hpp>
 
 #include <limits>
+#include <vector>
 
 namespace bench {
 
@@ -34,6 +35,7 @@ private:
     long double softmax(T x) const;
     long double log_softmax(T x) const;
     exact_result logsumexp() const;
+    exact_result merged(std::ptrdiff_t slot) const;
 
     const problem& of_;
     operands_of<T> lane_;
@@ -47,6 +49,9 @@ private:
     // Of gradients.
     long double sum_ = 0;
     long double sum_of_magnitudes_ = 0;
+
+    // Of token merging: the slot of every token of all sequences.
+    std::vector<std::ptrdiff_t> slots_;
 };
 
 } // namespace bench

@@ -151,6 +151,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::log_softmax:
     case op::logsumexp:
     case op::softpick:
+    case op::token_merge:
         break;
     case op::softmax_backward:
         apply<T>(op::softmax, of, in[0], in[0]);

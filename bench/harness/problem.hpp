@@ -23,13 +23,18 @@ enum class op {
     masked_softmax, // masks: those elements take part whose second operand is above `mask_threshold`
     biased_softmax, // of the sum of two operands
     causal_softmax, // of the first elements of every row, as many as the second operand says
-    softpick
+    softpick,
+    token_merge // of sequences of `merge_tokens` rows, by a plan from their second operand: means
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
 
-// How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis.
-enum class extent { matrix, lanes };
+// Token merging as in vision transformers: a class token and 14 x 14 patches, keys of one head, and what merges in a layer.
+constexpr std::ptrdiff_t merge_tokens = 197, merge_width = 64, merge_count = 16;
+
+// How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis; for token
+// merging also `merge_width` for every token, or a row for every slot.
+enum class extent { matrix, lanes, metric, slots };
 
 constexpr std::size_t most_inputs = 3;
 
@@ -42,7 +47,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 10> signatures{{
+constexpr std::array<signature, 11> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -53,6 +58,7 @@ constexpr std::array<signature, 10> signatures{{
     {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},
     {"softpick", 1, {extent::matrix}, extent::matrix},
+    {"token_merge", 2, {extent::matrix, extent::metric}, extent::slots},
 }};
 
 // The operands in one type.
@@ -107,7 +113,7 @@ struct operands {
 struct problem {
     std::ptrdiff_t rows = 0;
     std::ptrdiff_t columns = 0;
-    int axis = -1; // -1: along every row; 0: along every column
+    int axis = -1; // -1: along every row; 0: along every column, as token merging always is
     op what = op::softmax;
     int threads = 1; // that a method may use
     element_type type = element_type::float32;
@@ -130,7 +136,13 @@ struct problem {
         }
         return strides;
     }
-    std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : lane_length(); }
+    std::ptrdiff_t output_lane_length() const {
+        return reduces() ? 1 : operation().out == extent::slots ? slots() : lane_length();
+    }
+
+    // Of token merging: whole sequences, and the slots of all.
+    std::ptrdiff_t sequences() const { return rows / merge_tokens; }
+    std::ptrdiff_t slots() const { return sequences() * (merge_tokens - merge_count); }
 
     // The operands where lane i begins.
     template <class T> operands_of<T> lane(operands_of<T> a, std::ptrdiff_t i) const {
@@ -155,8 +167,22 @@ struct problem {
     }
 
 private:
-    std::ptrdiff_t size_of(extent e) const { return e == extent::matrix ? size() : lanes(); }
-    std::ptrdiff_t lane_stride_of(extent e) const { return e == extent::matrix ? lane_stride() : 1; }
+    std::ptrdiff_t size_of(extent e) const {
+        switch (e) {
+        case extent::matrix:
+            return size();
+        case extent::lanes:
+            return lanes();
+        case extent::metric:
+            return rows * merge_width;
+        case extent::slots:
+            return slots() * columns;
+        }
+        return 0;
+    }
+    std::ptrdiff_t lane_stride_of(extent e) const {
+        return e == extent::metric ? 0 : e == extent::lanes ? 1 : lane_stride();
+    }
 };
 
 } // namespace bench

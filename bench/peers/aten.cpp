@@ -65,6 +65,9 @@ public:
             at::div_out(out_, at::relu(picked), at::abs(picked).sum(axis_, true) + 1e-8);
             break;
         }
+        case op::token_merge:
+            merge();
+            break;
         case op::biased_softmax:
             at::_softmax_out(out_, in_[0] + in_[1], axis_, false);
             break;
@@ -73,8 +76,28 @@ public:
 
 private:
     at::Tensor tensor(const void* data, extent e) const {
-        const auto lanes = at::IntArrayRef(lanes_), matrix = at::IntArrayRef(matrix_);
-        return at::from_blob(const_cast<void*>(data), e == extent::matrix ? matrix : lanes, type_);
+        const std::array<at::IntArrayRef, 4> shapes{matrix_, lanes_, metric_, slots_};
+        return at::from_blob(const_cast<void*>(data), shapes[static_cast<std::size_t>(e)], type_);
+    }
+
+    // As the authors of token merging write it: a class token, means.
+    void merge() {
+        using at::indexing::None;
+        const at::Tensor unit = in_[1] / at::norm(in_[1], 2, -1, true);
+        const auto half = [](const at::Tensor& t, std::int64_t first) { return t.slice(1, first, None, 2); };
+        const at::Tensor scores = at::matmul(half(unit, 0), half(unit, 1).transpose(-1, -2));
+        scores.select(1, 0).fill_(-std::numeric_limits<float>::infinity());
+        const auto [best, partner] = scores.max(-1);
+        const at::Tensor ranked = best.argsort(-1, true).unsqueeze(-1);
+        const at::Tensor kept = std::get<0>(ranked.slice(1, merge_count).sort(1));
+        const at::Tensor merged = ranked.slice(1, 0, merge_count);
+        const at::Tensor into = partner.unsqueeze(-1).gather(1, merged);
+        const at::Tensor from = half(in_[0].view({of_.sequences(), merge_tokens, of_.columns}), 0);
+        const at::Tensor to = half(in_[0].view({of_.sequences(), merge_tokens, of_.columns}), 1);
+        const auto rows = [&](const at::Tensor& index) { return index.expand({-1, -1, of_.columns}); };
+        const at::Tensor sums = to.scatter_reduce(1, rows(into), from.gather(1, rows(merged)), "mean");
+        at::Tensor out = out_;
+        at::cat_out(out, {from.gather(1, rows(kept)), sums}, 1);
     }
 
     void view(const operands& a) {
@@ -97,6 +120,8 @@ private:
     std::int64_t axis_;
     std::array<std::int64_t, 2> matrix_{of_.rows, of_.columns};
     std::array<std::int64_t, 1> lanes_{of_.lanes()};
+    std::array<std::int64_t, 3> metric_{of_.sequences(), merge_tokens, merge_width};
+    std::array<std::int64_t, 3> slots_{of_.sequences(), merge_tokens - merge_count, of_.columns};
     std::array<at::Tensor, most_inputs> in_;
     at::Tensor out_, masked_;
     const float* in_of_ = nullptr; // tell the operands that the tensors view

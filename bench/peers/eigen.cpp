@@ -90,6 +90,7 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::biased_softmax:
     case op::causal_softmax:
     case op::softpick:
+    case op::token_merge:
         break;
     }
     return {};
