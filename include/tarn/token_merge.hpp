@@ -110,9 +110,10 @@ template <class Metric> TARN_INLINE constexpr void assert_metric() noexcept {
 //                  kept); elements below 2^-30 (2^-400) of it count as 0; their products are added in double. Plans
 //                  follow these similarities exactly: within 2^-22 (2^-50 for each element) of the exact cosine.
 // Determinism      plans are the same on every tier, in any batch, for any number of threads and with any scratch.
-// Memory           metric is read twice. tome_scratch() bytes of the thread's buffer, or of scratch that is lent; up
-//                  to 32 KB, half the width of 197 tokens of 64 floats, lie on the stack. Without such memory, or above
-//                  4 MB, unit vectors are made again where they are needed, which takes several times as long.
+// Memory           metric is read twice, the second time from a cache. tome_scratch() bytes of the thread's buffer, or
+//                  of scratch that is lent; 32 KB, which 100 tokens of 64 floats take, lie on the stack. Without such
+//                  memory, or above 4 MB, unit vectors are made again where they are needed, which takes several times
+//                  as long. Where many tokens are all but equal, similarities are made twice: up to four times as long.
 // Errors           std::invalid_argument (message and abort without exceptions), plan untouched: a plan of other
 //                  extents or without room, more than 2^28 tokens.
 template <class Executor, class Metric>

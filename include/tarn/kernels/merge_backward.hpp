@@ -49,7 +49,7 @@ private:
                                      : nothing                   ? 0.0
                                                                  : weights[t] / divisor;
                 if (share == 1)
-                    copy(s, t);
+                    copy(s, t, t);
                 else if (share == 0)
                     zero_row<A>(a.dx, t, a.channels);
                 else

@@ -103,16 +103,19 @@ public:
         : from_(from), to_(to), channels_(channels), size_(detail::size_of(from.type)),
           as_bytes_(from.type == to.type && from.along == 1 && to.along == 1), stream_(stream) {}
 
-    TARN_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t to) const noexcept {
+    // next: where the row after this one will go. It is asked for meanwhile: stores to rows that take turns wait for
+    // memory more than loads do.
+    TARN_INLINE void operator()(std::ptrdiff_t r, std::ptrdiff_t to, std::ptrdiff_t next) const noexcept {
         if (as_bytes_)
             bytes(static_cast<const char*>(from_.data) + r * from_.across * size_,
-                  static_cast<char*>(to_.data) + to * to_.across * size_, channels_ * size_);
+                  static_cast<char*>(to_.data) + to * to_.across * size_, (next - to) * to_.across * size_,
+                  channels_ * size_);
         else
             convert(r, to);
     }
 
 private:
-    TARN_INLINE void bytes(const char* from, char* to, std::ptrdiff_t n) const noexcept {
+    TARN_INLINE void bytes(const char* from, char* to, std::ptrdiff_t next, std::ptrdiff_t n) const noexcept {
         constexpr std::ptrdiff_t line = 64;
         const auto load = [&](std::ptrdiff_t i)
                               TARN_LAMBDA { return simd::load<A>(reinterpret_cast<const number<A>*>(from + i)); };
@@ -122,6 +125,9 @@ private:
                 simd::stream<A>(reinterpret_cast<number<A>*>(to + i), load(i));
         }
         for (; i + 4 * line <= n; i += 4 * line) {
+            if (next != 0)
+                simd::unroll<4>(
+                    [&](auto k) TARN_LAMBDA { __builtin_prefetch(to + next + i + decltype(k)::value * line, 1, 3); });
             pack<A> v[4];
             simd::unroll<4>([&](auto k) TARN_LAMBDA { v[decltype(k)::value] = load(i + decltype(k)::value * line); });
             simd::unroll<4>([&](auto k) TARN_LAMBDA {
@@ -214,12 +220,18 @@ private:
             if (members.count == 0 || (!by_token && total == 0))
                 zero_row<A>(a.y, s, a.channels);
             else if (from >= 0)
-                copy(from, s);
+                copy(from, s, next_slot(a, s, members));
             else if (by_token)
                 greatest(members, x, y, s, a.channels);
             else
                 sum(members, weights, a.mode == merge_mode::mean ? total : 1, x, y, s, a.channels);
         });
+    }
+
+    // The slot of the token behind the first of a slot.
+    TARN_INLINE static std::ptrdiff_t next_slot(const call& a, std::ptrdiff_t s, const slot_members& members) noexcept {
+        const std::ptrdiff_t t = members.token[0] + 1;
+        return t < a.last && a.plan.assign[t] >= 0 ? a.plan.assign[t] : s;
     }
 
     // The weighted sum of tokens, divided by `total`.
@@ -274,7 +286,7 @@ template <class A> struct spread_rows {
         const row_copy<A> copy(a.y, a.x, a.channels, a.stream);
         for (std::ptrdiff_t t = a.first; t < a.last; ++t) {
             if (a.plan.assign[t] >= 0)
-                copy(a.plan.assign[t], t);
+                copy(a.plan.assign[t], t, t);
             else
                 zero_row<A>(a.x, t, a.channels);
         }
