@@ -121,15 +121,16 @@ template <class T, class... Where> call masked_call(const problem& of, const way
     };
 }
 
-template <class T, class... Where> call merge_call(const problem& of, Where... where) {
+template <class T, class... Where> call merge_call(const problem& of, const way& how, Where... where) {
     tarn::tome_options options;
     options.r = merge_count;
     options.class_token = true;
-    return [v = views<T>{of}, options, plan = tarn::merge_plan(), where...](const operands& a) mutable {
+    return [v = views<T>{of}, options, apply = tarn::merge_options{tarn::merge_mode::mean, how.stores},
+            plan = tarn::merge_plan(), where...](const operands& a) mutable {
         const std::ptrdiff_t batch = v.of.sequences();
         tarn::tome_plan(where..., tarn::make_view(v.numbers(a, 1), batch, merge_tokens, merge_width), plan, options);
         tarn::merge_apply(where..., tarn::make_view(v.numbers(a, 0), batch, merge_tokens, v.of.columns), plan,
-                          tarn::make_view(v.results(a), batch, plan.slots(), v.of.columns));
+                          tarn::make_view(v.results(a), batch, plan.slots(), v.of.columns), apply);
     };
 }
 
@@ -173,7 +174,7 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
             tarn::softpick(where..., v.input(a), v.output(a), options);
         };
     case op::token_merge:
-        return merge_call<T>(of, where...);
+        return merge_call<T>(of, how, where...);
     }
     throw std::invalid_argument("no call is known for the operator");
 }

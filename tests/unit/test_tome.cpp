@@ -50,7 +50,7 @@ TEST_P(tome, published_values) {
 template <class R> void expect_plain_plans(tarn::tier tier, std::ptrdiff_t most) {
     random_bits random(31);
     for (std::ptrdiff_t tokens = 0; tokens <= most; ++tokens) {
-        for (int kind = 0; kind < 6; ++kind) {
+        for (int kind = 0; kind < 7; ++kind) {
             const std::ptrdiff_t width = kind == 5 ? random.below(3) : 1 + random.below(70);
             std::vector<R> x = normal_logits<R>(tokens * width, 1, 0, random.next());
             const auto row = [&](std::ptrdiff_t t) { return x.begin() + t * width; };
@@ -62,6 +62,11 @@ template <class R> void expect_plain_plans(tarn::tier tier, std::ptrdiff_t most)
                 if (kind == 3 && random.below(4) == 0)
                     row(t)[random.below(width)] =
                         random.below(2) ? std::numeric_limits<R>::quiet_NaN() : -std::numeric_limits<R>::infinity();
+                if (kind == 6 && t % 2 == 1 && t > 32) { // all but equal to one that is a line of columns away
+                    for (std::ptrdiff_t c = 0; c < width; ++c)
+                        row(t)[c] =
+                            row(t - 32)[c] * (1 + std::numeric_limits<R>::epsilon() * static_cast<R>(random.below(3)));
+                }
                 if (kind == 4 && t > 0) { // all but equal
                     for (std::ptrdiff_t c = 0; c < width; ++c)
                         row(t)[c] =
