@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <stdexcept>
 
 namespace bench {
 namespace {
@@ -43,6 +44,13 @@ void add_rows(std::vector<row>& rows, const family& bench, const std::vector<pro
             rows.back().of = of;
             rows.back().of.what = what;
             rows.back().of.type = type;
+            if (what == op::token_merge) {
+                rows.back().of.axis = 0;
+                if (of.rows % merge_tokens != 0) {
+                    throw std::invalid_argument("token merging takes a multiple of " + std::to_string(merge_tokens) +
+                                                " rows");
+                }
+            }
             rows.back().state = state;
             rows.back().library_alone = hard;
             if (hard) {

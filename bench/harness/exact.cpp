@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <harness/exact.hpp>
 
+#include <harness/merging.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
@@ -86,6 +88,9 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::half_token_mean:
     case op::half_token_max:
         pool_tokens();
+        break;
+    case op::token_merge:
+        slots_ = merged_slots(lane.in[1], of.sequences());
         break;
     }
 }
@@ -195,6 +200,20 @@ template <class T> exact_result exact_lane<T>::logsumexp() const {
     return {value, std::max({std::fabs(value), std::fabs(greatest), log_of_sum_}), 0};
 }
 
+// Sums may cancel: their terms count.
+template <class T> exact_result exact_lane<T>::merged(std::ptrdiff_t slot) const {
+    long double sum = 0, magnitude = 0, count = 0;
+    for (std::size_t token = 0; token < slots_.size(); ++token) {
+        if (slots_[token] == slot) {
+            const long double x = lane_.in[0][static_cast<std::ptrdiff_t>(token) * of_.element_stride()];
+            sum += x;
+            magnitude += std::fabs(x);
+            ++count;
+        }
+    }
+    return {sum / count, magnitude / count, least_normal<T>};
+}
+
 // Softmaxes and gradients that are no normal numbers may be 0 or denormal, logarithms of softmaxes may be wrong by what
 // is negligible beside them. Gradients are differences; what is subtracted counts.
 template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
@@ -206,6 +225,9 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
         const T x = selected_[static_cast<std::size_t>(i)];
         const long double value = is_softmax ? softmax(x) : x;
         return {value, value, is_softmax ? static_cast<long double>(least_normal<T>) : 0};
+    }
+    if (of_.what == op::token_merge) {
+        return merged(i);
     }
     const std::ptrdiff_t k = i * of_.element_stride();
     const T x = of_.reduces() ? T{0} : logit(i);
@@ -245,6 +267,7 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     }
     case op::top_k:
     case op::softmax_top_k:
+    case op::token_merge:
         break;
     }
     return {nan, nan, 0};

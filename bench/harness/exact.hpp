@@ -37,6 +37,7 @@ private:
     long double softmax(T x) const;
     long double log_softmax(T x) const;
     exact_result logsumexp() const;
+    exact_result merged(std::ptrdiff_t slot) const;
 
     const problem& of_;
     operands_of<T> lane_;
@@ -52,6 +53,9 @@ private:
     // Of gradients.
     long double sum_ = 0;
     long double sum_of_magnitudes_ = 0;
+
+    // Of token merging: the slot of every token of all sequences.
+    std::vector<std::ptrdiff_t> slots_;
 };
 
 } // namespace bench

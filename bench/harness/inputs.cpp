@@ -153,6 +153,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::softpick:
     case op::top_k:
     case op::softmax_top_k:
+    case op::token_merge:
         break;
     case op::softmax_backward:
         apply<T>(op::softmax, of, in[0], in[0]);

@@ -29,16 +29,19 @@ enum class op {
     token_mean,    // pooling of tokens: along the rows of every matrix of a batch, of as many as the second operand says
     token_max,
     half_token_mean, // the same; sequences of all lengths, half of the tokens in all
-    half_token_max
+    half_token_max,
+    token_merge // of sequences of `merge_tokens` rows, by a plan from their second operand: means
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
 
 constexpr std::ptrdiff_t selected = 5;
+// Token merging as in vision transformers: a class token and 14 x 14 patches, keys of one head, and what merges in a layer.
+constexpr std::ptrdiff_t merge_tokens = 197, merge_width = 64, merge_count = 16;
 
 // How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis, or
-// `selected` for every lane.
-enum class extent { matrix, lanes, selection };
+// `selected` for every lane; for token merging also `merge_width` for every token, or a row for every slot.
+enum class extent { matrix, lanes, selection, metric, slots };
 
 constexpr std::size_t most_inputs = 3;
 
@@ -51,7 +54,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 16> signatures{{
+constexpr std::array<signature, 17> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -68,6 +71,7 @@ constexpr std::array<signature, 16> signatures{{
     {"token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
+    {"token_merge", 2, {extent::matrix, extent::metric}, extent::slots},
 }};
 
 // The operands in one type.
@@ -127,7 +131,7 @@ constexpr bool pools_tokens(op what) {
 struct problem {
     std::ptrdiff_t rows = 0;
     std::ptrdiff_t columns = 0;
-    int axis = -1; // -1: along every row; 0: along every column
+    int axis = -1; // -1: along every row; 0: along every column, as token merging always is
     op what = op::softmax;
     int threads = 1; // that a method may use
     element_type type = element_type::float32;
@@ -147,7 +151,16 @@ struct problem {
     bool reduces() const { return operation().out == extent::lanes; }
     bool selects() const { return operation().out == extent::selection; }
     std::ptrdiff_t output_lane_offset(std::ptrdiff_t i) const { return lane_offset(operation().out, i); }
-    std::ptrdiff_t output_lane_length() const { return reduces() ? 1 : selects() ? selected : lane_length(); }
+    std::ptrdiff_t output_lane_length() const {
+        return reduces()                           ? 1
+               : selects()                         ? selected
+               : operation().out == extent::slots ? slots()
+                                                   : lane_length();
+    }
+
+    // Of token merging: whole sequences, and the slots of all.
+    std::ptrdiff_t sequences() const { return rows / merge_tokens; }
+    std::ptrdiff_t slots() const { return sequences() * (merge_tokens - merge_count); }
 
     // The operands where lane i begins.
     template <class T> operands_of<T> lane(operands_of<T> a, std::ptrdiff_t i) const {
@@ -172,11 +185,26 @@ struct problem {
 
 private:
     std::ptrdiff_t size_of(extent e) const {
-        return e == extent::matrix ? size() : e == extent::selection ? selected * lanes() : lanes();
+        switch (e) {
+        case extent::matrix:
+            return size();
+        case extent::lanes:
+            return lanes();
+        case extent::selection:
+            return selected * lanes();
+        case extent::metric:
+            return rows * merge_width;
+        case extent::slots:
+            return slots() * columns;
+        }
+        return 0;
     }
     std::ptrdiff_t lane_offset(extent e, std::ptrdiff_t i) const {
         if (e == extent::lanes) {
             return i;
+        }
+        if (e == extent::metric) {
+            return 0;
         }
         if (e == extent::selection) {
             return axis == 0 ? i : i * selected;

@@ -13,6 +13,7 @@
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/token_merge.hpp>
 #include <tarn/token_pool.hpp>
 #include <tarn/top_k.hpp>
 #include <tarn/version.hpp>
@@ -158,6 +159,19 @@ template <class T, class... Where> call token_pool_call(const problem& of, Where
     };
 }
 
+template <class T, class... Where> call merge_call(const problem& of, const way& how, Where... where) {
+    tarn::tome_options options;
+    options.r = merge_count;
+    options.class_token = true;
+    return [v = views<T>{of}, options, apply = tarn::merge_options{tarn::merge_mode::mean, how.stores},
+            plan = tarn::merge_plan(), where...](const operands& a) mutable {
+        const std::ptrdiff_t batch = v.of.sequences();
+        tarn::tome_plan(where..., tarn::make_view(v.numbers(a, 1), batch, merge_tokens, merge_width), plan, options);
+        tarn::merge_apply(where..., tarn::make_view(v.numbers(a, 0), batch, merge_tokens, v.of.columns), plan,
+                          tarn::make_view(v.results(a), batch, plan.slots(), v.of.columns), apply);
+    };
+}
+
 // `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
 template <class T, class... Where> call call_in(const problem& of, const way& how, Where... where) {
     const views<T> v{of};
@@ -205,6 +219,8 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::top_k:
     case op::softmax_top_k:
         return selecting_call<T>(of, where...);
+    case op::token_merge:
+        return merge_call<T>(of, how, where...);
     }
     throw std::invalid_argument("no call is known for the operator");
 }

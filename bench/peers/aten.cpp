@@ -79,6 +79,9 @@ public:
             out_.copy_(at::amax(tokens.masked_fill(kept_.logical_not().unsqueeze(-1), -1e9), 1).view(-1));
             break;
         }
+        case op::token_merge:
+            merge();
+            break;
         case op::biased_softmax:
             at::_softmax_out(out_, in_[0] + in_[1], axis_, false);
             break;
@@ -93,13 +96,28 @@ public:
 
 private:
     at::Tensor tensor(const void* data, extent e) const {
-        const auto lanes = at::IntArrayRef(lanes_), matrix = at::IntArrayRef(matrix_),
-                   selection = at::IntArrayRef(selection_);
-        return at::from_blob(const_cast<void*>(data),
-                             e == extent::matrix      ? matrix
-                             : e == extent::selection ? selection
-                                                      : lanes,
-                             type_);
+        const std::array<at::IntArrayRef, 5> shapes{matrix_, lanes_, selection_, metric_, slots_};
+        return at::from_blob(const_cast<void*>(data), shapes[static_cast<std::size_t>(e)], type_);
+    }
+
+    // As the authors of token merging write it: a class token, means.
+    void merge() {
+        using at::indexing::None;
+        const at::Tensor unit = in_[1] / at::norm(in_[1], 2, -1, true);
+        const auto half = [](const at::Tensor& t, std::int64_t first) { return t.slice(1, first, None, 2); };
+        const at::Tensor scores = at::matmul(half(unit, 0), half(unit, 1).transpose(-1, -2));
+        scores.select(1, 0).fill_(-std::numeric_limits<float>::infinity());
+        const auto [best, partner] = scores.max(-1);
+        const at::Tensor ranked = best.argsort(-1, true).unsqueeze(-1);
+        const at::Tensor kept = std::get<0>(ranked.slice(1, merge_count).sort(1));
+        const at::Tensor merged = ranked.slice(1, 0, merge_count);
+        const at::Tensor into = partner.unsqueeze(-1).gather(1, merged);
+        const at::Tensor from = half(in_[0].view({of_.sequences(), merge_tokens, of_.columns}), 0);
+        const at::Tensor to = half(in_[0].view({of_.sequences(), merge_tokens, of_.columns}), 1);
+        const auto rows = [&](const at::Tensor& index) { return index.expand({-1, -1, of_.columns}); };
+        const at::Tensor sums = to.scatter_reduce(1, rows(into), from.gather(1, rows(merged)), "mean");
+        at::Tensor out = out_;
+        at::cat_out(out, {from.gather(1, rows(kept)), sums}, 1);
     }
 
     void view(const operands& a) {
@@ -130,6 +148,8 @@ private:
     std::array<std::int64_t, 2> matrix_{of_.batch * of_.rows, of_.columns};
     std::array<std::int64_t, 1> lanes_{of_.lanes()};
     std::array<std::int64_t, 2> selection_{of_.axis == 0 ? selected : of_.rows, of_.axis == 0 ? of_.columns : selected};
+    std::array<std::int64_t, 3> metric_{of_.sequences(), merge_tokens, merge_width};
+    std::array<std::int64_t, 3> slots_{of_.sequences(), merge_tokens - merge_count, of_.columns};
     std::array<at::Tensor, most_inputs> in_;
     at::Tensor out_, masked_, kept_, indices_;
     const float* in_of_ = nullptr; // tell the operands that the tensors view

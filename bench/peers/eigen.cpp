@@ -96,6 +96,7 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::half_token_max:
     case op::top_k:
     case op::softmax_top_k:
+    case op::token_merge:
         break;
     }
     return {};

@@ -47,7 +47,8 @@ const std::array<library, 5>& libraries() {
          true,
          {float32, float64, bfloat16, float16},
          {softmax, log_softmax, logsumexp, softmax_backward, log_softmax_backward, masked, biased, causal, op::softpick,
-          op::top_k, op::softmax_top_k, op::token_mean, op::token_max, op::half_token_mean, op::half_token_max}},
+          op::top_k, op::softmax_top_k, op::token_mean, op::token_max, op::half_token_mean, op::half_token_max,
+          op::token_merge}},
         {"onnxruntime", "ONNX Runtime", further, true, true, {float32, float64}, {softmax, log_softmax, logsumexp}},
         {"sleef", "SLEEF three-pass", further, true, false, {float32}, {softmax}},
     }};

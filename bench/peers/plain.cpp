@@ -5,6 +5,7 @@
 #include <peers/peers.hpp>
 
 #include <harness/machine.hpp>
+#include <harness/merging.hpp>
 
 #include <algorithm>
 #include <array>
@@ -224,6 +225,26 @@ template <class T> std::function<void(const operands&)> plain_token_pool(const p
     };
 }
 
+template <class T> void merge_tokens_of(const problem& of, const operands_of<T>& a) {
+    const std::vector<std::ptrdiff_t> slots = merged_slots(a.in[1], of.sequences());
+    std::vector<T> count(static_cast<std::size_t>(of.slots()));
+    std::fill_n(a.out, of.output_size(), T(0));
+    for (std::size_t token = 0; token < slots.size(); ++token) {
+        const T* x = a.in[0] + static_cast<std::ptrdiff_t>(token) * of.columns;
+        T* y = a.out + slots[token] * of.columns;
+        ++count[static_cast<std::size_t>(slots[token])];
+        for (std::ptrdiff_t c = 0; c < of.columns; ++c) {
+            y[c] += x[c];
+        }
+    }
+    for (std::ptrdiff_t slot = 0; slot < of.slots(); ++slot) {
+        T* y = a.out + slot * of.columns;
+        for (std::ptrdiff_t c = 0; c < of.columns && count[static_cast<std::size_t>(slot)] > 1; ++c) {
+            y[c] /= count[static_cast<std::size_t>(slot)];
+        }
+    }
+}
+
 template <class T> std::function<void(const operands&)> loops_for(const problem& of) {
     switch (of.what) {
     case op::softmax:
@@ -255,6 +276,8 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return every_lane<T>(of, top_k_lane{false});
     case op::softmax_top_k:
         return every_lane<T>(of, top_k_lane{true});
+    case op::token_merge:
+        return [of](const operands& a) { merge_tokens_of(of, a.of<T>()); };
     }
     return nullptr;
 }

@@ -3,6 +3,7 @@
 // The public function compiled into the user's own file, for the instruction set of that file.
 #include "support/golden.hpp"
 #include "support/masked.hpp"
+#include "support/merge.hpp"
 #include "support/oracle.hpp"
 #include "support/pick.hpp"
 #include "support/token_pool.hpp"
@@ -129,6 +130,25 @@ TEST(softpick_header_only, forward_and_backward) {
             const long double share = p.keep[at] ? e.whole[static_cast<std::size_t>(i)] / e.divisor : 0;
             EXPECT_NEAR(dx[at], static_cast<double>(share * (x > 0 ? x - s : s)), 1e-6) << at;
         }
+    }
+}
+
+TEST(token_merge_header_only, plan_apply_and_back) {
+    const std::vector<float> x = normal_logits<float>(41 * 20, 1, 0, 1);
+    tarn::tome_options o;
+    o.r = 9;
+    tarn::merge_plan plan;
+    tarn::tome_plan(tarn::make_view(x.data(), 41, 20), plan, o);
+    expect_same(plan_of(plan), plain_tome(x, 41, 20, o));
+    std::vector<float> y(32 * 20), back(x.size()), dx(x.size());
+    tarn::merge_apply(tarn::make_view(x.data(), 41, 20), plan, tarn::make_view(y.data(), 32, 20));
+    tarn::merge_undo(tarn::make_view(y.data(), 32, 20), plan, tarn::make_view(back.data(), 41, 20));
+    tarn::merge_apply_backward(tarn::make_view(x.data(), 41, 20), plan, tarn::make_view(y.data(), 32, 20),
+                               tarn::make_view(dx.data(), 41, 20));
+    const merged_means means(plan_of(plan), x, 20);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        EXPECT_NEAR(back[i], means.of_token(i), 1e-6) << i;
+        EXPECT_NEAR(dx[i], means.of_token(i) / means.tokens_beside(i), 1e-6) << i;
     }
 }
 

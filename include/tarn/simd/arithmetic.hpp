@@ -91,6 +91,11 @@ TARN_INLINE doubles<A> mul_pair(doubles<A> v, doubles<A> high, doubles<A> low, r
 }
 
 #if XSIMD_WITH_AVX2
+TARN_INLINE __m256d rounded_product(__m256d a, __m256d b) {
+    __m256d product = _mm256_mul_pd(a, b);
+    __asm__("" : "+x"(product));
+    return product;
+}
 template <class A>
 TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::fma3<xsimd::avx2>>) {
     return _mm256_fmadd_ps(a, b, c);
@@ -140,6 +145,11 @@ TARN_INLINE floats<A> mul_pair(floats<A> v, floats<A> high, floats<A> low, requi
 
 #if XSIMD_WITH_AVX512F
 TARN_AVX512_BEGIN
+TARN_INLINE __m512d rounded_product(__m512d a, __m512d b) {
+    __m512d product = _mm512_mul_pd(a, b);
+    __asm__("" : "+v"(product));
+    return product;
+}
 template <class A> TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<A> c, requires_arch<xsimd::avx512f>) {
     return _mm512_fmadd_ps(a, b, c);
 }
@@ -194,6 +204,11 @@ template <class A> TARN_INLINE floats<A> fmadd(floats<A> a, floats<A> b, floats<
 
 template <class A> TARN_INLINE doubles<A> fmadd(doubles<A> a, doubles<A> b, doubles<A> c) {
     return kernel::fmadd<A>(a, b, c, A{});
+}
+
+// a * b, rounded on every tier before anything else is done with it: no compiler fuses it with an addition.
+template <class A> TARN_INLINE doubles<A> rounded_product(doubles<A> a, doubles<A> b) {
+    return kernel::rounded_product(a, b);
 }
 
 // a * b - c, rounded once on AVX2 and AVX-512.
