@@ -26,7 +26,7 @@ enum class op {
     softpick,
     top_k,         // the greatest elements of every lane, as many as `selected`, and where they are
     softmax_top_k, // the same of its softmax
-    token_mean,    // pooling of tokens: along the rows of every matrix of a batch, of as many as the second operand says
+    token_mean, // pooling of tokens: along the rows of every matrix of a batch, of as many as the second operand says
     token_max,
     half_token_mean, // the same; sequences of all lengths, half of the tokens in all
     half_token_max,
@@ -152,10 +152,7 @@ struct problem {
     bool selects() const { return operation().out == extent::selection; }
     std::ptrdiff_t output_lane_offset(std::ptrdiff_t i) const { return lane_offset(operation().out, i); }
     std::ptrdiff_t output_lane_length() const {
-        return reduces()                           ? 1
-               : selects()                         ? selected
-               : operation().out == extent::slots ? slots()
-                                                   : lane_length();
+        return reduces() ? 1 : selects() ? selected : operation().out == extent::slots ? slots() : lane_length();
     }
 
     // Of token merging: whole sequences, and the slots of all.

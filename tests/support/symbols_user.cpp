@@ -32,7 +32,8 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::softpick_backward(d, d, d, d);
     tarn::max_pool(m, m.topRows(2), {{2, 2}});
     std::vector<int> indices(4);
-    tarn::max_pool(tarn::make_view(p, 4, 4), tarn::make_view(p + 16, 2, 2), tarn::make_view(indices.data(), 2, 2), {{2, 2}});
+    tarn::max_pool(tarn::make_view(p, 4, 4), tarn::make_view(p + 16, 2, 2), tarn::make_view(indices.data(), 2, 2),
+                   {{2, 2}});
     tarn::average_pool(h, h, {{1}});
     tarn::average_pool(d, d, {{1}});
     tarn::token_pool(m, v);
