@@ -20,7 +20,9 @@ namespace {
 
 std::string bench_name(const family& bench) {
     const op first = bench.operators.front();
-    return pools_tokens(first) ? "token_pool" : signatures[static_cast<std::size_t>(first)].name;
+    return pools_tokens(first) ? "token_pool"
+           : pools_maps(first) ? "pool"
+                               : signatures[static_cast<std::size_t>(first)].name;
 }
 
 struct settings {
@@ -83,17 +85,25 @@ element_type type_called(const std::string& name) {
 problem parse_shape(const family& bench, const std::string& text) {
     problem of;
     char rest = 0;
-    const bool batched = std::sscanf(text.c_str(), "%tdx%tdx%td%c", &of.batch, &of.rows, &of.columns, &rest) == 3;
-    if (!batched) {
-        of.batch = 1;
+    const op first = bench.operators.front();
+    const auto numbers = [&](int wanted, const char* format, auto... into) {
+        return std::sscanf(text.c_str(), format, into..., &rest) == wanted;
+    };
+    bool fits = false;
+    if (pools_maps(first) && numbers(4, "%tdx%tdx%tdx%td%c", &of.batch, &of.rows, &of.columns, &of.channels)) {
+        fits = of.channels > 0;
+        of.columns *= of.channels;
+    } else if (pools_maps(first) || pools_tokens(first)) {
+        of.channels = 1;
+        fits = numbers(3, "%tdx%tdx%td%c", &of.batch, &of.rows, &of.columns);
+    } else {
+        fits = numbers(2, "%tdx%td%c", &of.rows, &of.columns);
     }
-    if (!batched && std::sscanf(text.c_str(), "%tdx%td%c", &of.rows, &of.columns, &rest) != 2) {
-        of.rows = 0;
-    }
-    if (of.batch < 1 || of.rows < 1 || of.columns < 1 || batched != pools_tokens(bench.operators.front())) {
-        throw CLI::ValidationError(
-            "--shape",
-            text + (pools_tokens(bench.operators.front()) ? " is not BATCHxTOKENSxCHANNELS" : " is not ROWSxCOLUMNS"));
+    if (!fits || of.batch < 1 || of.rows < 1 || of.columns < 1) {
+        throw CLI::ValidationError("--shape", text + (pools_maps(first)     ? " is not MAPSxROWSxCOLUMNS or "
+                                                                              "BATCHxROWSxCOLUMNSxCHANNELS"
+                                                      : pools_tokens(first) ? " is not BATCHxTOKENSxCHANNELS"
+                                                                            : " is not ROWSxCOLUMNS"));
     }
     return of;
 }

@@ -82,6 +82,12 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
         sum_gradients();
         break;
     case op::logsumexp_backward:
+    case op::max_pool_2x2:
+    case op::average_pool_2x2:
+    case op::max_pool_3x3_stride_2:
+    case op::average_pool_3x3_stride_2:
+    case op::max_pool_3x3:
+    case op::average_pool_3x3:
         break;
     case op::token_mean:
     case op::token_max:
@@ -229,6 +235,9 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     if (of_.what == op::token_merge) {
         return merged(i);
     }
+    if (pools_maps(of_.what)) {
+        return pooled(i);
+    }
     const std::ptrdiff_t k = i * of_.element_stride();
     const T x = of_.reduces() ? T{0} : logit(i);
     switch (of_.what) {
@@ -268,9 +277,36 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::top_k:
     case op::softmax_top_k:
     case op::token_merge:
+    case op::max_pool_2x2:
+    case op::average_pool_2x2:
+    case op::max_pool_3x3_stride_2:
+    case op::average_pool_3x3_stride_2:
+    case op::max_pool_3x3:
+    case op::average_pool_3x3:
         break;
     }
     return {nan, nan, 0};
+}
+
+template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
+    const map_window w = window_of(of_.what);
+    const std::ptrdiff_t channel = i % of_.channels, in_row = of_.columns / of_.channels;
+    const std::ptrdiff_t column = i / of_.channels % w.count(in_row), row = i / of_.channels / w.count(in_row);
+    long double sum = 0, size = 0, greatest = -std::numeric_limits<long double>::infinity();
+    int count = 0;
+    for (std::ptrdiff_t tap = 0; tap < w.kernel * w.kernel; ++tap) {
+        const std::ptrdiff_t r = row * w.stride - w.padding + tap / w.kernel;
+        const std::ptrdiff_t c = column * w.stride - w.padding + tap % w.kernel;
+        if (r >= 0 && r < of_.rows && c >= 0 && c < in_row) {
+            const long double x = lane_.in[0][r * of_.columns + c * of_.channels + channel];
+            sum += x;
+            size += std::fabs(x);
+            greatest = std::isnan(x) || x > greatest ? x : greatest;
+            ++count;
+        }
+    }
+    const bool average = is_average_pool(of_.what);
+    return {average ? sum / count : greatest, average ? size / count : greatest, average ? least_normal<T> : 0};
 }
 
 template class exact_lane<float>;

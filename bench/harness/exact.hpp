@@ -38,6 +38,7 @@ private:
     long double log_softmax(T x) const;
     exact_result logsumexp() const;
     exact_result merged(std::ptrdiff_t slot) const;
+    exact_result pooled(std::ptrdiff_t i) const;
 
     const problem& of_;
     operands_of<T> lane_;

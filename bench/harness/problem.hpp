@@ -30,7 +30,13 @@ enum class op {
     token_max,
     half_token_mean, // the same; sequences of all lengths, half of the tokens in all
     half_token_max,
-    token_merge // of sequences of `merge_tokens` rows, by a plan from their second operand: means
+    token_merge,  // of sequences of `merge_tokens` rows, by a plan from their second operand: means
+    max_pool_2x2, // of every map of a batch, in windows side by side
+    average_pool_2x2,
+    max_pool_3x3_stride_2, // with padding 1
+    average_pool_3x3_stride_2,
+    max_pool_3x3, // with stride and padding 1
+    average_pool_3x3
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -40,8 +46,9 @@ constexpr std::ptrdiff_t selected = 5;
 constexpr std::ptrdiff_t merge_tokens = 197, merge_width = 64, merge_count = 16;
 
 // How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis, or
-// `selected` for every lane; for token merging also `merge_width` for every token, or a row for every slot.
-enum class extent { matrix, lanes, selection, metric, slots };
+// `selected` for every lane; for token merging also `merge_width` for every token, or a row for every slot; or one for
+// every window.
+enum class extent { matrix, lanes, selection, metric, slots, windows };
 
 constexpr std::size_t most_inputs = 3;
 
@@ -54,7 +61,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 17> signatures{{
+constexpr std::array<signature, 23> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -72,6 +79,12 @@ constexpr std::array<signature, 17> signatures{{
     {"half_token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"token_merge", 2, {extent::matrix, extent::metric}, extent::slots},
+    {"max_pool_2x2", 1, {extent::matrix}, extent::windows},
+    {"average_pool_2x2", 1, {extent::matrix}, extent::windows},
+    {"max_pool_3x3_stride_2", 1, {extent::matrix}, extent::windows},
+    {"average_pool_3x3_stride_2", 1, {extent::matrix}, extent::windows},
+    {"max_pool_3x3", 1, {extent::matrix}, extent::windows},
+    {"average_pool_3x3", 1, {extent::matrix}, extent::windows},
 }};
 
 // The operands in one type.
@@ -127,6 +140,22 @@ constexpr bool pools_tokens(op what) {
     return what == op::token_mean || what == op::token_max || what == op::half_token_mean || what == op::half_token_max;
 }
 
+// Square windows of maps; those that lie in the padding in part have fewer elements.
+struct map_window {
+    std::ptrdiff_t kernel, stride, padding;
+
+    std::ptrdiff_t count(std::ptrdiff_t extent) const { return (extent + 2 * padding - kernel) / stride + 1; }
+};
+constexpr bool pools_maps(op what) { return what >= op::max_pool_2x2; }
+constexpr bool is_average_pool(op what) {
+    return what == op::average_pool_2x2 || what == op::average_pool_3x3_stride_2 || what == op::average_pool_3x3;
+}
+constexpr map_window window_of(op what) {
+    return what == op::max_pool_2x2 || what == op::average_pool_2x2   ? map_window{2, 2, 0}
+           : what == op::max_pool_3x3 || what == op::average_pool_3x3 ? map_window{3, 1, 1}
+                                                                      : map_window{3, 2, 1};
+}
+
 // Row-major matrices of one shape, a batch of them one after the other; the operator runs along `axis`.
 struct problem {
     std::ptrdiff_t rows = 0;
@@ -136,15 +165,18 @@ struct problem {
     int threads = 1; // that a method may use
     element_type type = element_type::float32;
     std::ptrdiff_t batch = 1;
+    std::ptrdiff_t channels = 1; // that a column of a map has, side by side
 
     const signature& operation() const { return signatures[static_cast<std::size_t>(what)]; }
     std::string shape() const {
-        return (batch > 1 ? std::to_string(batch) + "x" : "") + std::to_string(rows) + "x" + std::to_string(columns);
+        return (batch > 1 ? std::to_string(batch) + "x" : "") + std::to_string(rows) + "x" +
+               std::to_string(columns / channels) + (channels > 1 ? "x" + std::to_string(channels) : "");
     }
     std::ptrdiff_t size() const { return batch * rows * columns; }
 
-    std::ptrdiff_t lanes() const { return batch * (axis == 0 ? columns : rows); } // independent softmaxes
-    std::ptrdiff_t lane_length() const { return axis == 0 ? rows : columns; }
+    // Independent softmaxes, or maps.
+    std::ptrdiff_t lanes() const { return pools_maps(what) ? batch : batch * (axis == 0 ? columns : rows); }
+    std::ptrdiff_t lane_length() const { return pools_maps(what) ? rows * columns : axis == 0 ? rows : columns; }
     std::ptrdiff_t lane_stride() const { return axis == 0 ? 1 : columns; }
     std::ptrdiff_t element_stride() const { return axis == 0 ? columns : 1; }
 
@@ -152,7 +184,17 @@ struct problem {
     bool selects() const { return operation().out == extent::selection; }
     std::ptrdiff_t output_lane_offset(std::ptrdiff_t i) const { return lane_offset(operation().out, i); }
     std::ptrdiff_t output_lane_length() const {
-        return reduces() ? 1 : selects() ? selected : operation().out == extent::slots ? slots() : lane_length();
+        return pools_maps(what)                   ? windows()
+               : reduces()                        ? 1
+               : selects()                        ? selected
+               : operation().out == extent::slots ? slots()
+                                                  : lane_length();
+    }
+
+    // Results of a map.
+    std::ptrdiff_t windows() const {
+        const map_window w = window_of(what);
+        return w.count(rows) * w.count(columns / channels) * channels;
     }
 
     // Of token merging: whole sequences, and the slots of all.
@@ -193,12 +235,17 @@ private:
             return rows * merge_width;
         case extent::slots:
             return slots() * columns;
+        case extent::windows:
+            return batch * windows();
         }
         return 0;
     }
     std::ptrdiff_t lane_offset(extent e, std::ptrdiff_t i) const {
         if (e == extent::lanes) {
             return i;
+        }
+        if (pools_maps(what)) {
+            return i * (e == extent::windows ? windows() : rows * columns);
         }
         if (e == extent::metric) {
             return 0;

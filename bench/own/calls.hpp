@@ -9,6 +9,7 @@
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
 #include <tarn/masked_softmax.hpp>
+#include <tarn/pool.hpp>
 #include <tarn/range.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
@@ -172,6 +173,35 @@ template <class T, class... Where> call merge_call(const problem& of, const way&
     };
 }
 
+// Maps with their channels first, or, if columns have several, last.
+template <class T, class... Where> call map_call(const problem& of, Where... where) {
+    const map_window w = window_of(of.what);
+    tarn::pool_window window{{w.kernel, w.kernel}, {w.stride}, {w.padding}};
+    if (of.channels > 1) {
+        window.layout = tarn::layout::channels_last;
+    }
+    const bool average = is_average_pool(of.what);
+    return [v = views<T>{of}, window, average, where...](const operands& a) {
+        const auto x =
+            tarn::make_view(v.numbers(a, 0), v.of.batch, v.of.rows, v.of.columns / v.of.channels, v.of.channels);
+        const auto pool = [&](const auto& map) {
+            const auto n = tarn::pool_output_extents(map, window);
+            if constexpr (std::decay_t<decltype(map)>::rank == 4) {
+                const auto out = tarn::make_view(v.results(a), n[0], n[1], n[2], n[3]);
+                average ? tarn::average_pool(where..., map, out, window) : tarn::max_pool(where..., map, out, window);
+            } else {
+                const auto out = tarn::make_view(v.results(a), n[0], n[1], n[2]);
+                average ? tarn::average_pool(where..., map, out, window) : tarn::max_pool(where..., map, out, window);
+            }
+        };
+        if (v.of.channels > 1) {
+            pool(x);
+        } else {
+            pool(tarn::make_view(v.numbers(a, 0), v.of.batch, v.of.rows, v.of.columns));
+        }
+    };
+}
+
 // `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
 template <class T, class... Where> call call_in(const problem& of, const way& how, Where... where) {
     const views<T> v{of};
@@ -221,6 +251,13 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
         return selecting_call<T>(of, where...);
     case op::token_merge:
         return merge_call<T>(of, how, where...);
+    case op::max_pool_2x2:
+    case op::average_pool_2x2:
+    case op::max_pool_3x3_stride_2:
+    case op::average_pool_3x3_stride_2:
+    case op::max_pool_3x3:
+    case op::average_pool_3x3:
+        return map_call<T>(of, where...);
     }
     throw std::invalid_argument("no call is known for the operator");
 }
@@ -239,9 +276,7 @@ template <class... Where> call call_of(const problem& of, const way& how, Where.
     throw std::invalid_argument("no call is known for the type");
 }
 
-// Makes a method of the call, and of the same call on floats where the problem has 16 bits.
-template <class... Where> void set_calls(method& result, problem of, const way& how, Where... where) {
-    result.run = call_of(of, how, where...);
+inline void set_preparation(method& result, const problem& of) {
     if (of.what == op::masked_softmax || pools_tokens(of.what)) {
         result.prepare = [of](const operands& a) {
             of.type == element_type::float64    ? make_byte_mask<double>(of, a)
@@ -250,6 +285,12 @@ template <class... Where> void set_calls(method& result, problem of, const way& 
                                                 : make_byte_mask<float>(of, a);
         };
     }
+}
+
+// Makes a method of the call, and of the same call on floats where the problem has 16 bits.
+template <class... Where> void set_calls(method& result, problem of, const way& how, Where... where) {
+    result.run = call_of(of, how, where...);
+    set_preparation(result, of);
     if (is_half(of.type)) {
         of.type = element_type::float32;
         result.in_floats = call_of(of, how, where...);

@@ -245,6 +245,39 @@ template <class T> void merge_tokens_of(const problem& of, const operands_of<T>&
     }
 }
 
+// Window by window; channels, if there are several, innermost.
+template <class T> std::function<void(const operands&)> plain_map_pool(const problem& of) {
+    return [of, w = window_of(of.what), average = is_average_pool(of.what)](const operands& all) {
+        const operands_of<T> a = all.of<T>();
+        const std::ptrdiff_t columns = of.columns / of.channels, n = of.channels;
+        T* y = a.out;
+        for (std::ptrdiff_t map = 0; map < of.batch; ++map) {
+            const T* x = a.in[0] + map * of.rows * of.columns;
+            for (std::ptrdiff_t i = 0; i < w.count(of.rows); ++i) {
+                const std::ptrdiff_t first_row = std::max<std::ptrdiff_t>(0, i * w.stride - w.padding);
+                const std::ptrdiff_t last_row = std::min(of.rows, i * w.stride - w.padding + w.kernel);
+                for (std::ptrdiff_t j = 0; j < w.count(columns); ++j, y += n) {
+                    const std::ptrdiff_t first = std::max<std::ptrdiff_t>(0, j * w.stride - w.padding);
+                    const std::ptrdiff_t last = std::min(columns, j * w.stride - w.padding + w.kernel);
+                    std::fill(y, y + n, average ? T(0) : -std::numeric_limits<T>::infinity());
+                    for (std::ptrdiff_t r = first_row; r < last_row; ++r) {
+                        for (std::ptrdiff_t c = first; c < last; ++c) {
+                            const T* p = x + r * of.columns + c * n;
+                            for (std::ptrdiff_t k = 0; k < n; ++k) {
+                                y[k] = average ? y[k] + p[k] : std::max(y[k], p[k]);
+                            }
+                        }
+                    }
+                    const T by = T(1) / static_cast<T>((last_row - first_row) * (last - first));
+                    for (std::ptrdiff_t k = 0; average && k < n; ++k) {
+                        y[k] *= by;
+                    }
+                }
+            }
+        }
+    };
+}
+
 template <class T> std::function<void(const operands&)> loops_for(const problem& of) {
     switch (of.what) {
     case op::softmax:
@@ -276,6 +309,13 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return every_lane<T>(of, top_k_lane{false});
     case op::softmax_top_k:
         return every_lane<T>(of, top_k_lane{true});
+    case op::max_pool_2x2:
+    case op::average_pool_2x2:
+    case op::max_pool_3x3_stride_2:
+    case op::average_pool_3x3_stride_2:
+    case op::max_pool_3x3:
+    case op::average_pool_3x3:
+        return plain_map_pool<T>(of);
     case op::token_merge:
         return [of](const operands& a) { merge_tokens_of(of, a.of<T>()); };
     }
