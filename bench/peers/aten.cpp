@@ -10,6 +10,7 @@
 
 #include <limits>
 #include <memory>
+#include <vector>
 
 namespace bench::peers {
 namespace {
@@ -82,6 +83,20 @@ public:
         case op::token_merge:
             merge();
             break;
+        case op::max_pool_2x2:
+        case op::max_pool_3x3_stride_2:
+        case op::max_pool_3x3: {
+            const map_window w = window_of(of_.what);
+            at::max_pool2d_with_indices_out(out_, indices_, in_[0], w.kernel, w.stride, w.padding);
+            break;
+        }
+        case op::average_pool_2x2:
+        case op::average_pool_3x3_stride_2:
+        case op::average_pool_3x3: {
+            const map_window w = window_of(of_.what);
+            at::avg_pool2d_out(out_, in_[0], w.kernel, w.stride, w.padding, false, false);
+            break;
+        }
         case op::biased_softmax:
             at::_softmax_out(out_, in_[0] + in_[1], axis_, false);
             break;
@@ -120,7 +135,27 @@ private:
         at::cat_out(out, {from.gather(1, rows(kept)), sums}, 1);
     }
 
+    // [images, channels, rows, columns], in memory channels first or last.
+    at::Tensor map(const void* data, std::int64_t rows, std::int64_t columns) const {
+        const bool last = of_.channels > 1;
+        const at::Tensor t = at::from_blob(const_cast<void*>(data),
+                                           last ? std::vector<std::int64_t>{of_.batch, rows, columns, of_.channels}
+                                                : std::vector<std::int64_t>{1, of_.batch, rows, columns},
+                                           type_);
+        return last ? t.permute({0, 3, 1, 2}) : t;
+    }
+
     void view(const operands& a) {
+        in_of_ = a.floats.in[0];
+        out_of_ = a.floats.out;
+        if (pools_maps(of_.what)) {
+            const map_window w = window_of(of_.what);
+            const std::int64_t columns = of_.columns / of_.channels;
+            in_[0] = map(a.input(of_.type, 0), of_.rows, columns);
+            out_ = map(a.output(of_.type), w.count(of_.rows), w.count(columns));
+            indices_ = at::empty_like(out_, at::kLong);
+            return;
+        }
         for (std::size_t k = 0; k < of_.operation().inputs; ++k) {
             in_[k] = tensor(a.input(of_.type, k), of_.operation().in[k]);
         }
@@ -138,8 +173,6 @@ private:
         if (of_.selects()) {
             indices_ = at::empty(at::IntArrayRef(selection_), at::kLong);
         }
-        in_of_ = a.floats.in[0];
-        out_of_ = a.floats.out;
     }
 
     problem of_;

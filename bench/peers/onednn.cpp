@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// oneDNN's primitives of softmax, its logarithm and their gradients. Primitive and memory objects are made once; a call
+// oneDNN's primitives of softmax, its logarithm and their gradients, and of pooling. Primitive and memory objects are made once; a call
 // sets two or three pointers, executes and waits. Compiled for every version that is there.
 #include <peers/plugin.hpp>
 
@@ -25,6 +25,40 @@ dnnl::memory::data_type type_of(const problem& of) {
     default:
         return dnnl::memory::data_type::f32;
     }
+}
+
+// What an operand or the result of pooling is: [images, channels, rows, columns], in memory channels first or last.
+dnnl::memory::desc map_of(const problem& of, std::ptrdiff_t rows, std::ptrdiff_t columns) {
+    const bool last = of.channels > 1;
+    return {{last ? of.batch : 1, last ? of.channels : of.batch, rows, columns},
+            type_of(of),
+            last ? dnnl::memory::format_tag::nhwc : dnnl::memory::format_tag::nchw};
+}
+dnnl::memory::desc input_of(const problem& of) {
+    return pools_maps(of.what) ? map_of(of, of.rows, of.columns / of.channels)
+                               : dnnl::memory::desc({of.rows, of.columns}, type_of(of), dnnl::memory::format_tag::ab);
+}
+dnnl::memory::desc output_of(const problem& of) {
+    const map_window w = window_of(of.what);
+    return pools_maps(of.what) ? map_of(of, w.count(of.rows), w.count(of.columns / of.channels)) : input_of(of);
+}
+dnnl::primitive make_pooling(const dnnl::engine& engine, const problem& of) {
+    const map_window w = window_of(of.what);
+    const auto algorithm =
+        is_average_pool(of.what) ? dnnl::algorithm::pooling_avg_exclude_padding : dnnl::algorithm::pooling_max;
+    const auto behind = [&](std::ptrdiff_t extent) {
+        return (w.count(extent) - 1) * w.stride + w.kernel - extent - w.padding;
+    };
+    const dnnl::memory::dims stride{w.stride, w.stride}, kernel{w.kernel, w.kernel}, before{w.padding, w.padding};
+    const dnnl::memory::dims after{behind(of.rows), behind(of.columns / of.channels)};
+    constexpr auto kind = dnnl::prop_kind::forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl::pooling_forward(
+        {engine, kind, algorithm, input_of(of), output_of(of), stride, kernel, {0, 0}, before, after});
+#else
+    return dnnl::pooling_forward(
+        {{kind, algorithm, input_of(of), output_of(of), stride, kernel, before, after}, engine});
+#endif
 }
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -60,9 +94,9 @@ dnnl::primitive make_primitive(const dnnl::engine& engine, const dnnl::memory::d
 class onednn_call {
 public:
     explicit onednn_call(const problem& of)
-        : type_(of.type), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_),
-          matrix_({of.rows, of.columns}, type_of(of), dnnl::memory::format_tag::ab),
-          primitive_(make_primitive(engine_, matrix_, of)), in_(of.operation().inputs), out_(make_memory()) {
+        : type_(of.type), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), matrix_(input_of(of)),
+          primitive_(pools_maps(of.what) ? make_pooling(engine_, of) : make_primitive(engine_, matrix_, of)),
+          in_(of.operation().inputs), out_(output_of(of), engine_, nullptr) {
         const bool gradient = is_gradient(of.what);
         for (std::size_t k = 0; k < in_.size(); ++k) {
             in_[k] = make_memory();
