@@ -88,6 +88,7 @@ need_for_report() {
 need_for_examples() {
     need libeigen3-dev has_header eigen3/Eigen/Core
     need libcli11-dev has_header CLI/CLI.hpp
+    need_for_report # plots
 }
 
 # apt_install <package>...: tells what it does first.

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Predicts every word of a text from the words before it: logits over the whole vocabulary, counted from the text, and
-// tarn::softmax over one row per word, at several temperatures.
+// tarn::softmax over one row per word, at several temperatures; one of the rows in other ways as well.
 #include "next_word/comparison.hpp"
 #include "next_word/plain_softmax.hpp"
 #include "next_word/text.hpp"
 #include "next_word/vocabulary.hpp"
+#include "next_word/weightings.hpp"
 #include "next_word/word_model.hpp"
 
+#include <tarn/range.hpp>
 #include <tarn/softmax.hpp>
+#include <tarn/top_k.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -111,12 +114,9 @@ std::vector<prediction> choose_places(const corpus& text, const word_model& mode
 
 // The entries of the vocabulary with the greatest logits.
 std::vector<int> five_most_likely(const float* logits, int vocabulary_size) {
-    std::vector<int> order(static_cast<std::size_t>(vocabulary_size));
-    std::iota(order.begin(), order.end(), 0);
-    const auto count = std::min<std::ptrdiff_t>(5, vocabulary_size);
-    std::partial_sort(order.begin(), order.begin() + count, order.end(),
-                      [&](int a, int b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
-    return {order.begin(), order.begin() + count};
+    std::vector<int> words(static_cast<std::size_t>(std::min(5, vocabulary_size)));
+    tarn::top_k(tarn::make_view(logits, vocabulary_size), tarn::none, words);
+    return words;
 }
 
 // Sums of -log(probability of the word that really came).
@@ -240,7 +240,46 @@ void print_comparison(const comparison& c, std::size_t rows, std::size_t columns
                 c.tarn.seconds / c.plain.seconds, c.largest_difference);
 }
 
-void run(const std::string& path, std::size_t limit) {
+// One row of logits in five ways, for its ten likeliest words.
+void print_weightings(const corpus& text, const word_model& model, std::size_t position, const std::string& table) {
+    std::vector<float> logits(static_cast<std::size_t>(text.known.size()));
+    model.write_logits(text.words, position, logits.data());
+    const std::vector<weighting> ways = weigh(logits);
+    std::vector<int> words(std::min<std::size_t>(10, logits.size()));
+    tarn::top_k(logits, tarn::none, words);
+
+    std::printf("\nThe first of these rows in other ways: sparse softmax shares all among the ten likeliest,\n"
+                "softpick leaves out what is no likelier than a word drawn blindly, and need not add up to 1\n\n%24s",
+                "");
+    for (const weighting& w : ways) {
+        std::printf("%16s", w.name.c_str());
+    }
+    for (int word : words) {
+        const std::string& name = text.known.name(word);
+        std::printf("\n      %s%*s", name.c_str(), std::max(0, 18 - width(name)), "");
+        for (const weighting& w : ways) {
+            std::printf("%16.4f", static_cast<double>(w.weights[static_cast<std::size_t>(word)]));
+        }
+    }
+    std::printf("\n      %-18s", "words above 0");
+    for (const weighting& w : ways) {
+        std::printf("%16td", std::count_if(w.weights.begin(), w.weights.end(), [](float v) { return v > 0; }));
+    }
+    std::printf("\n      %-18s", "sum");
+    for (const weighting& w : ways) {
+        std::printf("%16.4f", std::accumulate(w.weights.begin(), w.weights.end(), 0.0));
+    }
+    std::printf("\n");
+    if (!table.empty()) {
+        std::vector<std::string> names;
+        for (int i = 0; i < text.known.size(); ++i) {
+            names.push_back(text.known.name(i));
+        }
+        write_table(table, names, logits, ways);
+    }
+}
+
+void run(const std::string& path, std::size_t limit, const std::string& table) {
     const corpus text = read_corpus(path, limit);
     const word_model model(text.words, text.counted, text.known.size());
     const auto columns = static_cast<std::size_t>(text.known.size());
@@ -252,6 +291,7 @@ void run(const std::string& path, std::size_t limit) {
     std::vector<prediction> shown = choose_places(text, model);
     const surprise sum = predict(text, model, batch_rows, logits, probabilities, shown);
     print_predictions(text, shown);
+    print_weightings(text, model, shown.front().position, table);
     print_perplexity(text, sum);
     std::fflush(stdout);
 
@@ -273,13 +313,15 @@ int main(int argc, char** argv) {
     app.add_option("--words", limit, "read at most this many words of it")
         ->check(CLI::Range(std::size_t{2}, std::size_t{1} << 30))
         ->capture_default_str();
+    std::string table;
+    app.add_option("--table", table, "write the weights of one row to this file, for next_word/plot.py");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : 2;
     }
     try {
-        next_word::run(path, limit);
+        next_word::run(path, limit, table);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "next_word: %s\n", e.what());
         return 1;

@@ -4,7 +4,8 @@
 # usage: examples/run.sh [text file] [--words n]
 #
 # Builds the examples and runs them: softmax of a std::vector, of an Eigen matrix, and a next-word model counted from the
-# text file (default: the GPL that comes with Debian), of which at most n words are read (default 200000).
+# text file (default: the GPL that comes with Debian), of which at most n words are read (default 200000). Draws the
+# weights that it gives the words, to build/examples/next_word.png.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -35,4 +36,7 @@ show() {
 
 show softmax_vector
 show softmax_eigen
-show next_word "$@"
+table="$build/next_word.tsv" picture="$build/next_word.png"
+show next_word --table "$table" "$@"
+/usr/bin/python3 "$root/examples/next_word/plot.py" "$table" "$picture"
+printf '\nThe weights as a plot: %s\n' "${picture#"$root"/}"
