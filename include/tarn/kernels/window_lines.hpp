@@ -92,12 +92,17 @@ private:
         scales_.begin(columns_, first_, outputs_, lanes_, c_.divisor);
         if (wide_)
             return;
+        // Rows of a register or less: lines one behind the other, so that one loop runs through all of them.
+        short_ = lanes_ == 1 && unit_ && inside_end_ > inside_begin_ && inside_end_ - inside_begin_ <= width &&
+                 outputs_ <= width && columns_.stride <= 2 && direct_ && fields == 1;
         pairs_ = lanes_ == 1 && unit_ && direct_ && begin_ == inside_begin_ && end == inside_end_ &&
                  columns_.kernel == 2 && columns_.stride == 2 && columns_.dilation == 1;
         apart_ = lanes_ >= width && unit_ && direct_ && columns_.kernel <= columns_.stride;
 
-        const std::ptrdiff_t pitch = (end - begin_) * lanes_ + slack(lanes_);
+        const std::ptrdiff_t pitch = (end - begin_) * lanes_ + (short_ ? 0 : slack(lanes_));
         rows_at_once_ = line_numbers / (fields * pitch);
+        if (short_ && rows_at_once_ > converted_numbers / pitch)
+            rows_at_once_ = converted_numbers / pitch;
         if (!direct_ && rows_at_once_ > result_numbers / results)
             rows_at_once_ = result_numbers / results;
         if (rows_at_once_ > most_rows)
@@ -118,16 +123,26 @@ private:
         block_.group_windows = columns_.stride * lanes_;
         block_.in_place = direct_;
         block_.tap = tap_;
+        block_.adjoining = short_;
+        block_.between = converted_;
         dense_ = dense;
+        const std::ptrdiff_t plane_rows = c_.last_row - c_.first_row;
+        planes_at_once_ = direct_ && plane_rows < rows_at_once_ ? rows_at_once_ / plane_rows : 1;
+        if (planes_at_once_ > c_.planes)
+            planes_at_once_ = c_.planes;
+        if (c_.y.across != plane_rows * row && planes_at_once_ > 1)
+            dense_ = false;
         // Rows write what lies inside; the rest, and what is behind it, has no members.
-        const std::ptrdiff_t lines =
-            c_.last_row - c_.first_row < rows_at_once_ ? c_.last_row - c_.first_row : rows_at_once_;
+        const std::ptrdiff_t wanted = plane_rows * planes_at_once_;
+        const std::ptrdiff_t lines = wanted < rows_at_once_ ? wanted : rows_at_once_;
         for (std::ptrdiff_t r = 0; r < lines && !pairs_ && !apart_; ++r) {
             number<A>* const line = line_ + r * fields * pitch;
             const std::ptrdiff_t behind = (inside_end_ - begin_) * lanes_;
             loops::fill(line, block_.begin, pitch);
             loops::fill(line + behind, pitch - behind, pitch);
         }
+        if (short_)
+            loops::fill(line_ + lines * pitch, slack(1), pitch);
     }
 
     TARN_INLINE void run_planes() noexcept {
@@ -135,6 +150,10 @@ private:
         const bool planned = rows <= most_rows;
         if (planned)
             plan(c_.first_row, rows);
+        if (!wide_ && planes_at_once_ > 1) {
+            run_several_planes(rows);
+            return;
+        }
         for (std::ptrdiff_t p = 0; p < c_.planes; ++p) {
             plane_ = p;
             x_ = static_cast<char*>(c_.x.data) + (p * c_.x.across + first_lane_) * detail::size_of(c_.x.type);
@@ -148,8 +167,23 @@ private:
                 if (wide_)
                     run_wide(row_[planned ? r : 0]);
                 else
-                    run_block(row_ + (planned ? r : 0), some);
+                    run_block(row_ + (planned ? r : 0), some, 1);
             }
+        }
+    }
+    // Small planes: rows of one behind those of the other.
+    TARN_INLINE void run_several_planes(std::ptrdiff_t rows) noexcept {
+        for (std::ptrdiff_t k = rows; k < rows * planes_at_once_; ++k) {
+            row_[k] = row_[k - rows];
+            row_[k].x += c_.x.across;
+            row_[k].y += c_.y.across;
+        }
+        first_row_ = c_.first_row;
+        for (std::ptrdiff_t p = 0; p < c_.planes; p += planes_at_once_) {
+            const std::ptrdiff_t planes = c_.planes - p < planes_at_once_ ? c_.planes - p : planes_at_once_;
+            x_ = static_cast<char*>(c_.x.data) + (p * c_.x.across + first_lane_) * detail::size_of(c_.x.type);
+            y_ = static_cast<char*>(c_.y.data) + (p * c_.y.across + first_lane_) * detail::size_of(c_.y.type);
+            run_block(row_, rows, planes);
         }
     }
     TARN_NOINLINE void plan(std::ptrdiff_t first, std::ptrdiff_t rows) noexcept {
@@ -174,14 +208,23 @@ private:
         }
     }
 
-    TARN_INLINE void run_block(const window_row* row, std::ptrdiff_t rows) noexcept {
+    // The same rows of some planes.
+    TARN_INLINE void run_block(const window_row* row, std::ptrdiff_t rows, std::ptrdiff_t planes) noexcept {
         block_.row = row;
-        block_.rows = rows;
+        block_.rows = rows * planes;
         block_.x = reinterpret_cast<const number<A>*>(x_) + inside_begin_ * c_.x.step[2];
         block_.y = direct_ ? reinterpret_cast<number<A>*>(y_) : result_;
-        block_.room = direct_ ? (dense_ ? rows * block_.group : 0) : result_numbers + width;
+        block_.room = direct_ ? (dense_ ? block_.rows * block_.group : 0) : result_numbers + width;
         if constexpr (Reduction::has_quick) {
-            if (unit_ && !may_have_nan(rows))
+            // Whole planes one behind the other are one row.
+            const std::ptrdiff_t n = c_.axis[1].in * block_.piece;
+            bool found = !unit_;
+            if (planes > 1 && packed_ && c_.axis[0].in == 1 && c_.x.step[1] == block_.piece && c_.x.across == n)
+                found = found || loops::may_have_nan(block_.x, planes * n);
+            else
+                for (std::ptrdiff_t p = 0; p < planes && !found; ++p)
+                    found = may_have_nan(rows, p * c_.x.across);
+            if (!found)
                 run_loops<window_loops<A, typename Reduction::quick>>();
             else
                 run_loops<loops>();
@@ -227,7 +270,7 @@ private:
     }
 
     // Whether elements of a block may be NaN: looks at all rows between the first and the last.
-    TARN_INLINE bool may_have_nan(std::ptrdiff_t rows) const noexcept {
+    TARN_INLINE bool may_have_nan(std::ptrdiff_t rows, std::ptrdiff_t plane) const noexcept {
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
         const std::ptrdiff_t last = first_row_ + rows - 1;
@@ -247,7 +290,7 @@ private:
         const std::ptrdiff_t n = block_.pieces * block_.piece;
         bool found = false;
         for (std::ptrdiff_t d = begin_of(depth, d0); d < end_of(depth, d1) && n > 0; ++d) {
-            const number<A>* p = block_.x + d * c_.x.step[0] + h0 * c_.x.step[1];
+            const number<A>* p = block_.x + plane + d * c_.x.step[0] + h0 * c_.x.step[1];
             if (packed_ && c_.x.step[1] == n) {
                 found = loops::may_have_nan(p, (h1 - h0) * n) || found;
                 continue;
@@ -333,18 +376,21 @@ private:
             // Rows of one depth are at equal distances.
             const std::ptrdiff_t left = height - (first_row_ + k) % height;
             const std::ptrdiff_t some = lanes_ > 1 ? 1 : left < rows - k ? left : rows - k;
-            void* const y = y_ + row[k].y * detail::size_of(c_.y.type);
-            if (!c_.y.data)
-                ;
-            else if (lanes_ == 1)
-                convert<A>::narrow(
-                    {{y, c_.y.type, c_.y.step[2], c_.y.step[1]}, result_ + k * results, results, some, outputs_});
-            else
-                convert<A>::narrow({{y, c_.y.type, 1, c_.y.step[2]}, result_ + k * results, lanes_, outputs_, lanes_});
+            if (c_.y.data)
+                put_numbers(row[k], result_ + k * results, some);
             for (std::ptrdiff_t i = 0; Reduction::has_taps && i < some; ++i)
                 put_indices(first_row_ + k + i, tap_ + (k + i) * results);
             k += some;
         }
+    }
+    // Results of some rows of one depth.
+    TARN_INLINE void put_numbers(const window_row& row, number<A>* numbers, std::ptrdiff_t rows) const noexcept {
+        const dispatch::plane_operand& y = c_.y;
+        void* const to = y_ + row.y * detail::size_of(y.type);
+        if (lanes_ == 1)
+            convert<A>::narrow({{to, y.type, y.step[2], y.step[1]}, numbers, outputs_, rows, outputs_});
+        else
+            convert<A>::narrow({{to, y.type, 1, y.step[2]}, numbers, lanes_, outputs_, lanes_});
     }
     // From taps of windows to elements of the plane, or as they are.
     TARN_INLINE void put_indices(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
@@ -401,13 +447,14 @@ private:
     bool packed_ = false; // and columns lie side by side
     bool direct_ = false; // results go where they belong at once
     bool dense_ = false;  // and lie side by side, row behind row
-    bool pairs_ = false, apart_ = false;
+    bool pairs_ = false, apart_ = false, short_ = false;
+    std::ptrdiff_t planes_at_once_ = 1;
     window_block<A> block_ = {};
 
     std::conditional_t<Reduction::counts, window_scales<A, result_numbers>, no_scales<A>> scales_;
     window_row row_[most_rows];
-    alignas(64) number<A> line_[line_numbers];
-    alignas(64) number<A> converted_[converted_numbers];
+    alignas(64) number<A> line_[line_numbers + 4 * width];
+    alignas(64) number<A> converted_[converted_numbers + width];
     alignas(64) number<A> result_[result_numbers + width];
     alignas(64) number<A> tap_[Reduction::has_taps ? result_numbers + width : 1];
 };

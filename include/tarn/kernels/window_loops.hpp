@@ -22,6 +22,8 @@ template <class A> struct window_block {
     std::ptrdiff_t groups, group;             // of results side by side
     std::ptrdiff_t group_step, group_windows; // from group to group of results, and of windows in the line
     number<A>*y, *tap;                        // tap: which columns and rows results are, if anybody asks
+    bool adjoining;                           // lines lie one behind the other,
+    number<A>* between;                       // and this has room for as many numbers
     bool in_place;                            // results go where rows say; else one row behind the other
     std::ptrdiff_t room;                      // numbers that results may overwrite, from row 0 on
 };
@@ -184,6 +186,13 @@ private:
             const number<A>* x = b.x + r->x;
             std::ptrdiff_t tap = r->tap;
             state s = Reduction::lift(simd::load_n<A>(x, n), tap);
+            if (r->count[0] == 1 && r->count[1] == 3) {
+                const std::ptrdiff_t step = b.step.x[1];
+                s = Reduction::combine(s, Reduction::lift(simd::load_n<A>(x + step, n), tap + 1));
+                s = Reduction::combine(s, Reduction::lift(simd::load_n<A>(x + 2 * step, n), tap + 2));
+                store_first(s, n, line, b.pitch);
+                continue;
+            }
             for (std::ptrdiff_t a = 1; a < r->count[1]; ++a) {
                 x += b.step.x[1];
                 s = Reduction::combine(s, Reduction::lift(simd::load_n<A>(x, n), ++tap));
@@ -374,6 +383,19 @@ private:
         const number<A>* line = b.line;
         std::ptrdiff_t room = b.room;
         std::ptrdiff_t done = 0;
+        if (Stride == 1 && b.adjoining) {
+            // Whatever begins between the windows is worked out as well, and left there.
+            const std::ptrdiff_t n = b.rows * b.line_pitch;
+            for (std::ptrdiff_t i = 0; i < n; i += width)
+                window_at<1, Kernel>(line + i, b.pitch, b.windows).field[0].store_unaligned(b.between + i);
+            line = b.between;
+            for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
+                scales.prepare(r->counted);
+                put(Reduction::finish({{numbers<A>::load_unaligned(line)}}, scales.at(0)), b.y + r->y, b.group, room);
+                room -= b.group;
+            }
+            return;
+        }
         for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
             scales.prepare(r->counted);
             const state s = window_at<Stride, Kernel>(line, b.pitch, b.windows);
