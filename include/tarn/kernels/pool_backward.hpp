@@ -101,7 +101,7 @@ public:
         // A tile of columns for all rows, since their scales cost a division each.
         for (std::ptrdiff_t first = 0; first < columns; first += most_columns) {
             const std::ptrdiff_t some = columns - first < most_columns ? columns - first : most_columns;
-            scales_.begin(axis[2], column + first, some, 1, divisor);
+            scales_.begin(axis[2], column + first, some, divisor);
             for (std::ptrdiff_t r = 0; r < rows; ++r) {
                 scales_.prepare(deep * window_taps::counted(axis[1], row + r, divisor.count_padding));
                 number<A>* const line = dy_.begin() + (r * columns + first) * lanes;

@@ -66,7 +66,8 @@ private:
             return 1;
         const std::ptrdiff_t columns = line_room(lanes_) / lanes_;
         const std::ptrdiff_t by_lines = (columns - reach_) / columns_.stride + 1;
-        const std::ptrdiff_t by_results = result_numbers / lanes_;
+        const bool direct = !Reduction::has_taps && c_.y.type == element_traits<number<A>>::value && lanes_ >= width;
+        const std::ptrdiff_t by_results = direct ? result_numbers : result_numbers / lanes_;
         return by_lines < by_results ? by_lines : by_results;
     }
 
@@ -82,14 +83,14 @@ private:
         unit_ = same_type && (single || (c_.lanes > 1 ? lanes_ > 1 : c_.x.step[2] == 1));
         packed_ = lanes_ == 1 || c_.x.step[2] == lanes_;
         // One loop runs through all results of a row, or one through the lanes of each.
-        const bool flat = lanes_ == 1 || (c_.y.step[2] == lanes_ && columns_.stride == 1);
+        const bool flat = lanes_ == 1 || (!Reduction::counts && c_.y.step[2] == lanes_ && columns_.stride == 1);
         const bool y_unit = lanes_ > 1 || columns_.out == 1 || c_.y.step[2] == 1;
         const std::ptrdiff_t row = outputs_ == columns_.out ? results : 0;
         const bool dense = flat && y_unit && (c_.axis[1].out == 1 || c_.y.step[1] == row) &&
                            (c_.axis[0].out == 1 || c_.y.step[0] == row * c_.axis[1].out);
         direct_ = !Reduction::has_taps && c_.y.type == element_traits<number<A>>::value && y_unit &&
                   (flat ? results >= width || dense : lanes_ >= width);
-        scales_.begin(columns_, first_, outputs_, lanes_, c_.divisor);
+        scales_.begin(columns_, first_, outputs_, c_.divisor);
         if (wide_)
             return;
         // Rows of a register or less: lines one behind the other, so that one loop runs through all of them.
@@ -119,6 +120,7 @@ private:
         block_.windows = {columns_.kernel, columns_.dilation * lanes_, lanes_ == 1 ? columns_.stride : 1};
         block_.groups = flat ? 1 : outputs_;
         block_.group = flat ? results : lanes_;
+        block_.one_scale = lanes_ > 1;
         block_.group_step = direct_ ? c_.y.step[2] : lanes_;
         block_.group_windows = columns_.stride * lanes_;
         block_.in_place = direct_;
@@ -265,7 +267,7 @@ private:
                 Loops::reduce_lanes(reinterpret_cast<const number<A>*>(x_) + r.x +
                                         (w.start + w.first * columns_.dilation) * c_.x.step[2],
                                     r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
-                                    lanes_, scales_.at(j * lanes_), y);
+                                    lanes_, scales_.all_of(j), y);
         }
     }
 

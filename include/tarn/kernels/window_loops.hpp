@@ -20,6 +20,7 @@ template <class A> struct window_block {
     std::ptrdiff_t pitch, line_pitch; // from field to field, and from row to row
     line_windows windows;
     std::ptrdiff_t groups, group;             // of results side by side
+    bool one_scale;                           // in a group
     std::ptrdiff_t group_step, group_windows; // from group to group of results, and of windows in the line
     number<A>*y, *tap;                        // tap: which columns and rows results are, if anybody asks
     bool adjoining;                           // lines lie one behind the other,
@@ -358,11 +359,12 @@ private:
             for (std::ptrdiff_t g = 0; g < groups; ++g) {
                 const number<A>* const line = row_line + g * b.group_windows;
                 number<A>* const y = row_y + g * b.group_step;
+                const window_scale<A> one = scales.all_of(g);
                 const auto results = [&](std::ptrdiff_t i) TARN_LAMBDA {
                     const state s = window_at<Stride, Kernel>(line + i * stride, b.pitch, b.windows);
                     if constexpr (Reduction::has_taps)
                         s.field[fields - 1].store_unaligned(row_tap + g * n + i);
-                    return Reduction::finish(s, scales.at(g * n + i));
+                    return Reduction::finish(s, b.one_scale ? one : scales.at(i));
                 };
                 if (n < width) {
                     put(results(0), y, n, b.room - (k * groups + g) * n);
@@ -399,7 +401,8 @@ private:
         for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
             scales.prepare(r->counted);
             const state s = window_at<Stride, Kernel>(line, b.pitch, b.windows);
-            put(Reduction::finish(s, scales.at(0)), b.y + (b.in_place ? r->y : done), b.group, room);
+            put(Reduction::finish(s, b.one_scale ? scales.all_of(0) : scales.at(0)), b.y + (b.in_place ? r->y : done),
+                b.group, room);
             if constexpr (Reduction::has_taps)
                 s.field[fields - 1].store_unaligned(b.tap + done);
             done += b.group;

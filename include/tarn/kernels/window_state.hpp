@@ -45,17 +45,18 @@ template <class A> struct window_scale {
     }
 };
 
-// The same for the results of a row side by side: what counts over depth and height times what counts of columns.
+// The same for results first .. first + outputs - 1 along a row: what counts over depth and height times what counts of
+// columns.
 template <class A, std::ptrdiff_t Most> class window_scales {
 public:
-    // Results first .. first + outputs - 1 along the axis, each `lanes` times. `fixed`: in place of counts, if not 0.
     TARN_INLINE void begin(const dispatch::window_axis& columns, std::ptrdiff_t first, std::ptrdiff_t outputs,
-                           std::ptrdiff_t lanes, const dispatch::window_divisor& divisor) noexcept {
-        size_ = outputs * lanes;
+                           const dispatch::window_divisor& divisor) noexcept {
+        size_ = outputs;
+        // In place of counts, if not 0.
         fixed_ = static_cast<number<A>>(divisor.fixed);
         prepared_ = -1;
         for (std::ptrdiff_t i = 0; i < size_; ++i)
-            count_[i] = static_cast<number<A>>(window_taps::counted(columns, first + i / lanes, divisor.count_padding));
+            count_[i] = static_cast<number<A>>(window_taps::counted(columns, first + i, divisor.count_padding));
     }
     TARN_INLINE void prepare(std::ptrdiff_t counted) noexcept {
         if (counted != prepared_)
@@ -95,10 +96,11 @@ private:
 
 // For reductions that do not ask.
 template <class A> struct no_scales {
-    TARN_INLINE void begin(const dispatch::window_axis&, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t,
+    TARN_INLINE void begin(const dispatch::window_axis&, std::ptrdiff_t, std::ptrdiff_t,
                            const dispatch::window_divisor&) noexcept {}
     TARN_INLINE void prepare(std::ptrdiff_t) noexcept {}
     TARN_INLINE window_scale<A> at(std::ptrdiff_t) const noexcept { return {}; }
+    TARN_INLINE window_scale<A> all_of(std::ptrdiff_t) const noexcept { return {}; }
 };
 
 }}}} // namespace tarn::kernels
