@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <xmmintrin.h> // clang declares posix_memalign there, without noexcept if nobody has before
 
 namespace support {
 
