@@ -185,7 +185,7 @@ TEST_P(token_pool, nothing_to_pool) {
             p.weights[i] = i % 2 ? 1.0f : -1.0f;
         p.weights[4] = 0;
         const auto y = pool(tarn::on(GetParam()), p, token_pooling::weighted_mean).y;
-        for (const std::size_t s : {1, 3}) {
+        for (const std::size_t s : {std::size_t{1}, std::size_t{3}}) {
             for (std::size_t c = 0; c < 20; ++c)
                 ASSERT_EQ(bits_of(y[s * 20 + c]), bits_of(empty)) << s;
         }
