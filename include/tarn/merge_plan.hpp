@@ -342,7 +342,7 @@ template <class X, class S> TARN_INLINE constexpr void assert_sizes() noexcept {
 // Special values   NaN and infinities belong to their slot, in mode max NaN wins; the first of equal greatest counts.
 //                  Sizes below 0 count as 0, and a token of size 0 is not looked at by mean and sum. A slot without
 //                  tokens, or of size 0 in sum: 0. A slot of a single token is that token, bit for bit (in a sum, if
-//                  its size is 1). Other means and sums below 2^-126 (doubles: 2^-1022) are 0.
+//                  its size is 1). Other means and sums below 2^-126 (doubles: up to 2^-1022) are 0.
 // Accuracy         sums of floats in double: within 0.501 ulp of the exact mean or sum plus 2^-52 of sum |s_i x_i| / S
 //                  for each token. Doubles: sums of n tokens within n * 2^-53 of sum |s_i x_i|, one rounding more for
 //                  the quotient.
@@ -446,7 +446,7 @@ TARN_INLINE void merge_undo_backward(const DX& dx, const merge_plan_view& plan, 
 //   where                    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   tokens that are dropped or of size 0 get 0, and all of a slot of size 0; a size below 0 has the
-//                  gradient 0. Results below 2^-126 (doubles: 2^-1022) are 0; a share of 1 is a copy of dy.
+//                  gradient 0. Results below 2^-126 (doubles: up to 2^-1022) are 0; a share of 1 is a copy of dy.
 // Accuracy         dx within 1 ulp (doubles 2); dsize within 2^-50 of sum |x - y| |dy| / S for each channel, and one
 //                  rounding.
 // Determinism      as merge_apply.

@@ -189,7 +189,7 @@ TEST_P(merge_plan, special_values) {
     tarn::merge_plan_from(assign, 4, plan);
     const std::vector<float> x = {1,      nan,  -0.0f, // token 0
                                   3,      2,    0.0f,  // 1
-                                  2,      5,    -0.0f, // 2
+                                  2,      5,    0.0f,  // 2
                                   inf,    -inf, 1,     // 3
                                   -inf,   -inf, nan,   // 4
                                   1e-42f, nan,  -0.0f, // 5

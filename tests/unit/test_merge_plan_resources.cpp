@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What merging touches and takes: memory, stack, heap, threads, the control register; and what it refuses.
+// What merging touches and takes: memory, stack, heap and threads; and what it refuses.
 #include "support/allocations.hpp"
 #include "support/executors.hpp"
 #include "support/guarded.hpp"
 #include "support/merge.hpp"
-#include "support/mxcsr.hpp"
 #include "support/refusals.hpp"
 #include "support/stack.hpp"
 
@@ -173,52 +172,6 @@ TEST_P(merge_plan_resources, threads_batches_and_scratch) {
         tarn::tome_plan(tarn::on(GetParam()), tarn::make_view(view.data + b * tokens * width, tokens, width), plan, o);
         const std::int32_t* const assign = one.plan.data() + b * tokens;
         EXPECT_EQ(plan_of(plan).assign, indices(assign, assign + tokens)) << b;
-    }
-}
-
-// No arithmetic meets or makes a denormal number, whatever the range of the data.
-TEST_P(merge_plan_resources, no_denormal_numbers) {
-    for (const double scale : {1.0, 1e-30, 1e30}) {
-        const std::ptrdiff_t tokens = 61;
-        const std::ptrdiff_t width = 45;
-        std::vector<float> x = normal_logits<float>(tokens * width, scale, 0, 8);
-        random_bits random(4);
-        for (float& v : x) {
-            v = std::fabs(v) < 1e-36f ? 0.0f : v;
-            if (random.below(4) == 0)
-                v = static_cast<float>(std::ldexp(v >= 0 ? 1.0 : -1.0, static_cast<int>(random.below(250)) - 125));
-        }
-        std::vector<double> d(x.begin(), x.end());
-        for (double& v : d)
-            v = random.below(3) ? v : std::ldexp(v >= 0 ? 1.0 : -1.0, static_cast<int>(random.below(2000)) - 1000);
-        std::vector<float> y(x.size()), back(x.size()), size(static_cast<std::size_t>(tokens)), slot_size(size.size());
-        for (float& s : size)
-            s = static_cast<float>(1 + random.below(100));
-        tarn::tome_options o;
-        o.r = 20;
-        tarn::merge_plan plan;
-        const std::ptrdiff_t slots = tarn::tome_slots(tokens, o);
-        unsigned flags = 0;
-        {
-            const mxcsr_scope scope(_mm_getcsr() & ~all_flags);
-            const auto where = tarn::on(GetParam());
-            tarn::tome_plan(where, tarn::make_view(d.data(), tokens, width), plan, o);
-            tarn::tome_plan(tarn::on(GetParam(), tarn::serial, tarn::scratch{}),
-                            tarn::make_view(d.data(), tokens, width), plan, o);
-            tarn::tome_plan(where, tarn::make_view(x.data(), tokens, width), plan, o);
-            for (const merge_mode mode : all_modes) {
-                tarn::merge_apply(where, tarn::make_view(x.data(), tokens, width), size, plan,
-                                  tarn::make_view(y.data(), slots, width), tarn::make_view(slot_size.data(), slots),
-                                  {mode});
-                tarn::merge_apply_backward(where, tarn::make_view(x.data(), tokens, width), plan,
-                                           tarn::make_view(y.data(), slots, width),
-                                           tarn::make_view(back.data(), tokens, width), {mode});
-            }
-            flags = _mm_getcsr();
-        }
-        EXPECT_EQ(flags & (underflow | denormal_operand), 0u) << scale;
-        for (const float v : y)
-            EXPECT_FALSE(v != 0 && std::fabs(v) < std::numeric_limits<float>::min());
     }
 }
 

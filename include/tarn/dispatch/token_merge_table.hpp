@@ -74,7 +74,8 @@ template <class T> constexpr std::ptrdiff_t tome_stack = 32768 / static_cast<std
 
 // Numbers of scratch: unit vectors of even tokens as rows, of odd tokens in panels of a cache line, and of one panel as
 // rows.
-template <class T> constexpr std::ptrdiff_t tome_scratch(std::ptrdiff_t tokens, std::ptrdiff_t width) noexcept {
+template <class T>
+TARN_INLINE constexpr std::ptrdiff_t tome_scratch(std::ptrdiff_t tokens, std::ptrdiff_t width) noexcept {
     constexpr std::ptrdiff_t line = 64 / static_cast<std::ptrdiff_t>(sizeof(T));
     const std::ptrdiff_t panels = (tokens / 2 + line - 1) / line;
     const std::ptrdiff_t rows = ((tokens + 1) / 2 * width + line - 1) / line * line;

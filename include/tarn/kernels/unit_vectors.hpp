@@ -76,7 +76,8 @@ struct unit_scale {
         // NaN and infinity lead to a sum that is not finite.
         s.finite = squares < __builtin_huge_val();
         const double norm = _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set1_pd(squares)));
-        const double least = s.power < 1 ? 0 : least_norm * s.power;
+        // Rows that were scaled down are longer than that.
+        const double least = least_norm * simd::settled(s.power < 1 ? 1 : s.power);
         s.factor = 1 / (norm < least ? least : norm);
         return s;
     }

@@ -211,6 +211,12 @@ template <class A> TARN_INLINE doubles<A> rounded_product(doubles<A> a, doubles<
     return kernel::rounded_product(a, b);
 }
 
+// v, of which the compiler knows nothing: what follows is not computed before v was chosen.
+TARN_INLINE double settled(double v) {
+    __asm__("" : "+x"(v));
+    return v;
+}
+
 // a * b - c, rounded once on AVX2 and AVX-512.
 template <class A> TARN_INLINE floats<A> fmsub(floats<A> a, floats<A> b, floats<A> c) {
     return kernel::fmsub<A>(a, b, c, A{});
