@@ -36,6 +36,7 @@ struct index_operand {
     std::ptrdiff_t step[window_axes] = {};
     std::ptrdiff_t across = 0;
     std::ptrdiff_t along = 0; // from lane to lane
+    std::ptrdiff_t first = 0; // of the first window of the first plane
 };
 
 // What an average divides by.

@@ -64,7 +64,8 @@ public:
         w.index.step[1] = columns * lanes;
         w.index.step[2] = lanes;
         w.index.along = 1;
-        w.index.data = tap_ - (row * columns + column) * lanes;
+        w.index.data = tap_;
+        w.index.first = -(row * columns + column) * lanes;
         window_lines<A, max_index_window<A>>::run(w);
     }
     TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A> tap) const noexcept {

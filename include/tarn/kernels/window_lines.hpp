@@ -406,7 +406,7 @@ private:
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             for (std::ptrdiff_t l = 0; l < lanes_; ++l) {
                 const number<A> t = tap[j * lanes_ + l];
-                const std::ptrdiff_t offset = plane_ * index.across + output_depth * index.step[0] +
+                const std::ptrdiff_t offset = index.first + plane_ * index.across + output_depth * index.step[0] +
                                               output_height * index.step[1] + (first_ + j) * index.step[2] +
                                               (first_lane_ + l) * index.along;
                 std::ptrdiff_t v = -1;
