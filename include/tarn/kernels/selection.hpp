@@ -75,8 +75,12 @@ template <class A> TARN_NOINLINE number<A> about_kth_greatest(const number<A>* v
     number<A> best = -infinity;
     std::int64_t low = order_of(best);
     std::int64_t high = order_of(simd::greatest<A>(most)) + 1;
-    while (high - low > 1) {
-        const std::int64_t middle = low + (high - low) / 2;
+    // Of doubles they may be further apart than such an integer goes.
+    const auto distance = [&]() TARN_LAMBDA {
+        return static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+    };
+    while (distance() > 1) {
+        const auto middle = static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + distance() / 2);
         number<A> t;
         assign_order(t, middle);
         // Denormal numbers are left alone.
