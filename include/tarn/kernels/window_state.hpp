@@ -9,7 +9,7 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> constexpr number<A> infinite = static_cast<number<A>>(__builtin_inff());
-template <class A> constexpr number<A> least_normal = simd::is_double<A> ? number<A>(0x1p-1022) : number<A>(0x1p-126f);
+template <class A> constexpr number<A> least_normal_number = simd::is_double<A> ? number<A>(0x1p-1022) : number<A>(0x1p-126f);
 
 // (In xsimd 8.1 a NaN is not unequal to itself on AVX2.)
 template <class A> TARN_INLINE auto is_nan(numbers<A> v) noexcept { return xsimd::isnan(v); }
@@ -83,7 +83,7 @@ private:
             const auto none = count == numbers<A>(number<A>(0));
             const numbers<A> by = fixed_ != 0 ? numbers<A>(fixed_) : xsimd::select(none, one, count);
             (one / by).store_unaligned(inverse_ + i);
-            xsimd::select(none, numbers<A>(infinite<A>), by * numbers<A>(least_normal<A>)).store_unaligned(least_ + i);
+            xsimd::select(none, numbers<A>(infinite<A>), by * numbers<A>(least_normal_number<A>)).store_unaligned(least_ + i);
         }
     }
 
