@@ -5,6 +5,9 @@
 
 namespace tarn { inline namespace v0 {
 
+inline namespace TARN_BACKEND {
+
+// Of the backend: see masked_softmax_options.
 struct tome_options {
     // How many tokens to merge into others; as many as may be at most, see tome_slots.
     std::ptrdiff_t r = 0;
@@ -16,6 +19,8 @@ struct tome_options {
     bool distillation_token = false;
     token_order order = token_order::official;
 };
+
+} // namespace TARN_BACKEND
 
 // The slots that a plan of tome_plan has: tokens - r, r from 0 to half of the tokens that are not protected; 0 if there is
 // no token that others may merge into.
