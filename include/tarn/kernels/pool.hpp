@@ -76,9 +76,9 @@ template <class A> struct max_index_window {
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>&) noexcept { return s.field[0]; }
 };
 
-// The sum, times the reciprocal of what it is divided by.
-template <class A> struct average_window {
-    static constexpr int fields = 1;
+// What sums over windows share.
+template <class A, int Fields> struct additive_window {
+    static constexpr int fields = Fields;
     static constexpr bool has_taps = false;
     static constexpr bool counts = true;
     static constexpr bool has_quick = false;
@@ -87,8 +87,14 @@ template <class A> struct average_window {
 
     // Added to any number it changes nothing, not the sign of a zero either.
     TARN_INLINE static number<A> neutral(int) noexcept { return number<A>(-0.0); }
-    TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x}}; }
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
+};
+
+// The sum, times the reciprocal of what it is divided by.
+template <class A> struct average_window : additive_window<A, 1> {
+    using typename additive_window<A, 1>::state;
+
+    TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x}}; }
     TARN_INLINE static state combine(const state& a, const state& b) noexcept { return {{a.field[0] + b.field[0]}}; }
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>& scale) noexcept {
         return scale.apply(s.field[0]);
@@ -96,17 +102,10 @@ template <class A> struct average_window {
 };
 
 // The same for large windows: the sum, and what its additions lost.
-template <class A> struct exact_average_window {
-    static constexpr int fields = 2;
-    static constexpr bool has_taps = false;
-    static constexpr bool counts = true;
-    static constexpr bool has_quick = false;
-    static constexpr number<A> empty = 0;
-    using state = window_state<A, fields>;
+template <class A> struct exact_average_window : additive_window<A, 2> {
+    using typename additive_window<A, 2>::state;
 
-    TARN_INLINE static number<A> neutral(int) noexcept { return number<A>(-0.0); }
     TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x, numbers<A>(number<A>(0))}}; }
-    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {
         const numbers<A> sum = a.field[0] + b.field[0];
         const numbers<A> added = sum - a.field[0];
