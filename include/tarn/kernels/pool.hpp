@@ -43,7 +43,7 @@ template <class A> struct max_window : quick_max_window<A> {
 
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {
         const numbers<A> x = b.field[0];
-        return {{xsimd::select(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
+        return {{simd::select<A>(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
     }
 };
 
@@ -71,7 +71,7 @@ template <class A> struct max_index_window {
         const auto greater = (x > y) | (is_nan<A>(x) & (y == y));
         const auto equal = (x == y) | (is_nan<A>(x) & is_nan<A>(y));
         const auto take = greater | (equal & (b.field[1] < a.field[1]));
-        return {{xsimd::select(take, x, y), xsimd::select(take, b.field[1], a.field[1])}};
+        return {{simd::select<A>(take, x, y), simd::select<A>(take, b.field[1], a.field[1])}};
     }
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>&) noexcept { return s.field[0]; }
 };
@@ -115,7 +115,7 @@ template <class A> struct exact_average_window : additive_window<A, 2> {
     // Infinite sums have lost what is no number.
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>& scale) noexcept {
         const numbers<A> whole = s.field[0] + s.field[1];
-        return scale.apply(xsimd::select(is_nan<A>(whole), s.field[0], whole));
+        return scale.apply(simd::select<A>(is_nan<A>(whole), s.field[0], whole));
     }
 };
 

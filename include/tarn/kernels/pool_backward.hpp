@@ -73,7 +73,7 @@ public:
 
 private:
     TARN_INLINE static numbers<A> given(numbers<A> taken, numbers<A> dy, number<A> tap) noexcept {
-        return xsimd::select(taken == numbers<A>(tap), dy, numbers<A>(number<A>(0)));
+        return simd::select<A>(taken == numbers<A>(tap), dy, numbers<A>(number<A>(0)));
     }
 
     const dispatch::window_gradients& c_;

@@ -59,7 +59,7 @@ template <class A> TARN_NOINLINE number<A> about_kth_greatest(const number<A>* v
         for (std::ptrdiff_t i = 0; i < n; i += lanes<A>) {
             counts = simd::each<A>(
                 [&](numbers<A> p, numbers<A> c)
-                    TARN_LAMBDA { return c + xsimd::select(p >= bound, numbers<A>(1.0f), numbers<A>(0.0f)); },
+                    TARN_LAMBDA { return c + simd::select<A>(p >= bound, numbers<A>(1.0f), numbers<A>(0.0f)); },
                 simd::load<A>(v + i), counts);
         }
         alignas(64) number<A> lane[lanes<A>];

@@ -9,7 +9,8 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> constexpr number<A> infinite = static_cast<number<A>>(__builtin_inff());
-template <class A> constexpr number<A> least_normal_number = simd::is_double<A> ? number<A>(0x1p-1022) : number<A>(0x1p-126f);
+template <class A>
+constexpr number<A> least_normal_number = simd::is_double<A> ? number<A>(0x1p-1022) : number<A>(0x1p-126f);
 
 // (In xsimd 8.1 a NaN is not unequal to itself on AVX2.)
 template <class A> TARN_INLINE auto is_nan(numbers<A> v) noexcept { return xsimd::isnan(v); }
@@ -41,7 +42,7 @@ template <class A> struct window_scale {
     numbers<A> inverse, least;
 
     TARN_INLINE numbers<A> apply(numbers<A> sum) const noexcept {
-        return xsimd::select(xsimd::abs(sum) < least, numbers<A>(number<A>(0)), sum) * inverse;
+        return simd::select<A>(xsimd::abs(sum) < least, numbers<A>(number<A>(0)), sum) * inverse;
     }
 };
 
@@ -81,9 +82,10 @@ private:
                 numbers<A>::load_unaligned(count_ + i) * numbers<A>(static_cast<number<A>>(counted));
             // Windows of nothing give 0.
             const auto none = count == numbers<A>(number<A>(0));
-            const numbers<A> by = fixed_ != 0 ? numbers<A>(fixed_) : xsimd::select(none, one, count);
+            const numbers<A> by = fixed_ != 0 ? numbers<A>(fixed_) : simd::select<A>(none, one, count);
             (one / by).store_unaligned(inverse_ + i);
-            xsimd::select(none, numbers<A>(infinite<A>), by * numbers<A>(least_normal_number<A>)).store_unaligned(least_ + i);
+            simd::select<A>(none, numbers<A>(infinite<A>), by * numbers<A>(least_normal_number<A>))
+                .store_unaligned(least_ + i);
         }
     }
 
