@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One line about every problem of a bench, for a reader who knows no benchmark."""
+import math
 import re
 
 REDUCTIONS = {"logsumexp", "top_k", "softmax_top_k"}  # write so little that reading is the limit
@@ -35,8 +36,8 @@ def title_of(row):
 
 
 def sentence(family, title, rows, cache_bytes):
-    count, columns = map(int, rows[0]["shape"].split("x"))
-    fits = bytes_per_element(family, rows[0]["dtype"]) * count * columns <= cache_bytes // 2
+    count = math.prod(map(int, rows[0]["shape"].split("x")))
+    fits = bytes_per_element(family, rows[0]["dtype"]) * count <= cache_bytes // 2
     conditions = {row["condition"] for row in rows}
     condition = "hot" if "hot" in conditions and (fits or "cold" not in conditions) else "cold"
     missing = sorted({row["method"] for row in rows if row["role"] == "peer" and row["missing"]})
