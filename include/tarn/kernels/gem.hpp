@@ -35,10 +35,12 @@ template <class A> struct gem_parameters {
         const numbers<D> infinity(infinite<D>);
         return xsimd::select(x < infinity, v, simd::min_of<D>(numbers<D>(at), x));
     }
-    // x^p as v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2).
+    // x^p as v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2). Where x are floats, five terms of the
+    // logarithm leave 2^-35.
     TARN_INLINE numbers<D> power(numbers<D> x, numbers<D>& position) const noexcept {
         numbers<D> k;
-        const numbers<D> log = simd::log2_of<D>(x, k);
+        constexpr int terms = simd::is_double<A> ? 10 : 5;
+        const numbers<D> log = simd::log2_of<D, terms>(x, k);
         const numbers<D> to_integer(rounding);
         const numbers<D> all(p);
         position = simd::fmadd<D>(all, k + log, to_integer);
@@ -46,12 +48,15 @@ template <class A> struct gem_parameters {
         const numbers<D> r = coarse + simd::fmadd<D>(numbers<D>(low), k, all * log);
         return simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(1.0));
     }
-    // 2^(r + n), n = position - to_integer up to 1024: the greatest double where that is exceeded by a rounding.
+    // 2^(r + n), n = position - to_integer: infinity beyond doubles, but where a rounding alone exceeds the greatest.
     TARN_INLINE static numbers<D> two_to(numbers<D> r, numbers<D> position) noexcept {
         const numbers<D> v = simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(1.0));
         const numbers<D> greatest(0x1.fffffffffffffp-1);
-        const auto top = position >= numbers<D>(rounding + 1024);
-        return simd::exp2_apply<D>(xsimd::select(top, simd::min_of<D>(greatest, v), v), position);
+        const numbers<D> top(rounding + 1024);
+        const numbers<D> y =
+            simd::exp2_apply<D>(xsimd::select(position >= top, simd::min_of<D>(greatest, v), v), position);
+        const auto beyond = (position > top) | ((position >= top) & (r > numbers<D>(0x1p-20)));
+        return xsimd::select(beyond, numbers<D>(infinite<D>), y);
     }
     // (mean * 2^n)^(1/p) of the mean of powers.
     TARN_INLINE numbers<D> root(numbers<D> mean, numbers<D> n) const noexcept {
@@ -160,8 +165,13 @@ template <class A, int Power> struct gem_integer_powers : gem_sum<A> {
 
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
         return this->lifted(x, [](numbers<D> v) TARN_LAMBDA {
+            // Squares of floats are exact. Products of them must be rounded before they are added, whatever the compiler
+            // contracts.
             const numbers<D> square = v * v;
-            return window_state<D, 1>{{Power == 2 ? square : Power == 3 ? square * v : square * square}};
+            if constexpr (Power == 2)
+                return window_state<D, 1>{{square}};
+            else
+                return window_state<D, 1>{{simd::fmadd<D>(square, Power == 3 ? v : square, numbers<D>(0.0))}};
         });
     }
     TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
@@ -260,13 +270,13 @@ template <class A> struct gem_logs : gem_sum<A> {
             // Only infinite elements leave the middle, and only where p is negative.
             const numbers<D> q = numbers<D>(this->p) * mean;
             numbers<D> k;
-            const numbers<D> log = simd::log2_of<D>(q + numbers<D>(1.0), k);
+            const numbers<D> log = simd::log2_of<D>(simd::fmadd<D>(numbers<D>(this->p), mean, numbers<D>(1.0)), k);
             const auto middle = (q > numbers<D>(-0.29)) & (q < numbers<D>(0.41));
             const numbers<D> exponent =
                 xsimd::select(middle, mean * simd::log2_slope<D>(xsimd::select(middle, q, numbers<D>(0.0))),
                               (log + k) * numbers<D>(this->inverse));
             const numbers<D> infinity(infinite<D>);
-            const auto beyond = (exponent > numbers<D>(1024.0)) | (mean >= infinity) | (q <= numbers<D>(-1.0));
+            const auto beyond = (mean >= infinity) | (q <= numbers<D>(-1.0));
             const numbers<D> position = exponent + numbers<D>(base::rounding);
             const numbers<D> r = exponent - (position - numbers<D>(base::rounding));
             return xsimd::select(is_nan<D>(mean), mean, xsimd::select(beyond, infinity, this->two_to(r, position)));
