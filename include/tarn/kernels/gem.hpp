@@ -32,8 +32,8 @@ template <class A> struct gem_parameters {
     TARN_INLINE numbers<A> clamped(numbers<A> x) const noexcept { return simd::max_of<A>(numbers<A>(epsilon), x); }
     // v, but for infinity `at`, and NaN for NaN.
     TARN_INLINE static numbers<D> unless_special(numbers<D> x, numbers<D> v, double at) noexcept {
-        const numbers<D> infinity(infinite<D>);
-        return xsimd::select(x < infinity, v, simd::min_of<D>(numbers<D>(at), x));
+        const numbers<D> inf(infinite<D>);
+        return xsimd::select(x < inf, v, simd::min_of<D>(numbers<D>(at), x));
     }
     // x^p as v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2). Where x are floats, five terms of the
     // logarithm leave 2^-35.
@@ -72,8 +72,8 @@ template <class A> struct gem_parameters {
     }
     // y for means that are numbers, else NaN or the infinity that a mean of 0 or infinity stands for.
     TARN_INLINE static numbers<D> unless_no_number(numbers<D> mean, numbers<D> y) noexcept {
-        const numbers<D> infinity(infinite<D>);
-        return xsimd::select((mean > numbers<D>(0.0)) & (mean < infinity), y, simd::max_of<D>(infinity, mean));
+        const numbers<D> inf(infinite<D>);
+        return xsimd::select((mean > numbers<D>(0.0)) & (mean < inf), y, simd::max_of<D>(inf, mean));
     }
     // y, but 0 for windows without members.
     TARN_INLINE static numbers<D> unless_empty(numbers<D> least, numbers<D> y) noexcept {
@@ -177,12 +177,7 @@ template <class A, int Power> struct gem_integer_powers : gem_sum<A> {
     TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
         return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
             const numbers<D> mean = v.field[0] * share;
-            if constexpr (Power == 2)
-                return xsimd::sqrt(mean);
-            else if constexpr (Power == 4)
-                return xsimd::sqrt(xsimd::sqrt(mean));
-            else
-                return this->unless_no_number(mean, this->root(mean, numbers<D>(0.0)));
+            return this->unless_no_number(mean, this->root(mean, numbers<D>(0.0)));
         });
     }
 };
@@ -267,19 +262,15 @@ template <class A> struct gem_logs : gem_sum<A> {
     TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
         return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
             const numbers<D> mean = v.field[0] * share;
-            // Only infinite elements leave the middle, and only where p is negative.
+            // Only infinite elements, where p is negative, make q less than the slope is exact for: then the exponent is
+            // beyond doubles whatever the slope.
             const numbers<D> q = numbers<D>(this->p) * mean;
-            numbers<D> k;
-            const numbers<D> log = simd::log2_of<D>(simd::fmadd<D>(numbers<D>(this->p), mean, numbers<D>(1.0)), k);
-            const auto middle = (q > numbers<D>(-0.29)) & (q < numbers<D>(0.41));
-            const numbers<D> exponent =
-                xsimd::select(middle, mean * simd::log2_slope<D>(xsimd::select(middle, q, numbers<D>(0.0))),
-                              (log + k) * numbers<D>(this->inverse));
-            const numbers<D> infinity(infinite<D>);
-            const auto beyond = (mean >= infinity) | (q <= numbers<D>(-1.0));
+            const numbers<D> exponent = mean * simd::log2_slope<D>(q);
+            const numbers<D> inf(infinite<D>);
+            const auto beyond = mean >= inf;
             const numbers<D> position = exponent + numbers<D>(base::rounding);
             const numbers<D> r = exponent - (position - numbers<D>(base::rounding));
-            return xsimd::select(is_nan<D>(mean), mean, xsimd::select(beyond, infinity, this->two_to(r, position)));
+            return xsimd::select(is_nan<D>(mean), mean, xsimd::select(beyond, inf, this->two_to(r, position)));
         });
     }
 };
