@@ -3,6 +3,7 @@
 // Every operator. Adapters for Eigen and for standard containers are headers of their own.
 #pragma once
 
+#include <tarn/gem.hpp>
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
 #include <tarn/masked_softmax.hpp>

@@ -3,6 +3,7 @@
 // Pooling compiled into its caller.
 #include "support/tiers.hpp"
 
+#include <tarn/gem.hpp>
 #include <tarn/pool.hpp>
 
 #include <cmath>
@@ -40,6 +41,18 @@ TEST(pool_header_only, max_and_average) {
                     ASSERT_EQ(x[static_cast<std::size_t>(c * n * n + index[at])], greatest);
                     ASSERT_NEAR(average[at], sum / static_cast<float>(k * k), 1e-4);
                 }
+    }
+}
+
+TEST(pool_header_only, generalized_mean) {
+    const std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8};
+    for (double p : {3.0, -1.5}) {
+        double sum = 0;
+        for (float v : x)
+            sum += std::pow(static_cast<double>(v), p);
+        float y = 0;
+        tarn::gem_pool(tarn::make_view(x.data(), 2, 4), tarn::make_view(&y, 1, 1), {{2, 4}}, {p});
+        EXPECT_NEAR(static_cast<double>(y), std::pow(sum / 8, 1 / p), 1e-6);
     }
 }
 

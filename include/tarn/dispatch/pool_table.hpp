@@ -45,6 +45,11 @@ struct window_divisor {
     double fixed = 0; // 0: the number of members
 };
 
+// What a generalized mean is of: powers p of elements, those below epsilon as epsilon.
+struct window_power {
+    double p = 3, epsilon = 1e-6;
+};
+
 // Planes of windows, of which rows first_row .. last_row - 1 of depth and height together, and columns first_column ..
 // last_column - 1, are wanted.
 struct window_planes {
@@ -56,6 +61,7 @@ struct window_planes {
     std::ptrdiff_t first_row, last_row;
     std::ptrdiff_t first_column, last_column; // of windows
     window_divisor divisor;
+    window_power power;
 };
 
 // Gradients of windows: dy of their results, dx of the elements of their planes. Rows of `windows` are those of dx, its

@@ -2,6 +2,7 @@
 //
 // What max and average pooling make of a window. A reduction has
 //
+//   state                  window_state<A, fields> of numbers, or of doubles for floats
 //   fields                 numbers of its state
 //   has_taps               whether the last field is the tap of the window that it is about
 //   counts                 whether results depend on how many members a window has
@@ -12,6 +13,8 @@
 //   at_column(s, t, width) the state of rows as that of column t of a window of so many columns
 //   combine(a, b)          of two states, in the order of their elements in memory
 //   finish(s, scale)       the result
+//
+// One that has members is made from a call, which has its parameters.
 #pragma once
 
 #include <tarn/kernels/window_state.hpp>
