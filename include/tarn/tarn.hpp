@@ -7,6 +7,7 @@
 #include <tarn/log_softmax.hpp>
 #include <tarn/masked_softmax.hpp>
 #include <tarn/pool.hpp>
+#include <tarn/soft_pool.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>

@@ -32,9 +32,13 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::softpick_backward(d, d, d, d);
     tarn::max_pool(m, m.topRows(2), {{2, 2}});
     std::vector<int> indices(4);
-    tarn::max_pool(tarn::make_view(p, 4, 4), tarn::make_view(p + 16, 2, 2), tarn::make_view(indices.data(), 2, 2), {{2, 2}});
+    tarn::max_pool(tarn::make_view(p, 4, 4), tarn::make_view(p + 16, 2, 2), tarn::make_view(indices.data(), 2, 2),
+                   {{2, 2}});
     tarn::average_pool(h, h, {{1}});
     tarn::average_pool(d, d, {{1}});
+    tarn::soft_pool(m, m.topRows(2), {{2, 2}});
+    tarn::soft_pool(h, h, {{1}});
+    tarn::soft_pool(d, d, {{1}}, {2});
     tarn::token_pool(m, v);
     tarn::token_pool(tarn::make_view(p, 2, 3, 4), tarn::make_view(p + 24, 2, 8),
                      {{tarn::token_pooling::max, tarn::token_pooling::mean}});

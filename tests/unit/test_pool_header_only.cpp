@@ -4,6 +4,7 @@
 #include "support/tiers.hpp"
 
 #include <tarn/pool.hpp>
+#include <tarn/soft_pool.hpp>
 
 #include <cmath>
 #include <vector>
@@ -41,6 +42,16 @@ TEST(pool_header_only, max_and_average) {
                     ASSERT_NEAR(average[at], sum / static_cast<float>(k * k), 1e-4);
                 }
     }
+}
+
+TEST(pool_header_only, soft) {
+    const std::vector<float> x = {0, 1, 2, 3, 90, 0, -4, -4};
+    std::vector<float> y(4);
+    tarn::soft_pool(tarn::make_view(x.data(), 8), tarn::make_view(y.data(), 4), {{2}});
+    const float pair = 1 / (1 + std::exp(-1.0f));
+    const std::vector<float> expected = {pair, 2 + pair, 90, -4};
+    for (std::size_t i = 0; i < y.size(); ++i)
+        EXPECT_NEAR(y[i], expected[i], 1e-6);
 }
 
 } // namespace

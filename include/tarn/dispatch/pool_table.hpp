@@ -55,6 +55,7 @@ struct window_planes {
     std::ptrdiff_t first_row, last_row;
     std::ptrdiff_t first_column, last_column; // of windows
     window_divisor divisor;
+    double scale; // of the elements as logits, if they are
 };
 
 // Gradients of windows: dy of their results, dx of the elements of their planes. Rows of `windows` are those of dx, its

@@ -12,6 +12,8 @@
 //   at_column(s, t, width) the state of rows as that of column t of a window of so many columns
 //   combine(a, b)          of two states, in the order of their elements in memory
 //   finish(s, scale)       the result
+//
+// One with options is made of a call, a dispatch::window_planes.
 #pragma once
 
 #include <tarn/kernels/window_state.hpp>

@@ -32,7 +32,8 @@ private:
     static constexpr std::ptrdiff_t most_rows = 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
-        : c_(c), columns_(c.axis[2]), reach_((columns_.kernel - 1) * columns_.dilation + 1) {
+        : c_(c), columns_(c.axis[2]), reach_((columns_.kernel - 1) * columns_.dilation + 1),
+          reduction_(reduction_of<Reduction>(c)), loops_(reduction_) {
         step_ = {{c.axis[0].dilation * c.x.step[0], c.axis[1].dilation * c.x.step[1]}, c.axis[1].kernel};
     }
 
@@ -182,36 +183,36 @@ private:
         block_.room = direct_ ? (dense_ ? rows * block_.group : 0) : result_numbers + width;
         if constexpr (Reduction::has_quick) {
             if (unit_ && !may_have_nan(rows))
-                run_loops<window_loops<A, typename Reduction::quick>>();
+                run_loops(window_loops<A, typename Reduction::quick>({}));
             else
-                run_loops<loops>();
+                run_loops(loops_);
         } else {
-            run_loops<loops>();
+            run_loops(loops_);
         }
         if (!direct_)
             put_results(row, rows);
     }
-    template <class Loops> TARN_INLINE void run_loops() noexcept {
+    template <class Loops> TARN_INLINE void run_loops(const Loops& with) noexcept {
         if (pairs_) {
-            Loops::reduce_pairs(block_, scales_);
+            with.reduce_pairs(block_, scales_);
             return;
         }
         if (apart_) {
             for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
-                reduce_apart<Loops>(block_.row[k]);
+                reduce_apart(with, block_.row[k]);
             return;
         }
         if (unit_ && inside_end_ > inside_begin_) {
-            Loops::reduce_rows(block_);
+            with.reduce_rows(block_);
         } else {
             for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
                 reduce_stored(block_.row[k], inside_begin_, inside_end_ - inside_begin_,
                               line_ + k * block_.line_pitch + block_.begin, block_.pitch);
         }
-        Loops::reduce_columns(block_, scales_);
+        with.reduce_columns(block_, scales_);
     }
     // Windows that share no column, lane by lane from where they are.
-    template <class Loops> TARN_INLINE void reduce_apart(const window_row& r) noexcept {
+    template <class Loops> TARN_INLINE void reduce_apart(const Loops& with, const window_row& r) noexcept {
         scales_.prepare(r.counted);
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             const window_taps w = window_taps::of(columns_, first_ + j);
@@ -219,10 +220,10 @@ private:
             if (w.count == 0 || r.count[0] == 0)
                 loops::fill_results(y, lanes_);
             else
-                Loops::reduce_lanes(reinterpret_cast<const number<A>*>(x_) + r.x +
-                                        (w.start + w.first * columns_.dilation) * c_.x.step[2],
-                                    r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
-                                    lanes_, scales_.at(j * lanes_), y);
+                with.reduce_lanes(reinterpret_cast<const number<A>*>(x_) + r.x +
+                                      (w.start + w.first * columns_.dilation) * c_.x.step[2],
+                                  r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel, lanes_,
+                                  scales_.at(j * lanes_), y);
         }
     }
 
@@ -277,7 +278,7 @@ private:
                 r.count[1] = all.count[1] - b < room ? all.count[1] - b : room;
                 r.tap = all.tap + a * step_.tap + b;
                 widen(all.x + a * step_.x[0] + b * step_.x[1] + from * c_.x.step[2], r.count[1], columns);
-                loops::add_rows(converted_, r, step, n, line, pitch);
+                loops_.add_rows(converted_, r, step, n, line, pitch);
             }
         }
     }
@@ -314,12 +315,12 @@ private:
                     constexpr int F = decltype(f)::value;
                     x.field[F] = numbers<A>::load_unaligned(line_ + F * pitch + t * columns_.dilation);
                 });
-                s = Reduction::combine(s, Reduction::at_column(x, first + t, columns_.kernel));
+                s = reduction_.combine(s, reduction_.at_column(x, first + t, columns_.kernel));
             }
             done += taps;
         }
         scales_.prepare(r.counted);
-        Reduction::finish(s, scales_.at(0)).store_unaligned(result_);
+        reduction_.finish(s, scales_.at(0)).store_unaligned(result_);
         if constexpr (Reduction::has_taps)
             s.field[fields - 1].store_unaligned(tap_);
         put_results(&r, 1);
@@ -386,6 +387,8 @@ private:
     const dispatch::window_planes& c_;
     const dispatch::window_axis& columns_;
     const std::ptrdiff_t reach_; // columns of a window
+    const Reduction reduction_;
+    const loops loops_;
     window_steps step_;
     bool wide_ = false;
     std::ptrdiff_t first_lane_ = 0, lanes_ = 1;

@@ -6,6 +6,8 @@
 #include <tarn/kernels/access.hpp>
 #include <tarn/kernels/window_geometry.hpp>
 
+#include <type_traits>
+
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> constexpr number<A> infinite = static_cast<number<A>>(__builtin_inff());
@@ -15,6 +17,14 @@ template <class A> constexpr number<A> least_normal = simd::is_double<A> ? numbe
 template <class A> TARN_INLINE auto is_nan(numbers<A> v) noexcept { return xsimd::isnan(v); }
 
 template <class A, int Fields> struct window_state { numbers<A> field[Fields]; };
+
+// Reductions with options make them of a call.
+template <class Reduction> TARN_INLINE Reduction reduction_of(const dispatch::window_planes& c) noexcept {
+    if constexpr (std::is_constructible<Reduction, const dispatch::window_planes&>::value)
+        return Reduction(c);
+    else
+        return {};
+}
 
 // A row of windows in a plane: which of its rows, over depth and height, are members, and where they begin.
 struct window_row {

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The boundary between calls and kernels of SoftPool.
+#pragma once
+
+#include <tarn/dispatch/pool_table.hpp>
+
+namespace tarn { inline namespace v0 { namespace dispatch {
+
+template <class T> struct soft_pool_table {
+    void (*forward)(const window_planes&) noexcept; // looks at the scale
+};
+
+}}} // namespace tarn::dispatch
