@@ -5,6 +5,8 @@
 
 #include "support/pooled.hpp"
 
+#include <tarn/soft_pool.hpp>
+
 #include <limits>
 
 namespace support {
@@ -72,6 +74,52 @@ template <class T, class Out> double soft_bound(const soft_result& r, double ste
     const auto value = static_cast<double>(std::fabs(r.value));
     const double narrowed = sizeof(Out) == 2 ? unit_roundoff<Out> * value * 1.01 + 0x1p-25 : 0;
     return u * (2 * value + 4 * steps * static_cast<double>(r.spread)) + steps * step + narrowed;
+}
+
+// Of all elements, [maps, elements], and what they are documented to be within.
+struct soft_gradient {
+    std::vector<long double> value, bound;
+};
+template <class T, class Gradients>
+soft_gradient soft_gradient_of(const window_case& c, const std::vector<long double>& x, const Gradients& dy,
+                               const tarn::soft_pool_options& options) {
+    constexpr long double u = sizeof(T) == 8 ? 0x1p-53L : 0x1p-24L;
+    constexpr long double least = sizeof(T) == 8 ? 0x1p-940L : 0x1p-90L;
+    const auto windows = members_of(c);
+    const auto n = static_cast<std::size_t>(product(c.in()));
+    const long double steps = steps_of(c);
+    const long double t = options.scale;
+    soft_gradient r{std::vector<long double>(x.size()), std::vector<long double>(x.size())};
+    std::vector<long double> members(x.size());
+    std::vector<long double> size(x.size());
+    for (std::size_t i = 0; i < dy.size(); ++i) {
+        const std::size_t map = i / windows.size() * n;
+        const window_members& w = windows[i % windows.size()];
+        const soft_result s = soft_of(w, x.data() + map, t);
+        const auto g = static_cast<long double>(static_cast<double>(dy[i]));
+        long double greatest = -std::numeric_limits<long double>::infinity();
+        for (std::ptrdiff_t k : w.index)
+            greatest = std::max(greatest,
+                                t < 0 ? -x[map + static_cast<std::size_t>(k)] : x[map + static_cast<std::size_t>(k)]);
+        greatest = t < 0 ? -greatest : greatest;
+        for (std::size_t k = 0; k < w.index.size(); ++k) {
+            const std::size_t at = map + static_cast<std::size_t>(w.index[k]);
+            const bool counts = s.weight[k] != 0;
+            const auto distance = [&](long double a, long double b) {
+                return a == b || !counts ? 0 : std::fabs(t * (a - b));
+            };
+            const long double part = g * s.weight[k];
+            const long double from = !counts || x[at] == s.value ? 0 : t * (x[at] - s.value);
+            r.value[at] += options.gradient == tarn::soft_pool_gradient::exact ? part * (1 + from) : part;
+            const long double far = 1 + distance(x[at], greatest) + distance(s.value, greatest);
+            r.bound[at] += u * 4 * steps * std::fabs(part) * far * far + least * (std::fabs(g) + 1);
+            size[at] += std::fabs(part) * far;
+            members[at] += 1;
+        }
+    }
+    for (std::size_t i = 0; i < x.size(); ++i)
+        r.bound[i] += u * members[i] * size[i];
+    return r;
 }
 
 // Elements of every kind of spread, by turns.

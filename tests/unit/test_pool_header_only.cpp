@@ -52,6 +52,13 @@ TEST(pool_header_only, soft) {
     const std::vector<float> expected = {pair, 2 + pair, 90, -4};
     for (std::size_t i = 0; i < y.size(); ++i)
         EXPECT_NEAR(y[i], expected[i], 1e-6);
+    std::vector<float> dx(8);
+    tarn::soft_pool_backward(tarn::make_view(x.data(), 8), tarn::make_view(y.data(), 4), tarn::make_view(dx.data(), 8),
+                             {{2}}, {1, tarn::soft_pool_gradient::weights_only});
+    EXPECT_NEAR(dx[1], pair * y[0], 1e-6);
+    tarn::soft_pool_backward(tarn::make_view(x.data(), 8), tarn::make_view(y.data(), 4), tarn::make_view(dx.data(), 8),
+                             {{2}});
+    EXPECT_NEAR(dx[1], pair * (2 - pair) * y[0], 1e-6);
 }
 
 } // namespace

@@ -28,7 +28,8 @@ struct plane_operand {
     std::ptrdiff_t across; // from plane to plane
 };
 
-enum class index_kind { int32, int64, tap }; // tap: which element of its window, as a number of the kernel's type
+// state: what kernels keep of a window as numbers of their type, the greatest's tap or all that a result is made of.
+enum class index_kind { int32, int64, state };
 
 struct index_operand {
     void* data = nullptr; // null: none
@@ -36,6 +37,7 @@ struct index_operand {
     std::ptrdiff_t step[window_axes] = {};
     std::ptrdiff_t across = 0;
     std::ptrdiff_t along = 0; // from lane to lane
+    std::ptrdiff_t field = 0; // from one number of a state to the next
 };
 
 // What an average divides by.

@@ -11,4 +11,10 @@ template <class T> struct soft_pool_table {
     void (*forward)(const window_planes&) noexcept; // looks at the scale
 };
 
+// They read x, and look at the scale of the windows.
+template <class T> struct soft_pool_backward_table {
+    void (*exact)(const window_gradients&) noexcept;
+    void (*weights_only)(const window_gradients&) noexcept;
+};
+
 }}} // namespace tarn::dispatch

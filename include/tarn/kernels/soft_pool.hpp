@@ -17,8 +17,9 @@ public:
     static constexpr double step = simd::is_double<A> ? 0x1p-960 : 0x1p-100;
 
     TARN_INLINE explicit distance_weight(double scale) noexcept
-        : exponential(base_of(magnitude(scale)), reference<A>{0, 0}), furthest(limited(furthest_of(magnitude(scale)))),
-          nearest_(nearest_of(magnitude(scale))) {}
+        : exponential_(base_of(magnitude(scale)), reference<A>{0, 0}),
+          furthest_(limited(furthest_of(magnitude(scale)))), nearest_(nearest_of(magnitude(scale))),
+          scale_(static_cast<number<A>>(magnitude(scale))) {}
 
     // low - high <= 0, NaN if one of both is. Equal infinities have no distance.
     TARN_INLINE numbers<A> distance(numbers<A> low, numbers<A> high) const noexcept {
@@ -26,13 +27,15 @@ public:
         return xsimd::select(low == high, numbers<A>(number<A>(0)), d);
     }
     // Where a distance counts, it; elsewhere 0, and no weight.
-    TARN_INLINE numbers<A> counted(numbers<A> d) const noexcept { return simd::zero_where_le<A>(d, d, furthest); }
+    TARN_INLINE numbers<A> counted(numbers<A> d) const noexcept { return simd::zero_where_le<A>(d, d, furthest_); }
     // counted: counted(d).
     TARN_INLINE numbers<A> operator()(numbers<A> d, numbers<A> counted) const noexcept {
-        return simd::zero_where_le<A>(weight_of(simd::min_of<A>(nearest_, counted)), d, furthest);
+        return simd::zero_where_le<A>(weight_of(simd::min_of<A>(nearest_, counted)), d, furthest_);
     }
-    // As a number that kernels multiply by.
-    TARN_INLINE static number<A> used(double scale) noexcept { return static_cast<number<A>>(magnitude(scale)); }
+    // t d + c, for c not next to 0.
+    TARN_INLINE numbers<A> plus_logit(numbers<A> counted, numbers<A> c) const noexcept {
+        return simd::fmadd<A>(scale_, simd::min_of<A>(nearest_, counted), c);
+    }
 
 private:
     // Above `most` all distances but 0 are beyond the furthest.
@@ -75,9 +78,9 @@ private:
     }
     TARN_INLINE numbers<A> weight_of(numbers<A> d) const noexcept {
         if constexpr (simd::exp2_traits<A>::is_compact)
-            return computed(exponential, d);
+            return computed(exponential_, d);
         else
-            return out_of_line(exponential, d);
+            return out_of_line(exponential_, d);
     }
     TARN_INLINE static numbers<A> computed(const exp_weight<A, true>& exponential, numbers<A> d) noexcept {
         const numbers<A> w = exponential.of_difference(d);
@@ -91,17 +94,18 @@ private:
         return computed(exponential, d);
     }
 
-    exp_weight<A, true> exponential;
-    numbers<A> furthest, nearest_;
+    exp_weight<A, true> exponential_;
+    numbers<A> furthest_, nearest_, scale_;
 };
 
 // sum exp(t x) x / sum exp(t x). A negative scale is a positive one of the elements' negatives.
 template <class A> class soft_window {
 public:
     static constexpr int fields = 3;
-    static constexpr bool has_taps = false;
+    static constexpr int kept = 0;
     static constexpr bool counts = false;
     static constexpr bool has_quick = false;
+    static constexpr bool has_pair = true;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields>;
 
@@ -112,20 +116,22 @@ public:
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
         return {{x ^ sign_, numbers<A>(number<A>(1)), numbers<A>(number<A>(0))}};
     }
+    // combine(lift(x), lift(y)).
+    TARN_INLINE state pair(numbers<A> x, numbers<A> y, std::ptrdiff_t) const noexcept {
+        const numbers<A> one(number<A>(1));
+        const merged m = merge(x ^ sign_, y ^ sign_);
+        return {{m.high, simd::fmadd<A>(m.weight, one, one),
+                 simd::fmadd<A>(m.weight, m.distance, numbers<A>(number<A>(0)))}};
+    }
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
     // A greatest element of NaN makes both sums NaN.
     TARN_INLINE state combine(const state& a, const state& b) const noexcept {
-        const numbers<A> x = a.field[0];
-        const numbers<A> y = b.field[0];
-        const numbers<A> high = simd::max_of<A>(y, x);
-        const numbers<A> d = weight_.distance(simd::min_of<A>(x, y), high);
-        const numbers<A> near = weight_.counted(d);
-        const numbers<A> e = weight_(d, near);
-        const auto second = y > x;
+        const auto second = b.field[0] > a.field[0];
         const auto of_high = [&](int f) TARN_LAMBDA { return xsimd::select(second, b.field[f], a.field[f]); };
         const auto of_low = [&](int f) TARN_LAMBDA { return xsimd::select(second, a.field[f], b.field[f]); };
-        const numbers<A> moved = simd::fmadd<A>(near, of_low(1), of_low(2));
-        return {{high, simd::fmadd<A>(e, of_low(1), of_high(1)), simd::fmadd<A>(e, moved, of_high(2))}};
+        const merged m = merge(a.field[0], b.field[0]);
+        const numbers<A> moved = simd::fmadd<A>(m.distance, of_low(1), of_low(2));
+        return {{m.high, simd::fmadd<A>(m.weight, of_low(1), of_high(1)), simd::fmadd<A>(m.weight, moved, of_high(2))}};
     }
     TARN_INLINE numbers<A> finish(const state& s, const window_scale<A>&) const noexcept {
         const numbers<A> zero(number<A>(0));
@@ -145,8 +151,29 @@ public:
     }
 
 private:
+    // The greater of two, and how far and with what weight the other lies below it.
+    struct merged {
+        numbers<A> high, distance, weight;
+    };
+    TARN_INLINE merged merge(numbers<A> x, numbers<A> y) const noexcept {
+        const numbers<A> high = simd::max_of<A>(y, x);
+        const numbers<A> d = weight_.distance(simd::min_of<A>(x, y), high);
+        const numbers<A> near = weight_.counted(d);
+        return {high, near, weight_(d, near)};
+    }
+
     distance_weight<A> weight_;
     numbers<A> sign_;
+};
+
+// The state itself.
+template <class A> struct soft_state_window : soft_window<A> {
+    using soft_window<A>::soft_window;
+    static constexpr int kept = soft_window<A>::fields;
+
+    TARN_INLINE static numbers<A> finish(const typename soft_window<A>::state& s, const window_scale<A>&) noexcept {
+        return s.field[0];
+    }
 };
 
 }}}} // namespace tarn::kernels

@@ -27,8 +27,9 @@ private:
     // What is at work at once stays in L1.
     static constexpr std::ptrdiff_t line_numbers = numbers_in<16384>;
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
-    static constexpr std::ptrdiff_t result_numbers = numbers_in<2048>;
+    static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
+    static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_rows = 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
@@ -88,7 +89,7 @@ private:
         const std::ptrdiff_t row = outputs_ == columns_.out ? results : 0;
         const bool dense = flat && y_unit && (c_.axis[1].out == 1 || c_.y.step[1] == row) &&
                            (c_.axis[0].out == 1 || c_.y.step[0] == row * c_.axis[1].out);
-        direct_ = !Reduction::has_taps && c_.y.type == element_traits<number<A>>::value && y_unit &&
+        direct_ = Reduction::kept == 0 && c_.y.type == element_traits<number<A>>::value && y_unit &&
                   (flat ? results >= width || dense : lanes_ >= width);
         scales_.begin(columns_, first_, outputs_, lanes_, c_.divisor);
         if (wide_)
@@ -118,7 +119,8 @@ private:
         block_.group_step = direct_ ? c_.y.step[2] : lanes_;
         block_.group_windows = columns_.stride * lanes_;
         block_.in_place = direct_;
-        block_.tap = tap_;
+        block_.kept = kept_;
+        block_.kept_pitch = kept_pitch;
         dense_ = dense;
         // Rows write what lies inside; the rest, and what is behind it, has no members.
         const std::ptrdiff_t lines =
@@ -321,8 +323,7 @@ private:
         }
         scales_.prepare(r.counted);
         reduction_.finish(s, scales_.at(0)).store_unaligned(result_);
-        if constexpr (Reduction::has_taps)
-            s.field[fields - 1].store_unaligned(tap_);
+        loops::keep(s, kept_, kept_pitch);
         put_results(&r, 1);
     }
 
@@ -342,13 +343,13 @@ private:
                     {{y, c_.y.type, c_.y.step[2], c_.y.step[1]}, result_ + k * results, results, some, outputs_});
             else
                 convert<A>::narrow({{y, c_.y.type, 1, c_.y.step[2]}, result_ + k * results, lanes_, outputs_, lanes_});
-            for (std::ptrdiff_t i = 0; Reduction::has_taps && i < some; ++i)
-                put_indices(first_row_ + k + i, tap_ + (k + i) * results);
+            for (std::ptrdiff_t i = 0; Reduction::kept > 0 && i < some; ++i)
+                put_kept(first_row_ + k + i, kept_ + (k + i) * results);
             k += some;
         }
     }
-    // From taps of windows to elements of the plane, or as they are.
-    TARN_INLINE void put_indices(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
+    // From taps of windows to elements of the plane, or fields as they are.
+    TARN_INLINE void put_kept(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
         const dispatch::index_operand& index = c_.index;
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
@@ -363,8 +364,10 @@ private:
                                               output_height * index.step[1] + (first_ + j) * index.step[2] +
                                               (first_lane_ + l) * index.along;
                 std::ptrdiff_t v = -1;
-                if (index.kind == dispatch::index_kind::tap) {
-                    static_cast<number<A>*>(index.data)[offset] = t;
+                if (index.kind == dispatch::index_kind::state) {
+                    for (int f = 0; f < Reduction::kept; ++f)
+                        static_cast<number<A>*>(index.data)[offset + f * index.field] =
+                            tap[f * kept_pitch + j * lanes_ + l];
                     continue;
                 }
                 if (t < infinite<A>) {
@@ -412,7 +415,7 @@ private:
     alignas(64) number<A> line_[line_numbers];
     alignas(64) number<A> converted_[converted_numbers];
     alignas(64) number<A> result_[result_numbers + width];
-    alignas(64) number<A> tap_[Reduction::has_taps ? result_numbers + width : 1];
+    alignas(64) number<A> kept_[Reduction::kept > 0 ? Reduction::kept* kept_pitch : 1];
 };
 
 }}}} // namespace tarn::kernels

@@ -21,7 +21,8 @@ template <class A> struct window_block {
     line_windows windows;
     std::ptrdiff_t groups, group;             // of results side by side
     std::ptrdiff_t group_step, group_windows; // from group to group of results, and of windows in the line
-    number<A>*y, *tap;                        // tap: which columns and rows results are, if anybody asks
+    number<A>*y, *kept;                       // kept: fields of states, if anybody asks
+    std::ptrdiff_t kept_pitch;                // from field to field
     bool in_place;                            // results go where rows say; else one row behind the other
     std::ptrdiff_t room;                      // numbers that results may overwrite, from row 0 on
 };
@@ -98,6 +99,13 @@ public:
         }
     }
 
+    // The fields that calls want of windows side by side.
+    TARN_INLINE static void keep(const state& s, number<A>* to, std::ptrdiff_t pitch) noexcept {
+        simd::unroll<Reduction::kept>([&](auto f) TARN_LAMBDA {
+            constexpr int F = decltype(f)::value;
+            s.field[fields - Reduction::kept + F].store_unaligned(to + F * pitch);
+        });
+    }
     // n numbers of a line without members.
     TARN_INLINE static void fill(number<A>* line, std::ptrdiff_t n, std::ptrdiff_t pitch) noexcept {
         for (int f = 0; f < fields; ++f) {
@@ -148,6 +156,14 @@ private:
             v.store_unaligned(y);
         else
             simd::store_n<A>(y, v, static_cast<int>(n));
+    }
+
+    // The elements of a row of the window and of the next.
+    TARN_INLINE state pair(numbers<A> x, numbers<A> y, std::ptrdiff_t tap) const noexcept {
+        if constexpr (Reduction::has_pair)
+            return reduction_.pair(x, y, tap);
+        else
+            return reduction_.combine(reduction_.lift(x, tap), reduction_.lift(y, tap + 1));
     }
 
     // Single: rows are one piece.
@@ -217,9 +233,14 @@ private:
     TARN_INLINE void few_rows(const number<A>* x, std::ptrdiff_t step, std::ptrdiff_t tap, std::ptrdiff_t n,
                               number<A>* line, std::ptrdiff_t pitch) const noexcept {
         const auto rows = [&](std::ptrdiff_t i, auto load) TARN_LAMBDA {
-            state s = reduction_.lift(load(x + i), tap);
-            simd::unroll<N - 1>([&](auto k) TARN_LAMBDA {
-                constexpr int K = decltype(k)::value + 1;
+            constexpr int first = N > 1 ? 2 : 1;
+            state s;
+            if constexpr (N > 1)
+                s = pair(load(x + i), load(x + step + i), tap);
+            else
+                s = reduction_.lift(load(x + i), tap);
+            simd::unroll<N - first>([&](auto k) TARN_LAMBDA {
+                constexpr int K = decltype(k)::value + first;
                 s = reduction_.combine(s, reduction_.lift(load(x + K * step + i), tap + K));
             });
             return s;
@@ -353,14 +374,13 @@ private:
         for (std::ptrdiff_t k = 0; k < b.rows; ++k, row_line += b.line_pitch) {
             scales.prepare(b.row[k].counted);
             number<A>* row_y = b.in_place ? b.y + b.row[k].y : b.y + k * groups * n;
-            number<A>* const row_tap = Reduction::has_taps ? b.tap + k * groups * n : nullptr;
+            number<A>* const row_kept = Reduction::kept > 0 ? b.kept + k * groups * n : nullptr;
             for (std::ptrdiff_t g = 0; g < groups; ++g) {
                 const number<A>* const line = row_line + g * b.group_windows;
                 number<A>* const y = row_y + g * b.group_step;
                 const auto results = [&](std::ptrdiff_t i) TARN_LAMBDA {
                     const state s = window_at<Stride, Kernel>(line + i * stride, b.pitch, b.windows);
-                    if constexpr (Reduction::has_taps)
-                        s.field[fields - 1].store_unaligned(row_tap + g * n + i);
+                    keep(s, row_kept + g * n + i, b.kept_pitch);
                     return reduction_.finish(s, scales.at(g * n + i));
                 };
                 if (n < width) {
@@ -386,8 +406,7 @@ private:
             scales.prepare(r->counted);
             const state s = window_at<Stride, Kernel>(line, b.pitch, b.windows);
             put(reduction_.finish(s, scales.at(0)), b.y + (b.in_place ? r->y : done), b.group, room);
-            if constexpr (Reduction::has_taps)
-                s.field[fields - 1].store_unaligned(b.tap + done);
+            keep(s, b.kept + done, b.kept_pitch);
             done += b.group;
             room -= b.group;
         }
@@ -410,8 +429,12 @@ private:
                 });
             };
             if constexpr (Rows == 2) {
-                add(x + 2 * i, r.tap, simd::index<1>{});
-                add(x + step.x[1] + 2 * i, r.tap + 1, simd::index<0>{});
+                const number<A>* const p = x + 2 * i;
+                const number<A>* const q = p + step.x[1];
+                simd::unroll<2>([&](auto k) TARN_LAMBDA {
+                    constexpr int K = decltype(k)::value;
+                    s[K] = pair(load(p + K * width, K), load(q + K * width, K), r.tap);
+                });
             } else {
                 each_row(x + 2 * i, r, step, add);
             }
