@@ -137,7 +137,7 @@ public:
         const numbers<A> zero(number<A>(0));
         const numbers<A> q = below_greatest(s);
         // Added to a sum of neighbours of 0, the step keeps it from being denormal.
-        const numbers<A> step(number<A>(distance_weight<A>::step));
+        const auto step = numbers<A>(number<A>(distance_weight<A>::step));
         const numbers<A> sum = (s.field[0] + (q - step)) + step;
         const numbers<A> y = xsimd::select(q == zero, s.field[0], sum) ^ sign_;
         return xsimd::select(s.field[1] == zero, numbers<A>(empty), y);
