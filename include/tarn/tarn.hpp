@@ -9,6 +9,7 @@
 #include <tarn/masked_softmax.hpp>
 #include <tarn/merge_plan.hpp>
 #include <tarn/pool.hpp>
+#include <tarn/soft_pool.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>

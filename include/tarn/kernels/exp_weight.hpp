@@ -223,6 +223,10 @@ template <class A, bool Folded> struct exp_weight {
             x = x - centre;
         if constexpr (!traits::has_scalef)
             x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
+        return of_difference(x);
+    }
+    // The same for a difference from the centre that needs no clip: its weight is not dropped.
+    TARN_INLINE numbers<A> of_difference(numbers<A> x) const noexcept {
         const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
         const numbers<A> n = position - grid;
         return scaled(two_to(position, simd::exp2_remainder<A>(x, base_high, base_low, n), table), position, n);

@@ -88,7 +88,8 @@ template <class A, int Fields> struct gem_window : gem_parameters<A> {
     using gem_parameters<A>::gem_parameters;
     using D = doubles_of<A>;
     static constexpr int fields = Fields;
-    static constexpr bool has_taps = false;
+    static constexpr int kept = 0;
+    static constexpr bool has_pair = false;
     static constexpr bool counts = true;
     static constexpr bool has_quick = false;
     static constexpr number<A> empty = 0;
@@ -278,7 +279,8 @@ template <class A> struct gem_logs : gem_sum<A> {
 // p = +inf or -inf: the greatest, or the least.
 template <class A> struct gem_extreme {
     static constexpr int fields = 1;
-    static constexpr bool has_taps = false;
+    static constexpr int kept = 0;
+    static constexpr bool has_pair = false;
     static constexpr bool counts = true;
     static constexpr bool has_quick = false;
     static constexpr number<A> empty = 0;

@@ -39,9 +39,36 @@ private:
     alignas(64) number<A> number_[Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
 };
 
+// The states of a block of windows, to numbers side by side; from field to field `pitch`.
+template <class Number>
+TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all, std::ptrdiff_t plane,
+                                              std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
+                                              std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
+                                              std::ptrdiff_t columns, Number* to, std::ptrdiff_t pitch) noexcept {
+    dispatch::window_planes w = all;
+    w.x.data = static_cast<char*>(w.x.data) + (plane * w.x.across + lane) * detail::size_of(w.x.type);
+    w.y.data = nullptr;
+    w.planes = 1;
+    w.lanes = lanes;
+    w.first_row = depth * w.axis[1].out + row;
+    w.last_row = w.first_row + rows;
+    w.first_column = column;
+    w.last_column = column + columns;
+    w.index.kind = dispatch::index_kind::state;
+    w.index.step[0] = 0;
+    w.index.step[1] = columns * lanes;
+    w.index.step[2] = lanes;
+    w.index.along = 1;
+    w.index.field = pitch;
+    w.index.data = to;
+    w.index.first = -(row * columns + column) * lanes;
+    return w;
+}
+
 // All of it to the greatest element of the window.
 template <class A> class max_shares {
 public:
+    static constexpr bool of_elements = false;
     static constexpr std::ptrdiff_t room = 4096 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE explicit max_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
@@ -50,23 +77,8 @@ public:
                           std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
                           std::ptrdiff_t columns) noexcept {
         dy_.load(plane, lane, lanes, depth, row, rows, column, columns);
-        dispatch::window_planes w = c_.windows;
-        w.x.data = static_cast<char*>(w.x.data) + (plane * w.x.across + lane) * detail::size_of(w.x.type);
-        w.y.data = nullptr;
-        w.planes = 1;
-        w.lanes = lanes;
-        w.first_row = depth * w.axis[1].out + row;
-        w.last_row = w.first_row + rows;
-        w.first_column = column;
-        w.last_column = column + columns;
-        w.index.kind = dispatch::index_kind::tap;
-        w.index.step[0] = 0;
-        w.index.step[1] = columns * lanes;
-        w.index.step[2] = lanes;
-        w.index.along = 1;
-        w.index.data = tap_;
-        w.index.first = -(row * columns + column) * lanes;
-        window_lines<A, max_index_window<A>>::run(w);
+        window_lines<A, max_index_window<A>>::run(
+            states_of(c_.windows, plane, lane, lanes, depth, row, rows, column, columns, tap_, 0));
     }
     TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A> tap) const noexcept {
         return given(numbers<A>::load_unaligned(tap_ + i), dy_.at(i), tap);
@@ -88,6 +100,7 @@ private:
 // The same to every member.
 template <class A> class average_shares {
 public:
+    static constexpr bool of_elements = false;
     static constexpr std::ptrdiff_t room = 8192 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE explicit average_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}

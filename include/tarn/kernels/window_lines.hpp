@@ -29,23 +29,17 @@ private:
     // What is at work at once stays in L1.
     static constexpr std::ptrdiff_t line_numbers = 16384 / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
-    static constexpr std::ptrdiff_t result_numbers = numbers_in<2048>;
+    static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 ? 1024 : 2048)>;
+    static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t most_rows = 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
-        : c_(c), reduction_(reduction_of(c)), columns_(c.axis[2]),
+        : c_(c), reduction_(kernels::reduction_of<Reduction>(c)), columns_(c.axis[2]),
           reach_((columns_.kernel - 1) * columns_.dilation + 1) {
         step_ = {{c.axis[0].dilation * c.x.step[0], c.axis[1].dilation * c.x.step[1]}, c.axis[1].kernel};
     }
 
-    // A reduction that has parameters takes them from a call.
-    TARN_INLINE static Reduction reduction_of([[maybe_unused]] const dispatch::window_planes& c) noexcept {
-        if constexpr (std::is_empty<Reduction>::value)
-            return {};
-        else
-            return Reduction(c);
-    }
     TARN_INLINE void run_lanes() noexcept {
         wide_ = reach_ > line_room(1);
         const std::ptrdiff_t most = wide_ ? 1 : most_lanes;
@@ -76,7 +70,7 @@ private:
             return 1;
         const std::ptrdiff_t columns = line_room(lanes_) / lanes_;
         const std::ptrdiff_t by_lines = (columns - reach_) / columns_.stride + 1;
-        const bool direct = !Reduction::has_taps && c_.y.type == element_traits<number<A>>::value && lanes_ >= width;
+        const bool direct = Reduction::kept == 0 && c_.y.type == element_traits<number<A>>::value && lanes_ >= width;
         const std::ptrdiff_t by_results = direct ? result_numbers : result_numbers / lanes_;
         return by_lines < by_results ? by_lines : by_results;
     }
@@ -98,7 +92,7 @@ private:
         const std::ptrdiff_t row = outputs_ == columns_.out ? results : 0;
         const bool dense = flat && y_unit && (c_.axis[1].out == 1 || c_.y.step[1] == row) &&
                            (c_.axis[0].out == 1 || c_.y.step[0] == row * c_.axis[1].out);
-        direct_ = !Reduction::has_taps && c_.y.type == element_traits<number<A>>::value && y_unit &&
+        direct_ = Reduction::kept == 0 && c_.y.type == element_traits<number<A>>::value && y_unit &&
                   (flat ? results >= width || dense : lanes_ >= width);
         scales_.begin(columns_, first_, outputs_, c_.divisor);
         if (wide_)
@@ -135,7 +129,8 @@ private:
         block_.group_step = direct_ ? c_.y.step[2] : lanes_;
         block_.group_windows = columns_.stride * lanes_;
         block_.in_place = direct_;
-        block_.tap = tap_;
+        block_.kept = kept_;
+        block_.kept_pitch = kept_pitch;
         block_.adjoining = short_;
         block_.between = converted_;
         dense_ = dense;
@@ -377,8 +372,7 @@ private:
         }
         scales_.prepare(r.counted);
         reduction_.finish(s, scales_.at(0)).store_unaligned(result_);
-        if constexpr (Reduction::has_taps)
-            s.field[fields - 1].store_unaligned(tap_);
+        loops::keep(s, kept_, kept_pitch);
         put_results(&r, 1);
     }
 
@@ -392,8 +386,8 @@ private:
             const std::ptrdiff_t some = lanes_ > 1 ? 1 : left < rows - k ? left : rows - k;
             if (c_.y.data)
                 put_numbers(row[k], result_ + k * results, some);
-            for (std::ptrdiff_t i = 0; Reduction::has_taps && i < some; ++i)
-                put_indices(first_row_ + k + i, tap_ + (k + i) * results);
+            for (std::ptrdiff_t i = 0; Reduction::kept > 0 && i < some; ++i)
+                put_kept(first_row_ + k + i, kept_ + (k + i) * results);
             k += some;
         }
     }
@@ -406,8 +400,8 @@ private:
         else
             convert<A>::narrow({{to, y.type, 1, y.step[2]}, numbers, lanes_, outputs_, lanes_});
     }
-    // From taps of windows to elements of the plane, or as they are.
-    TARN_INLINE void put_indices(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
+    // From taps of windows to elements of the plane, or fields as they are.
+    TARN_INLINE void put_kept(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
         const dispatch::index_operand& index = c_.index;
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
@@ -422,8 +416,10 @@ private:
                                               output_height * index.step[1] + (first_ + j) * index.step[2] +
                                               (first_lane_ + l) * index.along;
                 std::ptrdiff_t v = -1;
-                if (index.kind == dispatch::index_kind::tap) {
-                    static_cast<number<A>*>(index.data)[offset] = t;
+                if (index.kind == dispatch::index_kind::state) {
+                    for (int f = 0; f < Reduction::kept; ++f)
+                        static_cast<number<A>*>(index.data)[offset + f * index.field] =
+                            tap[f * kept_pitch + j * lanes_ + l];
                     continue;
                 }
                 if (t < infinite<A>) {
@@ -471,7 +467,7 @@ private:
     alignas(64) sum line_[line_numbers + 4 * width];
     alignas(64) number<A> converted_[converted_numbers + width];
     alignas(64) number<A> result_[result_numbers + width];
-    alignas(64) number<A> tap_[Reduction::has_taps ? result_numbers + width : 1];
+    alignas(64) number<A> kept_[Reduction::kept > 0 ? Reduction::kept* kept_pitch : 1];
 };
 
 }}}} // namespace tarn::kernels

@@ -21,7 +21,8 @@ template <class A, class Number = number<A>> struct window_block {
     std::ptrdiff_t groups, group;             // of results side by side
     bool one_scale;                           // in a group
     std::ptrdiff_t group_step, group_windows; // from group to group of results, and of windows in the line
-    number<A>*y, *tap;                        // tap: which columns and rows results are, if anybody asks
+    number<A>*y, *kept;                       // kept: fields of states, if anybody asks
+    std::ptrdiff_t kept_pitch;                // from field to field
     bool adjoining;                           // lines lie one behind the other,
     number<A>* between;                       // and this has room for as many numbers
     bool in_place;                            // results go where rows say; else one row behind the other
@@ -132,7 +133,25 @@ template <class A, class Reduction> struct window_loops {
         return xsimd::any(found);
     }
 
+    // The fields that calls want of windows side by side.
+    TARN_INLINE static void keep([[maybe_unused]] const state& s, [[maybe_unused]] number<A>* to,
+                                 [[maybe_unused]] std::ptrdiff_t pitch) noexcept {
+        if constexpr (Reduction::kept > 0) {
+            simd::unroll<Reduction::kept>([&](auto f) TARN_LAMBDA {
+                constexpr int F = decltype(f)::value;
+                s.field[fields - Reduction::kept + F].store_unaligned(to + F * pitch);
+            });
+        }
+    }
+
 private:
+    // The elements of a row of the window and of the next.
+    TARN_INLINE state pair(numbers<A> x, numbers<A> y, std::ptrdiff_t tap) const noexcept {
+        if constexpr (Reduction::has_pair)
+            return reduction.pair(x, y, tap);
+        else
+            return reduction.combine(reduction.lift(x, tap), reduction.lift(y, tap + 1));
+    }
     template <class F> TARN_INLINE static state each_field(F f) noexcept {
         state s;
         simd::unroll<fields>([&](auto k) TARN_LAMBDA { s.field[decltype(k)::value] = f(k); });
@@ -227,9 +246,14 @@ private:
     TARN_INLINE void few_rows(const number<A>* x, std::ptrdiff_t step, std::ptrdiff_t tap, std::ptrdiff_t n, sum* line,
                               std::ptrdiff_t pitch) const noexcept {
         const auto rows = [&](std::ptrdiff_t i, auto load) TARN_LAMBDA {
-            state s = reduction.lift(load(x + i), tap);
-            simd::unroll<N - 1>([&](auto k) TARN_LAMBDA {
-                constexpr int K = decltype(k)::value + 1;
+            constexpr int first = N > 1 ? 2 : 1;
+            state s;
+            if constexpr (N > 1)
+                s = pair(load(x + i), load(x + step + i), tap);
+            else
+                s = reduction.lift(load(x + i), tap);
+            simd::unroll<N - first>([&](auto k) TARN_LAMBDA {
+                constexpr int K = decltype(k)::value + first;
                 s = reduction.combine(s, reduction.lift(load(x + K * step + i), tap + K));
             });
             return s;
@@ -363,15 +387,14 @@ private:
         for (std::ptrdiff_t k = 0; k < b.rows; ++k, row_line += b.line_pitch) {
             scales.prepare(b.row[k].counted);
             number<A>* row_y = b.in_place ? b.y + b.row[k].y : b.y + k * groups * n;
-            number<A>* const row_tap = Reduction::has_taps ? b.tap + k * groups * n : nullptr;
+            number<A>* const row_kept = b.kept + (Reduction::kept > 0 ? k * groups * n : 0);
             for (std::ptrdiff_t g = 0; g < groups; ++g) {
                 const sum* const line = row_line + g * b.group_windows;
                 number<A>* const y = row_y + g * b.group_step;
                 const auto one = scales.all_of(g);
                 const auto results = [&](std::ptrdiff_t i) TARN_LAMBDA {
                     const state s = window_at<Stride, Kernel>(line + i * stride, b.pitch, b.windows);
-                    if constexpr (Reduction::has_taps)
-                        s.field[fields - 1].store_unaligned(row_tap + g * n + i);
+                    keep(s, row_kept + g * n + i, b.kept_pitch);
                     return reduction.finish(s, b.one_scale ? one : scales.at(i));
                 };
                 if (n < width) {
@@ -417,8 +440,7 @@ private:
             const state s = window_at<Stride, Kernel>(line, b.pitch, b.windows);
             put(reduction.finish(s, b.one_scale ? scales.all_of(0) : scales.at(0)), b.y + (b.in_place ? r->y : done),
                 b.group, room);
-            if constexpr (Reduction::has_taps)
-                s.field[fields - 1].store_unaligned(b.tap + done);
+            keep(s, b.kept + done, b.kept_pitch);
             done += b.group;
             room -= b.group;
         }
@@ -441,8 +463,12 @@ private:
                 });
             };
             if constexpr (Rows == 2) {
-                add(x + 2 * i, r.tap, simd::index<1>{});
-                add(x + step.x[1] + 2 * i, r.tap + 1, simd::index<0>{});
+                const number<A>* const p = x + 2 * i;
+                const number<A>* const q = p + step.x[1];
+                simd::unroll<2>([&](auto k) TARN_LAMBDA {
+                    constexpr int K = decltype(k)::value;
+                    s[K] = pair(load(p + K * width, K), load(q + K * width, K), r.tap);
+                });
             } else {
                 each_row(x + 2 * i, r, step, add);
             }

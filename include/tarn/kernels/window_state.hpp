@@ -8,6 +8,8 @@
 #include <tarn/simd/reduce.hpp>
 #include <tarn/simd/strided.hpp>
 
+#include <type_traits>
+
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> constexpr number<A> infinite = static_cast<number<A>>(__builtin_inff());
@@ -94,6 +96,14 @@ template <class A, int Fields, class Number = number<A>> struct window_state {
 
     typename cells::type field[Fields];
 };
+
+// Reductions with options make them of a call.
+template <class Reduction> TARN_INLINE Reduction reduction_of(const dispatch::window_planes& c) noexcept {
+    if constexpr (std::is_constructible<Reduction, const dispatch::window_planes&>::value)
+        return Reduction(c);
+    else
+        return {};
+}
 
 // A row of windows in a plane: which of its rows, over depth and height, are members, and where they begin.
 struct window_row {
