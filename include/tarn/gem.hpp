@@ -83,11 +83,11 @@ void run_gem(const place<Executor>& where, const char* op, const window_geometry
         return;
     const operand x_group = groups.first(x);
     const operand y_group = groups.first(y);
-    const window_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operand_list::of(x_group, y_group));
+    const map_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operand_list::of(x_group, y_group));
     const auto run_group = [&](std::ptrdiff_t group, std::ptrdiff_t begin, std::ptrdiff_t end) {
         dispatch::window_power power{groups.of(group), epsilon};
         const auto kernel = gem_kernel(kernels, power);
-        loops.run(begin, end, [&](const window_loops::part& p) {
+        loops.run(begin, end, [&](const map_loops::part& p) {
             dispatch::window_planes w = loops.windows(p);
             w.x.data = static_cast<char*>(w.x.data) + group * groups.step(x) * element_size(x);
             w.y.data = static_cast<char*>(w.y.data) + group * groups.step(y) * element_size(y);

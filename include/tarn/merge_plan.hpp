@@ -16,6 +16,8 @@ TARN_DEFINE_KERNELS_OF(token_merge)
 
 namespace tarn { inline namespace v0 {
 
+inline namespace TARN_BACKEND {
+
 // Which slot every token goes to, for `batch` sequences of `tokens` tokens each: what operators that merge, prune or
 // cluster tokens return, and what is applied to anything that has a row for every token. Indices of a caller's memory;
 // for sequence b:
@@ -26,11 +28,14 @@ namespace tarn { inline namespace v0 {
 //   offsets  offsets + b * (capacity + 1): slots + 1 numbers, where each slot begins in order, and where the last ends
 //   rep      rep + b * capacity: the token that stands for each slot; -1 for a slot without tokens
 //
-// capacity is the room for slots; slots is how many there are, the same in all sequences.
+// capacity is the room for slots; slots is how many there are, the same in all sequences. Of the backend: see
+// masked_softmax_options.
 struct merge_plan_view {
     std::ptrdiff_t batch = 0, tokens = 0, capacity = 0, slots = 0;
     std::int32_t *assign = nullptr, *order = nullptr, *offsets = nullptr, *rep = nullptr;
 };
+
+} // namespace TARN_BACKEND
 
 // The indices that a plan takes.
 TARN_INLINE constexpr std::ptrdiff_t merge_plan_size(std::ptrdiff_t batch, std::ptrdiff_t tokens,

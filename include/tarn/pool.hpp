@@ -49,7 +49,7 @@ inline void check_divisor(const char* op, const average_pool_options& options) {
         fail(op, "divisor", std::to_string(options.divisor), "0 for none, or a number of at least 1");
 }
 // Operand 2 as indices.
-inline dispatch::index_operand index_of(const window_loops& loops, const window_loops::part& p) noexcept {
+inline dispatch::index_operand index_of(const map_loops& loops, const map_loops::part& p) noexcept {
     const dispatch::plane_operand v = loops.plane(2, p);
     return {v.data,
             v.type == element::int64 ? dispatch::index_kind::int64 : dispatch::index_kind::int32,
@@ -88,8 +88,8 @@ void max_pool(const place<Executor>& where, const operand& x, const operand& y, 
     operand_list operands = operand_list::of(x, y);
     if (index)
         operands.add(*index);
-    const window_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operands);
-    const auto run = [&](const window_loops::part& p) {
+    const map_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operands);
+    const auto run = [&](const map_loops::part& p) {
         dispatch::window_planes w = loops.windows(p);
         if (index)
             w.index = index_of(loops, p);
@@ -114,8 +114,8 @@ void average_pool(const place<Executor>& where, const operand& x, const operand&
         return;
     // So many additions leave an error of a few ulp.
     const bool few = g.axis[0].kernel * g.axis[1].kernel + g.axis[2].kernel <= 16;
-    const window_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operand_list::of(x, y));
-    const auto run = [&](const window_loops::part& p) {
+    const map_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operand_list::of(x, y));
+    const auto run = [&](const map_loops::part& p) {
         dispatch::window_planes w = loops.windows(p);
         w.divisor = {options.count_include_padding, static_cast<double>(options.divisor)};
         (few ? kernels.average : kernels.exact_average)(w);
@@ -128,8 +128,8 @@ void average_pool(const place<Executor>& where, const operand& x, const operand&
 template <class Executor, class Kernel>
 void run_gradients(const place<Executor>& where, const window_geometry& g, const operand& x, const operand& dy,
                    const operand& dx, const dispatch::window_divisor& divisor, Kernel kernel) {
-    const window_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x, dy, dx));
-    const auto run = [&](const window_loops::part& p) {
+    const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x, dy, dx));
+    const auto run = [&](const map_loops::part& p) {
         dispatch::window_gradients c{loops.windows(p), loops.plane(1, p), loops.plane(2, p)};
         c.windows.divisor = divisor;
         kernel(c);

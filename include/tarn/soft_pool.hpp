@@ -43,8 +43,8 @@ void soft_pool(const place<Executor>& where, const operand& x, const operand& y,
     const dispatch::soft_pool_table<N>& kernels = soft_pool_kernels_of<N>(t);
     if (size(y) == 0)
         return;
-    const window_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operand_list::of(x, y));
-    const auto run = [&](const window_loops::part& p) {
+    const map_loops loops(g, g.axis[0].out * g.axis[1].out, 2, operand_list::of(x, y));
+    const auto run = [&](const map_loops::part& p) {
         dispatch::window_planes w = loops.windows(p);
         w.scale = options.scale;
         kernels.forward(w);

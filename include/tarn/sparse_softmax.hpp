@@ -110,7 +110,7 @@ void sparse_softmax(const char* op, const place<Executor>& where, const operand&
     const row_parts<N> parts(loops, whole, given.y ? 2u : 0u, block_rule::whole_rows, operands);
     const bool stream = given.y && streams(options.stores, in_place, bytes_of(x) + bytes_of(*given.y), streaming_bytes);
     const auto run = [&](const row_part<N>& p) {
-        dispatch::stored_rows of_row[5];
+        dispatch::stored_rows of_row[5] = {};
         for (int i = 0; i < 5; ++i)
             of_row[i] = beside[i].rows(axis.first, p.data[at[i]], p.across[at[i]]);
         const dispatch::sparse_softmax_rows<N> call{{p.rows_of(0), p.rows, p.length, k, of_row[0], of_row[1], true, 1,

@@ -5,6 +5,9 @@
 
 namespace tarn { inline namespace v0 {
 
+inline namespace TARN_BACKEND {
+
+// Of the backend: see masked_softmax_options.
 struct tome_options {
     // How many tokens to merge into others; as many as may be at most, see tome_slots.
     std::ptrdiff_t r = 0;
@@ -17,10 +20,14 @@ struct tome_options {
     token_order order = token_order::official;
 };
 
-// The slots that a plan of tome_plan has: tokens - r, r from 0 to half of the tokens that are not protected.
+} // namespace TARN_BACKEND
+
+// The slots that a plan of tome_plan has: tokens - r, r from 0 to half of the tokens that are not protected; 0 if there is
+// no token that others may merge into.
 TARN_INLINE constexpr std::ptrdiff_t tome_slots(std::ptrdiff_t tokens, const tome_options& options) noexcept {
     const std::ptrdiff_t free = tokens - options.class_token - options.distillation_token;
-    const std::ptrdiff_t most = free > 0 ? free / 2 : 0;
+    const bool has_partner = tokens / 2 > static_cast<std::ptrdiff_t>(options.distillation_token);
+    const std::ptrdiff_t most = has_partner && free > 0 ? free / 2 : 0;
     const std::ptrdiff_t r = options.keep < 0 ? options.r : tokens - options.keep;
     return tokens - (r < 0 ? 0 : r > most ? most : r);
 }

@@ -35,6 +35,8 @@ COMPILER_SYMBOLS = {"DW.ref.__gxx_personality_v0", "__clang_call_terminate"}
 # tarn::serial and tarn::none: constants without content, the same in every mode.
 SHARED_CONSTANTS = {"_ZN4tarn2v06serialE", "_ZN4tarn2v04noneE"}
 OWNED = re.compile(r"^_Z(?:T[VISTCW]|G[VRTA]|Z)*N?[rVKRO]*4tarn")
+# The tag of functions that are inlined by order, where GCC is kept from doing it.
+INLINED = "inlined"
 # With optimisation compilers put a copy made for one use in the place of a function that others could define too.
 COPY = re.compile(r"\.(?:constprop|isra|part)\b")
 
@@ -45,14 +47,15 @@ class Tools:
         for system in arguments.system:
             self.compile += ["-isystem", system]
         # Without optimisation every function that is not inlined by order is there. Both compilers know their names before
-        # they have translated them, which takes most of the time. nm reads such objects of GCC through its plugin; of
-        # clang the text of its intermediate code is read, without the functions that are inlined by order.
+        # they have translated them, which takes most of the time. nm reads such objects of GCC through its plugin; GCC
+        # is spared the inlining, and functions with the order have a tag in their names instead. Of clang the text of its
+        # intermediate code is read, without the functions with the order.
         self.nm = ["nm", "--defined-only", "--format=posix"]
         if "__clang__" in self.output([arguments.compiler, "-dM", "-E", "-x", "c++", os.devnull]):
             self.names_only = ["-O0", "-Xclang", "-disable-llvm-passes", "-emit-llvm", "-S"]
             self.suffix = ".ll"
         else:
-            self.names_only = ["-O0", "-flto", "-fno-fat-lto-objects", "-c"]
+            self.names_only = ["-O0", "-flto", "-fno-fat-lto-objects", f'-Dalways_inline=abi_tag("{INLINED}")', "-c"]
             self.suffix = ".o"
             self.nm += ["--plugin", self.output([arguments.compiler, "-print-file-name=liblto_plugin.so"]).strip()]
 
@@ -73,7 +76,8 @@ class Tools:
             return
         for line in self.output([*self.nm, path]).splitlines():
             name, kind = line.split()[:2]
-            yield kind, name
+            if f"B{len(INLINED)}{INLINED}" not in name:
+                yield kind, name
 
 
 def symbols_of_text(code):

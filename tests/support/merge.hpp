@@ -66,7 +66,9 @@ plain_plan plain_tome(const std::vector<R>& x, std::ptrdiff_t tokens, std::ptrdi
     plain_plan plan;
     const std::ptrdiff_t free = tokens - o.class_token - o.distillation_token;
     const std::ptrdiff_t wanted = o.keep >= 0 ? tokens - o.keep : o.r;
-    const std::ptrdiff_t r = std::max<std::ptrdiff_t>(0, std::min(wanted, free / 2));
+    // A single odd token that is a distillation token leaves nothing to merge into.
+    const bool has_partner = tokens / 2 - o.distillation_token > 0;
+    const std::ptrdiff_t r = has_partner ? std::max<std::ptrdiff_t>(0, std::min(wanted, free / 2)) : 0;
     plan.slots = tokens - r;
     plan.assign.assign(static_cast<std::size_t>(tokens), -1);
     std::vector<std::vector<R>> unit;

@@ -103,5 +103,42 @@ window_case random_windows(Random& random, std::size_t space, std::ptrdiff_t mos
     } while (c.empty());
     return c;
 }
+// Sample number i of calls with these windows: one sample or more, and any order of memory. Now and then more channels
+// than a register has lanes.
+template <class T, class Random> map_call<T> random_call(Random& random, const window_case& windows, int i) {
+    const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
+    map_call<T> c;
+    c.windows = windows;
+    c.batch = 1 + up_to(2);
+    c.channels = i % 5 == 0 ? 1 + up_to(40) : 1 + up_to(3);
+    c.x_order = memory_orders[up_to(3)];
+    c.y_order = up_to(1) ? c.x_order : memory_orders[up_to(3)];
+    c.at_end = up_to(1) == 1;
+    return c;
+}
+// run(in, out) for sample number i: types of elements by turns, alike or not.
+template <class Run> void with_types(int i, Run run) {
+    switch (i % 6) {
+    case 0:
+    case 1:
+        run(float(), float());
+        break;
+    case 2:
+        run(double(), double());
+        break;
+    case 3:
+        run(tarn::float16(), tarn::float16());
+        break;
+    case 4:
+        run(tarn::bfloat16(), tarn::bfloat16());
+        break;
+    default:
+        if (i % 4 < 2)
+            run(tarn::float16(), float());
+        else
+            run(tarn::bfloat16(), float());
+        break;
+    }
+}
 
 } // namespace support

@@ -175,46 +175,20 @@ TEST_P(pool, samples_of_windows) {
                                                                 : 10,
                                                    i % 7 == 0 ? 9 : 4);
         const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
-        const auto fill = [&](auto& c) {
-            c.windows = windows;
-            c.batch = 1 + up_to(2);
-            c.channels = i % 5 == 0 ? 1 + up_to(40) : 1 + up_to(3);
-            c.x_order = memory_orders[up_to(3)];
-            c.y_order = up_to(1) ? c.x_order : memory_orders[up_to(3)];
-            c.at_end = up_to(1) == 1;
-        };
         const std::string what = "sample " + std::to_string(i) + " of seed " + std::to_string(seed);
         const tarn::average_pool_options options{up_to(1) == 1, up_to(3) == 0 ? 7 : 0};
-        const auto values = [&](const auto& c) {
-            return values_of(c.batch * c.channels * product(windows.in()), static_cast<unsigned>(i), i % 2 == 0);
-        };
-        const auto run = [&](auto in, auto out, auto index) {
+        with_types(i / 3, [&](auto in, auto out) {
             using In = decltype(in);
             using Out = decltype(out);
-            map_call<In> c;
-            fill(c);
-            const std::vector<double> v = values(c);
-            check_max<In, Out, decltype(index)>(GetParam(), c, v, what.c_str());
-            check_average<In, Out>(GetParam(), c, v, options, what.c_str());
-        };
-        switch (i / 3 % 6) {
-        case 0:
-        case 1:
-            run(float(), float(), std::int32_t());
-            break;
-        case 2:
-            run(double(), double(), std::int64_t());
-            break;
-        case 3:
-            run(tarn::float16(), tarn::float16(), std::int64_t());
-            break;
-        case 4:
-            run(tarn::bfloat16(), tarn::bfloat16(), std::int32_t());
-            break;
-        default:
-            run(tarn::float16(), float(), std::int32_t());
-            break;
-        }
+            const auto c = random_call<In>(random, windows, i);
+            const std::vector<double> values =
+                values_of(c.batch * c.channels * product(windows.in()), static_cast<unsigned>(i), i % 2 == 0);
+            if (i % 4 < 2)
+                check_max<In, Out, std::int32_t>(GetParam(), c, values, what.c_str());
+            else
+                check_max<In, Out, std::int64_t>(GetParam(), c, values, what.c_str());
+            check_average<In, Out>(GetParam(), c, values, options, what.c_str());
+        });
         if (HasFatalFailure())
             return;
     }

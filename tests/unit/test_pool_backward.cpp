@@ -145,14 +145,8 @@ TEST_P(pool_backward, samples_of_windows) {
                                                                 : 9,
                                                    i % 7 == 0 ? 9 : 4);
         const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
-        const auto run = [&](auto in, auto out) {
-            map_call<decltype(in)> c;
-            c.windows = windows;
-            c.batch = 1 + up_to(2);
-            c.channels = i % 5 == 0 && space > 1 ? 1 + up_to(40) : 1 + up_to(3);
-            c.x_order = memory_orders[up_to(3)];
-            c.y_order = up_to(2) ? c.x_order : memory_orders[up_to(3)];
-            c.at_end = up_to(1) == 1;
+        with_types(i / 3, [&](auto in, auto out) {
+            const auto c = random_call<decltype(in)>(random, windows, i);
             const std::ptrdiff_t maps = c.batch * c.channels;
             check<decltype(in), decltype(out)>(
                 GetParam(), c, up_to(2) ? c.x_order : memory_orders[up_to(3)],
@@ -160,25 +154,7 @@ TEST_P(pool_backward, samples_of_windows) {
                 integers(maps * product(windows.out()), static_cast<unsigned>(i) + 1, 1, false),
                 {up_to(1) == 1, up_to(3) == 0 ? 7 : 0},
                 "sample " + std::to_string(i) + " of seed " + std::to_string(seed));
-        };
-        switch (i / 3 % 6) {
-        case 0:
-        case 1:
-            run(float(), float());
-            break;
-        case 2:
-            run(double(), double());
-            break;
-        case 3:
-            run(tarn::float16(), tarn::float16());
-            break;
-        case 4:
-            run(tarn::bfloat16(), tarn::bfloat16());
-            break;
-        default:
-            run(tarn::bfloat16(), float());
-            break;
-        }
+        });
         if (HasFatalFailure())
             return;
     }

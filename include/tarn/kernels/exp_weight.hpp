@@ -259,7 +259,7 @@ template <class A, bool Folded> struct exp_weight {
             const numbers<A> q = exact_slope_of(r) * r;
             const numbers<A> near = simd::zero_where_le<A>(q, xsimd::abs(q), numbers<A>(unit.least)) * one;
             const numbers<A> far = scaled(two_to(position, r, table), position, n) - one;
-            return xsimd::select(n == numbers<A>(unit.zero), near, far) + tiny;
+            return simd::select<A>(n == numbers<A>(unit.zero), near, far) + tiny;
         }
     }
 

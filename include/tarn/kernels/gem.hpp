@@ -33,7 +33,7 @@ template <class A> struct gem_parameters {
     // v, but for infinity `at`, and NaN for NaN.
     TARN_INLINE static numbers<D> unless_special(numbers<D> x, numbers<D> v, double at) noexcept {
         const numbers<D> inf(infinite<D>);
-        return xsimd::select(x < inf, v, simd::min_of<D>(numbers<D>(at), x));
+        return simd::select<D>(x < inf, v, simd::min_of<D>(numbers<D>(at), x));
     }
     // x^p as v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2). Where x are floats, five terms of the
     // logarithm leave 2^-35.
@@ -54,9 +54,9 @@ template <class A> struct gem_parameters {
         const numbers<D> greatest(0x1.fffffffffffffp-1);
         const numbers<D> top(rounding + 1024);
         const numbers<D> y =
-            simd::exp2_apply<D>(xsimd::select(position >= top, simd::min_of<D>(greatest, v), v), position);
+            simd::exp2_apply<D>(simd::select<D>(position >= top, simd::min_of<D>(greatest, v), v), position);
         const auto beyond = (position > top) | ((position >= top) & (r > numbers<D>(0x1p-20)));
-        return xsimd::select(beyond, numbers<D>(infinite<D>), y);
+        return simd::select<D>(beyond, numbers<D>(infinite<D>), y);
     }
     // (mean * 2^n)^(1/p) of the mean of powers.
     TARN_INLINE numbers<D> root(numbers<D> mean, numbers<D> n) const noexcept {
@@ -73,11 +73,11 @@ template <class A> struct gem_parameters {
     // y for means that are numbers, else NaN or the infinity that a mean of 0 or infinity stands for.
     TARN_INLINE static numbers<D> unless_no_number(numbers<D> mean, numbers<D> y) noexcept {
         const numbers<D> inf(infinite<D>);
-        return xsimd::select((mean > numbers<D>(0.0)) & (mean < inf), y, simd::max_of<D>(inf, mean));
+        return simd::select<D>((mean > numbers<D>(0.0)) & (mean < inf), y, simd::max_of<D>(inf, mean));
     }
     // y, but 0 for windows without members.
     TARN_INLINE static numbers<D> unless_empty(numbers<D> least, numbers<D> y) noexcept {
-        return xsimd::select(least < numbers<D>(infinite<D>), y, numbers<D>(0.0));
+        return simd::select<D>(least < numbers<D>(infinite<D>), y, numbers<D>(0.0));
     }
 
     static constexpr double rounding = 1.5 * 0x1p52; // rounds to integers
@@ -228,8 +228,8 @@ template <class A> struct gem_scaled_powers : gem_window<A, 2> {
     TARN_NOINLINE static state combine(const state& a, const state& b) noexcept {
         return base::each_part(a, b, [](const auto& p, const auto& q) TARN_LAMBDA {
             const auto greater = p.field[1] >= q.field[1];
-            const numbers<D> v = xsimd::select(greater, p.field[0], q.field[0]);
-            const numbers<D> small = xsimd::select(greater, q.field[0], p.field[0]);
+            const numbers<D> v = simd::select<D>(greater, p.field[0], q.field[0]);
+            const numbers<D> small = simd::select<D>(greater, q.field[0], p.field[0]);
             const numbers<D> n = simd::max_of<D>(p.field[1], q.field[1]);
             const numbers<D> down = simd::min_of<D>(p.field[1], q.field[1]) - n;
             return window_state<D, 2>{{simd::fmadd<D>(small, simd::exp2_of_integer<D>(down), v), n}};
@@ -271,7 +271,7 @@ template <class A> struct gem_logs : gem_sum<A> {
             const auto beyond = mean >= inf;
             const numbers<D> position = exponent + numbers<D>(base::rounding);
             const numbers<D> r = exponent - (position - numbers<D>(base::rounding));
-            return xsimd::select(is_nan<D>(mean), mean, xsimd::select(beyond, inf, this->two_to(r, position)));
+            return simd::select<D>(is_nan<D>(mean), mean, simd::select<D>(beyond, inf, this->two_to(r, position)));
         });
     }
 };
@@ -297,11 +297,11 @@ template <class A> struct gem_extreme {
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {
         const numbers<A> x = b.field[0];
-        return {{xsimd::select(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
+        return {{simd::select<A>(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
     }
     TARN_INLINE numbers<A> finish(const state& s, const window_scale<A>& by) const noexcept {
         const numbers<A> zero(number<A>(0));
-        return xsimd::select(by.least < numbers<A>(infinite<A>), s.field[0] ^ numbers<A>(sign), zero);
+        return simd::select<A>(by.least < numbers<A>(infinite<A>), s.field[0] ^ numbers<A>(sign), zero);
     }
 };
 

@@ -49,7 +49,7 @@ template <class A> struct max_window : quick_max_window<A> {
 
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {
         const numbers<A> x = b.field[0];
-        return {{xsimd::select(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
+        return {{simd::select<A>(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
     }
 };
 
@@ -78,14 +78,14 @@ template <class A> struct max_index_window {
         const auto greater = (x > y) | (is_nan<A>(x) & (y == y));
         const auto equal = (x == y) | (is_nan<A>(x) & is_nan<A>(y));
         const auto take = greater | (equal & (b.field[1] < a.field[1]));
-        return {{xsimd::select(take, x, y), xsimd::select(take, b.field[1], a.field[1])}};
+        return {{simd::select<A>(take, x, y), simd::select<A>(take, b.field[1], a.field[1])}};
     }
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>&) noexcept { return s.field[0]; }
 };
 
-// The sum, times the reciprocal of what it is divided by.
-template <class A> struct average_window {
-    static constexpr int fields = 1;
+// What sums over windows share.
+template <class A, int Fields> struct additive_window {
+    static constexpr int fields = Fields;
     static constexpr int kept = 0;
     static constexpr bool counts = true;
     static constexpr bool has_quick = false;
@@ -95,8 +95,14 @@ template <class A> struct average_window {
 
     // Added to any number it changes nothing, not the sign of a zero either.
     TARN_INLINE static number<A> neutral(int) noexcept { return number<A>(-0.0); }
-    TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x}}; }
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
+};
+
+// The sum, times the reciprocal of what it is divided by.
+template <class A> struct average_window : additive_window<A, 1> {
+    using typename additive_window<A, 1>::state;
+
+    TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x}}; }
     TARN_INLINE static state combine(const state& a, const state& b) noexcept { return {{a.field[0] + b.field[0]}}; }
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>& scale) noexcept {
         return scale.apply(s.field[0]);
@@ -104,18 +110,10 @@ template <class A> struct average_window {
 };
 
 // The same for large windows: the sum, and what its additions lost.
-template <class A> struct exact_average_window {
-    static constexpr int fields = 2;
-    static constexpr int kept = 0;
-    static constexpr bool counts = true;
-    static constexpr bool has_quick = false;
-    static constexpr bool has_pair = false;
-    static constexpr number<A> empty = 0;
-    using state = window_state<A, fields>;
+template <class A> struct exact_average_window : additive_window<A, 2> {
+    using typename additive_window<A, 2>::state;
 
-    TARN_INLINE static number<A> neutral(int) noexcept { return number<A>(-0.0); }
     TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x, numbers<A>(number<A>(0))}}; }
-    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {
         const numbers<A> sum = a.field[0] + b.field[0];
         const numbers<A> added = sum - a.field[0];
@@ -125,7 +123,7 @@ template <class A> struct exact_average_window {
     // Infinite sums have lost what is no number.
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>& scale) noexcept {
         const numbers<A> whole = s.field[0] + s.field[1];
-        return scale.apply(xsimd::select(is_nan<A>(whole), s.field[0], whole));
+        return scale.apply(simd::select<A>(is_nan<A>(whole), s.field[0], whole));
     }
 };
 

@@ -14,21 +14,19 @@ template <class A, std::ptrdiff_t Room> class gradient_block {
 public:
     TARN_INLINE explicit gradient_block(const dispatch::plane_operand& dy) noexcept : dy_(dy) {}
 
-    TARN_INLINE void load(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
-                          std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
-                          std::ptrdiff_t columns) noexcept {
+    TARN_INLINE void load(const window_group& b) noexcept {
         const auto at = [&](std::ptrdiff_t r) TARN_LAMBDA {
-            return static_cast<char*>(dy_.data) +
-                   (plane * dy_.across + lane + depth * dy_.step[0] + (row + r) * dy_.step[1] + column * dy_.step[2]) *
-                       detail::size_of(dy_.type);
+            return static_cast<char*>(dy_.data) + (b.plane * dy_.across + b.lane + b.depth * dy_.step[0] +
+                                                   (b.row + r) * dy_.step[1] + b.column * dy_.step[2]) *
+                                                      detail::size_of(dy_.type);
         };
-        if (lanes == 1) {
-            convert<A>::widen({{at(0), dy_.type, dy_.step[2], dy_.step[1]}, number_, columns, rows, columns});
+        if (b.lanes == 1) {
+            convert<A>::widen({{at(0), dy_.type, dy_.step[2], dy_.step[1]}, number_, b.columns, b.rows, b.columns});
             return;
         }
-        for (std::ptrdiff_t r = 0; r < rows; ++r)
+        for (std::ptrdiff_t r = 0; r < b.rows; ++r)
             convert<A>::widen(
-                {{at(r), dy_.type, 1, dy_.step[2]}, number_ + r * columns * lanes, lanes, columns, lanes});
+                {{at(r), dy_.type, 1, dy_.step[2]}, number_ + r * b.columns * b.lanes, b.lanes, b.columns, b.lanes});
     }
     TARN_INLINE numbers<A> at(std::ptrdiff_t i) const noexcept { return numbers<A>::load_unaligned(number_ + i); }
     TARN_INLINE numbers<A> first(std::ptrdiff_t i, int n) const noexcept { return simd::load_n<A>(number_ + i, n); }
@@ -39,29 +37,27 @@ private:
     alignas(64) number<A> number_[Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
 };
 
-// The states of a block of windows, to numbers side by side; from field to field `pitch`.
+// The states of a group of windows, to numbers side by side; from field to field `pitch`.
 template <class Number>
-TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all, std::ptrdiff_t plane,
-                                              std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
-                                              std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
-                                              std::ptrdiff_t columns, Number* to, std::ptrdiff_t pitch) noexcept {
+TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all, const window_group& b, Number* to,
+                                              std::ptrdiff_t pitch) noexcept {
     dispatch::window_planes w = all;
-    w.x.data = static_cast<char*>(w.x.data) + (plane * w.x.across + lane) * detail::size_of(w.x.type);
+    w.x.data = static_cast<char*>(w.x.data) + (b.plane * w.x.across + b.lane) * detail::size_of(w.x.type);
     w.y.data = nullptr;
     w.planes = 1;
-    w.lanes = lanes;
-    w.first_row = depth * w.axis[1].out + row;
-    w.last_row = w.first_row + rows;
-    w.first_column = column;
-    w.last_column = column + columns;
+    w.lanes = b.lanes;
+    w.first_row = b.depth * w.axis[1].out + b.row;
+    w.last_row = w.first_row + b.rows;
+    w.first_column = b.column;
+    w.last_column = b.column + b.columns;
     w.index.kind = dispatch::index_kind::state;
     w.index.step[0] = 0;
-    w.index.step[1] = columns * lanes;
-    w.index.step[2] = lanes;
+    w.index.step[1] = b.columns * b.lanes;
+    w.index.step[2] = b.lanes;
     w.index.along = 1;
     w.index.field = pitch;
     w.index.data = to;
-    w.index.first = -(row * columns + column) * lanes;
+    w.index.first = -(b.row * b.columns + b.column) * b.lanes;
     return w;
 }
 
@@ -73,12 +69,9 @@ public:
 
     TARN_INLINE explicit max_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
 
-    TARN_INLINE void load(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
-                          std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
-                          std::ptrdiff_t columns) noexcept {
-        dy_.load(plane, lane, lanes, depth, row, rows, column, columns);
-        window_lines<A, max_index_window<A>>::run(
-            states_of(c_.windows, plane, lane, lanes, depth, row, rows, column, columns, tap_, 0));
+    TARN_INLINE void load(const window_group& b) noexcept {
+        dy_.load(b);
+        window_lines<A, max_index_window<A>>::run(states_of(c_.windows, b, tap_, 0));
     }
     TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A> tap) const noexcept {
         return given(numbers<A>::load_unaligned(tap_ + i), dy_.at(i), tap);
@@ -89,7 +82,7 @@ public:
 
 private:
     TARN_INLINE static numbers<A> given(numbers<A> taken, numbers<A> dy, number<A> tap) noexcept {
-        return xsimd::select(taken == numbers<A>(tap), dy, numbers<A>(number<A>(0)));
+        return simd::select<A>(taken == numbers<A>(tap), dy, numbers<A>(number<A>(0)));
     }
 
     const dispatch::window_gradients& c_;
@@ -105,24 +98,22 @@ public:
 
     TARN_INLINE explicit average_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
 
-    TARN_INLINE void load(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
-                          std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
-                          std::ptrdiff_t columns) noexcept {
-        dy_.load(plane, lane, lanes, depth, row, rows, column, columns);
+    TARN_INLINE void load(const window_group& b) noexcept {
+        dy_.load(b);
         const dispatch::window_axis* const axis = c_.windows.axis;
         const dispatch::window_divisor& divisor = c_.windows.divisor;
-        const std::ptrdiff_t deep = window_taps::counted(axis[0], depth, divisor.count_padding);
+        const std::ptrdiff_t deep = window_taps::counted(axis[0], b.depth, divisor.count_padding);
         // A tile of columns for all rows, since their scales cost a division each.
-        for (std::ptrdiff_t first = 0; first < columns; first += most_columns) {
-            const std::ptrdiff_t some = columns - first < most_columns ? columns - first : most_columns;
-            scales_.begin(axis[2], column + first, some, divisor);
-            for (std::ptrdiff_t r = 0; r < rows; ++r) {
-                scales_.prepare(deep * window_taps::counted(axis[1], row + r, divisor.count_padding));
-                number<A>* const line = dy_.begin() + (r * columns + first) * lanes;
-                if (lanes == 1)
+        for (std::ptrdiff_t first = 0; first < b.columns; first += most_columns) {
+            const std::ptrdiff_t some = b.columns - first < most_columns ? b.columns - first : most_columns;
+            scales_.begin(axis[2], b.column + first, some, divisor);
+            for (std::ptrdiff_t r = 0; r < b.rows; ++r) {
+                scales_.prepare(deep * window_taps::counted(axis[1], b.row + r, divisor.count_padding));
+                number<A>* const line = dy_.begin() + (r * b.columns + first) * b.lanes;
+                if (b.lanes == 1)
                     scale(line, some);
                 else
-                    scale_lanes(line, some, lanes);
+                    scale_lanes(line, some, b.lanes);
             }
         }
     }

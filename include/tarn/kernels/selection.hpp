@@ -59,7 +59,7 @@ template <class A> TARN_NOINLINE number<A> about_kth_greatest(const number<A>* v
         for (std::ptrdiff_t i = 0; i < n; i += lanes<A>) {
             counts = simd::each<A>(
                 [&](numbers<A> p, numbers<A> c)
-                    TARN_LAMBDA { return c + xsimd::select(p >= bound, numbers<A>(1.0f), numbers<A>(0.0f)); },
+                    TARN_LAMBDA { return c + simd::select<A>(p >= bound, numbers<A>(1.0f), numbers<A>(0.0f)); },
                 simd::load<A>(v + i), counts);
         }
         alignas(64) number<A> lane[lanes<A>];
@@ -75,8 +75,12 @@ template <class A> TARN_NOINLINE number<A> about_kth_greatest(const number<A>* v
     number<A> best = -infinity;
     std::int64_t low = order_of(best);
     std::int64_t high = order_of(simd::greatest<A>(most)) + 1;
-    while (high - low > 1) {
-        const std::int64_t middle = low + (high - low) / 2;
+    // Of doubles they may be further apart than such an integer goes.
+    const auto distance = [&]() TARN_LAMBDA {
+        return static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+    };
+    while (distance() > 1) {
+        const auto middle = static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + distance() / 2);
         number<A> t;
         assign_order(t, middle);
         // Denormal numbers are left alone.

@@ -24,7 +24,7 @@ public:
     // low - high <= 0, NaN if one of both is. Equal infinities have no distance.
     TARN_INLINE numbers<A> distance(numbers<A> low, numbers<A> high) const noexcept {
         const numbers<A> d = (low - numbers<A>(number<A>(step))) - high;
-        return xsimd::select(low == high, numbers<A>(number<A>(0)), d);
+        return simd::select<A>(low == high, numbers<A>(number<A>(0)), d);
     }
     // Where a distance counts, it; elsewhere 0, and no weight.
     TARN_INLINE numbers<A> counted(numbers<A> d) const noexcept { return simd::zero_where_le<A>(d, d, furthest_); }
@@ -42,7 +42,7 @@ private:
     TARN_INLINE static double magnitude(double scale) noexcept {
         constexpr double most = simd::is_double<A> ? 0x1p970 : 0x1p110;
         const double t = scale < 0 ? -scale : scale;
-        return t < static_cast<double>(least_normal<A>) ? 0 : t > most ? most : t;
+        return t < static_cast<double>(least_normal_number<A>) ? 0 : t > most ? most : t;
     }
     // The base of small scales is made of a large one: its parts would be denormal.
     TARN_INLINE static exp_base<A> base_of(double t) noexcept {
@@ -51,7 +51,7 @@ private:
             return exp_base<A>::of(static_cast<number<A>>(t));
         const exp_base<A> b = exp_base<A>::of(static_cast<number<A>>(t * factor));
         const auto reduced = [](number<A> v) TARN_LAMBDA {
-            constexpr number<A> least = least_normal<A> * number<A>(factor);
+            constexpr number<A> least = least_normal_number<A> * number<A>(factor);
             return v > -least && least > v ? number<A>(0) : v * number<A>(1 / factor);
         };
         return {reduced(b.high), reduced(b.low)};
@@ -127,8 +127,8 @@ public:
     // A greatest element of NaN makes both sums NaN.
     TARN_INLINE state combine(const state& a, const state& b) const noexcept {
         const auto second = b.field[0] > a.field[0];
-        const auto of_high = [&](int f) TARN_LAMBDA { return xsimd::select(second, b.field[f], a.field[f]); };
-        const auto of_low = [&](int f) TARN_LAMBDA { return xsimd::select(second, a.field[f], b.field[f]); };
+        const auto of_high = [&](int f) TARN_LAMBDA { return simd::select<A>(second, b.field[f], a.field[f]); };
+        const auto of_low = [&](int f) TARN_LAMBDA { return simd::select<A>(second, a.field[f], b.field[f]); };
         const merged m = merge(a.field[0], b.field[0]);
         const numbers<A> moved = simd::fmadd<A>(m.distance, of_low(1), of_low(2));
         return {{m.high, simd::fmadd<A>(m.weight, of_low(1), of_high(1)), simd::fmadd<A>(m.weight, moved, of_high(2))}};
@@ -139,15 +139,15 @@ public:
         // Added to a sum of neighbours of 0, the step keeps it from being denormal.
         const auto step = numbers<A>(number<A>(distance_weight<A>::step));
         const numbers<A> sum = (s.field[0] + (q - step)) + step;
-        const numbers<A> y = xsimd::select(q == zero, s.field[0], sum) ^ sign_;
-        return xsimd::select(s.field[1] == zero, numbers<A>(empty), y);
+        const numbers<A> y = simd::select<A>(q == zero, s.field[0], sum) ^ sign_;
+        return simd::select<A>(s.field[1] == zero, numbers<A>(empty), y);
     }
     // a / s, the result less the greatest element.
     TARN_INLINE static numbers<A> below_greatest(const state& s) noexcept {
         const numbers<A> size = simd::max_of<A>(numbers<A>(number<A>(1)), s.field[1]); // NaN passes
         const numbers<A> a = s.field[2];
-        const auto tiny = xsimd::abs(a) < size * numbers<A>(least_normal<A>);
-        return xsimd::select(tiny, numbers<A>(number<A>(0)), a) / size;
+        const auto tiny = xsimd::abs(a) < size * numbers<A>(least_normal_number<A>);
+        return simd::select<A>(tiny, numbers<A>(number<A>(0)), a) / size;
     }
 
 private:

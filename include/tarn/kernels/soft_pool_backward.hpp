@@ -17,13 +17,10 @@ public:
     TARN_INLINE explicit soft_shares(const dispatch::window_gradients& c) noexcept
         : c_(c), dy_(c.dy), weight_(c.windows.scale), sign_(number<A>(c.windows.scale < 0 ? -0.0 : 0.0)) {}
 
-    TARN_INLINE void load(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t lanes, std::ptrdiff_t depth,
-                          std::ptrdiff_t row, std::ptrdiff_t rows, std::ptrdiff_t column,
-                          std::ptrdiff_t columns) noexcept {
-        dy_.load(plane, lane, lanes, depth, row, rows, column, columns);
-        window_lines<A, soft_state_window<A>>::run(
-            states_of(c_.windows, plane, lane, lanes, depth, row, rows, column, columns, field_[0], pitch));
-        const std::ptrdiff_t n = rows * columns * lanes;
+    TARN_INLINE void load(const window_group& b) noexcept {
+        dy_.load(b);
+        window_lines<A, soft_state_window<A>>::run(states_of(c_.windows, b, field_[0], pitch));
+        const std::ptrdiff_t n = b.rows * b.columns * b.lanes;
         for (std::ptrdiff_t i = 0; i < n; i += width)
             prepare(i, n - i < width ? static_cast<int>(n - i) : width);
     }
@@ -53,11 +50,11 @@ private:
         const numbers<A> zero(number<A>(0));
         const numbers<A> s = simd::max_of<A>(one, load(1)); // NaN passes
         const numbers<A> dy = dy_.first(i, n);
-        const numbers<A> c = xsimd::select(xsimd::abs(dy) < s * numbers<A>(least_normal<A>), zero, dy) / s;
+        const numbers<A> c = simd::select<A>(xsimd::abs(dy) < s * numbers<A>(least_normal_number<A>), zero, dy) / s;
         simd::store_n<A>(dy_.begin() + i, c, n);
         // Between bounds that keep the quotient a normal number.
-        const numbers<A> size =
-            simd::min_of<A>(numbers<A>(number<A>(0x1p20)), simd::max_of<A>(xsimd::abs(c), numbers<A>(least_normal<A>)));
+        const numbers<A> size = simd::min_of<A>(numbers<A>(number<A>(0x1p20)),
+                                                simd::max_of<A>(xsimd::abs(c), numbers<A>(least_normal_number<A>)));
         const numbers<A> q = soft_window<A>::below_greatest({{load(0), load(1), load(2)}});
         simd::store_n<A>(field_[1] + i, numbers<A>(number<A>(least_product)) / size, n);
         simd::store_n<A>(field_[2] + i, two - weight_.plus_logit(q, one), n);
@@ -72,7 +69,7 @@ private:
         } else {
             const numbers<A> f = weight_.plus_logit(near, slope);
             const auto flat = xsimd::abs(f) < numbers<A>(number<A>(least_slope));
-            return simd::fmadd<A>(w * c, xsimd::select(flat, numbers<A>(number<A>(0)), f), sum);
+            return simd::fmadd<A>(w * c, simd::select<A>(flat, numbers<A>(number<A>(0)), f), sum);
         }
     }
 

@@ -42,7 +42,7 @@ private:
         const pack<A> equal = simd::first_or<A>(simd::select_equal<A>(v, last.value, v, none), ties, none);
         const pack<A> value = simd::broadcast<A>(last.value);
         const pack<A> above = simd::each<A>([](numbers<A> p, numbers<A> t, numbers<A> q)
-                                                TARN_LAMBDA { return xsimd::select(p <= t, q, p); },
+                                                TARN_LAMBDA { return simd::select<A>(p <= t, q, p); },
                                             v, value, equal);
         return above;
     }

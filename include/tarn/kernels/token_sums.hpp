@@ -90,8 +90,8 @@ template <class A> TARN_INLINE simd::double_pack<A> rounded(const token_sum<A>& 
         simd::unroll<simd::double_pack<A>::parts>([&](auto i) TARN_LAMBDA {
             constexpr int I = decltype(i)::value;
             const simd::doubles<A> high = sum.high.part[I];
-            const simd::doubles<A> infinity(__builtin_huge_val());
-            r.part[I] = xsimd::select(xsimd::abs(high) < infinity, high + sum.low.part[I], high);
+            const simd::doubles<A> unbounded(__builtin_huge_val());
+            r.part[I] = simd::select<A>(xsimd::abs(high) < unbounded, high + sum.low.part[I], high);
         });
         return r;
     } else {

@@ -11,13 +11,19 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// Shares: what windows give, held for some rows of windows.
+// Windows at one depth of a plane: `rows` from `row` on, of each `columns` from `column` on, `lanes` from `lane` on.
+// They are numbered row by row, column by column, lanes side by side.
+struct window_group {
+    std::ptrdiff_t plane, lane, lanes, depth, row, rows, column, columns;
+};
+
+// Shares: what the windows of a group give.
 //
 //   shares(c)              of a call
-//   room                   numbers of a block of windows that it can hold
-//   load(c, plane, lane, lanes, row, rows, column, columns)   the windows from there on, rows of one depth
+//   room                   windows of a group, lanes among them, that it can hold
+//   load(group)            takes these windows
 //   of_elements            whether shares depend on the elements that get them
-//   share(i, tap)          what window number i of the block gives to its element `tap`, one register of windows; n: of
+//   share(i, tap)          what window number i of the group gives to its element `tap`, one register of windows; n: of
 //                          the first n only, nothing of the others. Of elements x:
 //   add(sum, i, x)         sum and the share together; n: of the first n only, the others stay as they are
 template <class A, class Shares> class window_adjoint {
@@ -33,7 +39,7 @@ private:
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr bool of_elements = Shares::of_elements;
-    static constexpr std::ptrdiff_t sum_numbers = numbers_in < of_elements ? 3584 : 6144 > ;
+    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(of_elements ? 3584 : 6144)>;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<512>;
 
     TARN_INLINE explicit window_adjoint(const dispatch::window_gradients& c) noexcept
@@ -51,10 +57,7 @@ private:
                 phases_ = lanes_ > 1 || most_columns <= 0 ? 1 : columns_.stride;
                 begin_ = (first_ + columns_.before) / columns_.stride;
                 end_ = (first_ + outputs_ - 1 + columns_.before) / columns_.stride + 1;
-                row_sums_ =
-                    phases_ > 1 || columns_.stride == 1 ? phases_ * (end_ - begin_) * lanes_ : outputs_ * lanes_;
-                if (lanes_ > 1)
-                    row_sums_ = outputs_ * lanes_;
+                row_sums_ = by_phases() ? phases_ * (end_ - begin_) : outputs_ * lanes_;
                 const std::ptrdiff_t rows = (sum_numbers - width) / row_sums_;
                 std::ptrdiff_t some;
                 for (std::ptrdiff_t r = c_.windows.first_row; r < c_.windows.last_row; r += some) {
@@ -68,6 +71,9 @@ private:
             }
         }
     }
+
+    // Whether sums lie phase by phase: a single lane, and a phase for every column of a stride.
+    TARN_INLINE bool by_phases() const noexcept { return lanes_ == 1 && phases_ == columns_.stride; }
 
     // Windows first .. end - 1 along an axis may have elements from .. from + count - 1 as members.
     struct window_range {
@@ -114,7 +120,7 @@ private:
                 const std::ptrdiff_t r_end = heights.end - r < some_rows ? heights.end : r + some_rows;
                 for (std::ptrdiff_t j = columns.first; j < columns.end; j += some_columns) {
                     const std::ptrdiff_t j_end = columns.end - j < some_columns ? columns.end : j + some_columns;
-                    shares_.load(plane, lane, lanes_, o, r, r_end - r, j, j_end - j);
+                    shares_.load({plane, lane, lanes_, o, r, r_end - r, j, j_end - j});
                     add(d_tap, h, rows, r, r_end, j, j_end);
                 }
             }
@@ -135,10 +141,10 @@ private:
                     continue;
                 const std::ptrdiff_t tap = (d_tap * height_.kernel + h_tap) * columns_.kernel;
                 const std::ptrdiff_t line = (o - r) * (j_end - j) * lanes_;
-                if (lanes_ > 1 || (phases_ == 1 && columns_.stride > 1))
-                    add_lanes(tap, line, j, j_end, sum_ + k * row_sums_);
-                else
+                if (by_phases())
                     add_phases(tap, line, j, j_end, sum_ + k * row_sums_);
+                else
+                    add_lanes(tap, line, j, j_end, sum_ + k * row_sums_);
             }
         }
     }

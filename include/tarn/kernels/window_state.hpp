@@ -13,7 +13,8 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> constexpr number<A> infinite = static_cast<number<A>>(__builtin_inff());
-template <class A> constexpr number<A> least_normal = simd::is_double<A> ? number<A>(0x1p-1022) : number<A>(0x1p-126f);
+template <class A>
+constexpr number<A> least_normal_number = simd::is_double<A> ? number<A>(0x1p-1022) : number<A>(0x1p-126f);
 
 // (In xsimd 8.1 a NaN is not unequal to itself on AVX2.)
 template <class A> TARN_INLINE auto is_nan(numbers<A> v) noexcept { return xsimd::isnan(v); }
@@ -130,7 +131,7 @@ template <class A, class Number = number<A>> struct window_scale {
     typename window_cells<A, Number>::type inverse, least;
 
     TARN_INLINE numbers<A> apply(numbers<A> sum) const noexcept {
-        return xsimd::select(xsimd::abs(sum) < least, numbers<A>(number<A>(0)), sum) * inverse;
+        return simd::select<A>(xsimd::abs(sum) < least, numbers<A>(number<A>(0)), sum) * inverse;
     }
 };
 
@@ -172,9 +173,10 @@ private:
             const numbers<S> count = numbers<S>::load_unaligned(count_ + i) * numbers<S>(static_cast<Number>(counted));
             // Windows of nothing give 0.
             const auto none = count == numbers<S>(Number(0));
-            const numbers<S> by = fixed_ != 0 ? numbers<S>(fixed_) : xsimd::select(none, one, count);
+            const numbers<S> by = fixed_ != 0 ? numbers<S>(fixed_) : simd::select<S>(none, one, count);
             (one / by).store_unaligned(inverse_ + i);
-            xsimd::select(none, numbers<S>(infinite<S>), by * numbers<S>(least_normal<S>)).store_unaligned(least_ + i);
+            simd::select<S>(none, numbers<S>(infinite<S>), by * numbers<S>(least_normal_number<S>))
+                .store_unaligned(least_ + i);
         }
     }
 

@@ -110,7 +110,7 @@ inline void check_window_extents(const char* op, const char* argument, const win
 
 // Maps as planes of windows. Axes outside of space are loops, but for one whose elements lie side by side where those
 // of space do not: its elements are the lanes of a column.
-class window_loops {
+class map_loops {
 public:
     // Some planes, and rows first_row .. last_row - 1 of depth and height together.
     struct part {
@@ -120,7 +120,7 @@ public:
 
     // The operands have the same extents outside of space. Those after the first `whole` may have any lanes. Work is
     // cut into blocks of so many rows.
-    window_loops(const window_geometry& g, std::ptrdiff_t rows, int whole, const operand_list& operands)
+    map_loops(const window_geometry& g, std::ptrdiff_t rows, int whole, const operand_list& operands)
         : geometry_(g), lane_axis_(choose_lanes(g, whole, operands)), count_(operands.count),
           outer_(outer_of(operands)),
           loops_({outer_.item[0].rank - 1}, count_, 1, kernel_layouts::rows_only, outer_.list(count_)), rows_(rows) {
@@ -134,8 +134,8 @@ public:
         blocks_ = wanted < 2 ? 1 : wanted < static_cast<double>(rows) ? static_cast<std::ptrdiff_t>(wanted) : rows;
         elements_ = elements / static_cast<double>(blocks_);
     }
-    window_loops(const window_loops&) = delete;
-    window_loops& operator=(const window_loops&) = delete;
+    map_loops(const map_loops&) = delete;
+    map_loops& operator=(const map_loops&) = delete;
 
     std::ptrdiff_t lanes() const noexcept { return lane_axis_ < 0 ? 1 : operand_extent(); }
     // An operand's elements along depth, height and width, and from lane to lane.

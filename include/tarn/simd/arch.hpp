@@ -42,6 +42,10 @@ template <class A> using floats = xsimd::batch<float, typename A::arch>;
 template <class A> using doubles = xsimd::batch<double, typename A::arch>;
 // A register of numbers.
 template <class A> using numbers = xsimd::batch<number<A>, typename A::arch>;
+// What comparing them gives.
+template <class A> using float_mask = xsimd::batch_bool<float, typename A::arch>;
+template <class A> using double_mask = xsimd::batch_bool<double, typename A::arch>;
+template <class A> using mask = xsimd::batch_bool<number<A>, typename A::arch>;
 
 template <class A> constexpr bool is_double = sizeof(number<A>) == 8;
 

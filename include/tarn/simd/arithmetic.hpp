@@ -56,6 +56,13 @@ template <class A>
 TARN_INLINE doubles<A> keep_where_ge(doubles<A> v, doubles<A> threshold, requires_arch<xsimd::sse2>) {
     return _mm_and_pd(_mm_cmpge_pd(v, threshold), v);
 }
+template <class A> TARN_INLINE floats<A> select(float_mask<A> m, floats<A> a, floats<A> b, requires_arch<xsimd::sse2>) {
+    return _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b));
+}
+template <class A>
+TARN_INLINE doubles<A> select(double_mask<A> m, doubles<A> a, doubles<A> b, requires_arch<xsimd::sse2>) {
+    return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b));
+}
 template <class A>
 TARN_INLINE floats<A> mul_pair(floats<A> v, floats<A> high, floats<A> low, requires_arch<xsimd::sse2>) {
     const auto half = [](__m128 p, __m128 q, __m128 r) TARN_LAMBDA {
@@ -127,6 +134,13 @@ template <class A>
 TARN_INLINE doubles<A> keep_where_ge(doubles<A> v, doubles<A> threshold, requires_arch<xsimd::avx2>) {
     return _mm256_and_pd(_mm256_cmp_pd(v, threshold, _CMP_GE_OQ), v);
 }
+template <class A> TARN_INLINE floats<A> select(float_mask<A> m, floats<A> a, floats<A> b, requires_arch<xsimd::avx2>) {
+    return _mm256_blendv_ps(b, a, m);
+}
+template <class A>
+TARN_INLINE doubles<A> select(double_mask<A> m, doubles<A> a, doubles<A> b, requires_arch<xsimd::avx2>) {
+    return _mm256_blendv_pd(b, a, m);
+}
 template <class A>
 TARN_INLINE doubles<A> product_error(doubles<A> a, doubles<A> b, doubles<A> product,
                                      requires_arch<xsimd::fma3<xsimd::avx2>>) {
@@ -179,6 +193,14 @@ template <class A> TARN_INLINE doubles<A> min_of(doubles<A> x, doubles<A> otherw
 template <class A>
 TARN_INLINE doubles<A> keep_where_ge(doubles<A> v, doubles<A> threshold, requires_arch<xsimd::avx512f>) {
     return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(v, threshold, _CMP_GE_OQ), v);
+}
+template <class A>
+TARN_INLINE floats<A> select(float_mask<A> m, floats<A> a, floats<A> b, requires_arch<xsimd::avx512f>) {
+    return _mm512_mask_blend_ps(m, b, a);
+}
+template <class A>
+TARN_INLINE doubles<A> select(double_mask<A> m, doubles<A> a, doubles<A> b, requires_arch<xsimd::avx512f>) {
+    return _mm512_mask_blend_pd(m, b, a);
 }
 template <class A>
 TARN_INLINE doubles<A> product_error(doubles<A> a, doubles<A> b, doubles<A> product, requires_arch<xsimd::avx512f>) {
@@ -243,6 +265,16 @@ template <class A> TARN_INLINE numbers<A> max_of(numbers<A> x, numbers<A> otherw
 // The lesser of both; `otherwise` where either is NaN.
 template <class A> TARN_INLINE numbers<A> min_of(numbers<A> x, numbers<A> otherwise) {
     return kernel::min_of<A>(x, otherwise, A{});
+}
+
+// a where m is set, else b. (xsimd::select of SSE2 is long enough that g++ does not always put it inline; then every file
+// would offer the linker its own for those of other flags.)
+template <class A> TARN_INLINE floats<A> select(float_mask<A> m, floats<A> a, floats<A> b) {
+    return kernel::select<A>(m, a, b, A{});
+}
+
+template <class A> TARN_INLINE doubles<A> select(double_mask<A> m, doubles<A> a, doubles<A> b) {
+    return kernel::select<A>(m, a, b, A{});
 }
 
 // v where v >= threshold, else +0.

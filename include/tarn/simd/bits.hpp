@@ -68,7 +68,7 @@ template <class A, int N> TARN_INLINE bool all_at_least(const pack<A> (&v)[N], n
 // v where it is at most t, else `otherwise`; NaN as well.
 template <class A> TARN_INLINE pack<A> select_at_most(const pack<A>& v, number<A> t, number<A> otherwise) {
     return each<A>(
-        [&](numbers<A> p) TARN_LAMBDA { return xsimd::select(p <= numbers<A>(t), p, numbers<A>(otherwise)); }, v);
+        [&](numbers<A> p) TARN_LAMBDA { return simd::select<A>(p <= numbers<A>(t), p, numbers<A>(otherwise)); }, v);
 }
 
 // The greatest number that at least k lanes reach; k is 1 to the number of lanes, no lane is NaN.
@@ -78,14 +78,15 @@ template <class A> TARN_INLINE number<A> kth_greatest(const pack<A>& v, int k) {
     pack<A> reached = broadcast<A>(0);
     unroll<lanes<A>>([&](auto i) TARN_LAMBDA {
         const numbers<A> other(lane[decltype(i)::value]);
-        reached = each<A>([&](numbers<A> p, numbers<A> n)
-                              TARN_LAMBDA { return n + xsimd::select(p <= other, numbers<A>(1.0f), numbers<A>(0.0f)); },
-                          v, reached);
+        reached =
+            each<A>([&](numbers<A> p, numbers<A> n)
+                        TARN_LAMBDA { return n + simd::select<A>(p <= other, numbers<A>(1.0f), numbers<A>(0.0f)); },
+                    v, reached);
     });
     const numbers<A> enough(static_cast<number<A>>(k));
     return greatest<A>(
         each<A>([&](numbers<A> p, numbers<A> n)
-                    TARN_LAMBDA { return xsimd::select(n >= enough, p, numbers<A>(-__builtin_huge_valf())); },
+                    TARN_LAMBDA { return simd::select<A>(n >= enough, p, numbers<A>(-__builtin_huge_valf())); },
                 v, reached));
 }
 

@@ -9,7 +9,7 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
 
 // One flag for every lane of a pack.
-template <class A> struct pack_mask { xsimd::batch_bool<number<A>, typename A::arch> part[pack<A>::parts]; };
+template <class A> struct pack_mask { mask<A> part[pack<A>::parts]; };
 
 namespace kernel {
 
@@ -17,14 +17,10 @@ template <class A> TARN_INLINE doubles<A> load_widened(const float* p, requires_
     return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
 // Whether a or b is NaN.
-template <class A>
-TARN_INLINE xsimd::batch_bool<float, typename A::arch> either_nan(floats<A> a, floats<A> b,
-                                                                  requires_arch<xsimd::sse2>) {
+template <class A> TARN_INLINE float_mask<A> either_nan(floats<A> a, floats<A> b, requires_arch<xsimd::sse2>) {
     return _mm_cmpunord_ps(a, b);
 }
-template <class A>
-TARN_INLINE xsimd::batch_bool<double, typename A::arch> either_nan(doubles<A> a, doubles<A> b,
-                                                                   requires_arch<xsimd::sse2>) {
+template <class A> TARN_INLINE double_mask<A> either_nan(doubles<A> a, doubles<A> b, requires_arch<xsimd::sse2>) {
     return _mm_cmpunord_pd(a, b);
 }
 
@@ -32,14 +28,10 @@ TARN_INLINE xsimd::batch_bool<double, typename A::arch> either_nan(doubles<A> a,
 template <class A> TARN_INLINE doubles<A> load_widened(const float* p, requires_arch<xsimd::avx2>) {
     return _mm256_cvtps_pd(_mm_loadu_ps(p));
 }
-template <class A>
-TARN_INLINE xsimd::batch_bool<float, typename A::arch> either_nan(floats<A> a, floats<A> b,
-                                                                  requires_arch<xsimd::avx2>) {
+template <class A> TARN_INLINE float_mask<A> either_nan(floats<A> a, floats<A> b, requires_arch<xsimd::avx2>) {
     return _mm256_cmp_ps(a, b, _CMP_UNORD_Q);
 }
-template <class A>
-TARN_INLINE xsimd::batch_bool<double, typename A::arch> either_nan(doubles<A> a, doubles<A> b,
-                                                                   requires_arch<xsimd::avx2>) {
+template <class A> TARN_INLINE double_mask<A> either_nan(doubles<A> a, doubles<A> b, requires_arch<xsimd::avx2>) {
     return _mm256_cmp_pd(a, b, _CMP_UNORD_Q);
 }
 #endif
@@ -49,14 +41,10 @@ TARN_AVX512_BEGIN
 template <class A> TARN_INLINE doubles<A> load_widened(const float* p, requires_arch<xsimd::avx512f>) {
     return _mm512_cvtps_pd(_mm256_loadu_ps(p));
 }
-template <class A>
-TARN_INLINE xsimd::batch_bool<float, typename A::arch> either_nan(floats<A> a, floats<A> b,
-                                                                  requires_arch<xsimd::avx512f>) {
+template <class A> TARN_INLINE float_mask<A> either_nan(floats<A> a, floats<A> b, requires_arch<xsimd::avx512f>) {
     return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q);
 }
-template <class A>
-TARN_INLINE xsimd::batch_bool<double, typename A::arch> either_nan(doubles<A> a, doubles<A> b,
-                                                                   requires_arch<xsimd::avx512f>) {
+template <class A> TARN_INLINE double_mask<A> either_nan(doubles<A> a, doubles<A> b, requires_arch<xsimd::avx512f>) {
     return _mm512_cmp_pd_mask(a, b, _CMP_UNORD_Q);
 }
 TARN_AVX512_END
@@ -79,9 +67,7 @@ template <class A> TARN_INLINE double_pack<A> load_widened(const number<A>* p) {
 
 template <class A> TARN_INLINE pack_mask<A> no_lanes() {
     pack_mask<A> r;
-    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
-        r.part[decltype(i)::value] = xsimd::batch_bool<number<A>, typename A::arch>(false);
-    });
+    unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA { r.part[decltype(i)::value] = mask<A>(false); });
     return r;
 }
 // Adds the lanes in which a or b is NaN.
@@ -95,7 +81,7 @@ template <class A> TARN_INLINE pack<A> select(const pack_mask<A>& m, const pack<
     pack<A> r;
     unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA {
         constexpr int I = decltype(i)::value;
-        r.part[I] = xsimd::select(m.part[I], a.part[I], b.part[I]);
+        r.part[I] = simd::select<A>(m.part[I], a.part[I], b.part[I]);
     });
     return r;
 }
@@ -123,7 +109,7 @@ template <class A> TARN_INLINE double_pack<A> normal_or_zero(const double_pack<A
     double_pack<A> r;
     unroll<double_pack<A>::parts>([&](auto i) TARN_LAMBDA {
         constexpr int I = decltype(i)::value;
-        r.part[I] = xsimd::select(xsimd::abs(v.part[I]) < doubles<A>(least), doubles<A>(0.0), v.part[I]);
+        r.part[I] = simd::select<A>(xsimd::abs(v.part[I]) < doubles<A>(least), doubles<A>(0.0), v.part[I]);
     });
     return r;
 }

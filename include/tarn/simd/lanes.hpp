@@ -41,14 +41,14 @@ template <class A> TARN_INLINE unsigned lanes_ge(const pack<A>& v, float least) 
 template <class A>
 TARN_INLINE pack<A> select_greater(const pack<A>& v, const pack<A>& w, const pack<A>& a, const pack<A>& b) {
     return each<A>([](numbers<A> p, numbers<A> q, numbers<A> r, numbers<A> s)
-                       TARN_LAMBDA { return xsimd::select(p > q, r, s); },
+                       TARN_LAMBDA { return simd::select<A>(p > q, r, s); },
                    v, w, a, b);
 }
 
 // The greater of both; NaN where either is, and `first` where both are equal.
 template <class A> TARN_INLINE pack<A> max_or_nan(const pack<A>& first, const pack<A>& v) {
     return each<A>([](numbers<A> p, numbers<A> q)
-                       TARN_LAMBDA { return xsimd::select((q > p) | xsimd::isnan(q), q, p); },
+                       TARN_LAMBDA { return simd::select<A>((q > p) | xsimd::isnan(q), q, p); },
                    first, v);
 }
 
@@ -56,7 +56,7 @@ template <class A> TARN_INLINE pack<A> max_or_nan(const pack<A>& first, const pa
 template <class A>
 TARN_INLINE pack<A> select_same(const pack<A>& v, const pack<A>& w, const pack<A>& a, const pack<A>& b) {
     return each<A>([](numbers<A> p, numbers<A> q, numbers<A> r, numbers<A> s)
-                       TARN_LAMBDA { return xsimd::select((p == q) | (xsimd::isnan(p) & xsimd::isnan(q)), r, s); },
+                       TARN_LAMBDA { return simd::select<A>((p == q) | (xsimd::isnan(p) & xsimd::isnan(q)), r, s); },
                    v, w, a, b);
 }
 

@@ -79,18 +79,18 @@ template <class A> TARN_INLINE doubles<A> log_of_one_plus(doubles<A> given) {
     // Tiny r are their own logarithm; their squares, and half of them, might be denormal. Excesses of floats are
     // larger.
     const auto tiny = given < number(0x1p-300);
-    const doubles<A> r = is_double<A> ? xsimd::select(tiny, number(0.0), given) : given;
+    const doubles<A> r = is_double<A> ? simd::select<A>(tiny, number(0.0), given) : given;
     doubles<A> m, k;
     kernel::split<A>(number(1.0) + r, m, k, A{});
     const auto small = r < number(0.40625);
-    k = xsimd::select(small, number(0.0), k);
+    k = simd::select<A>(small, number(0.0), k);
     const doubles<A> f =
-        xsimd::select(small, r, m - number(1.0)) / xsimd::select(small, number(2.0) + r, m + number(1.0));
+        simd::select<A>(small, r, m - number(1.0)) / simd::select<A>(small, number(2.0) + r, m + number(1.0));
     const doubles<A> f2 = f * f;
     const doubles<A> q = atanh_tail<A>(f2);
     const doubles<A> twice = f + f;
     const doubles<A> result = fmadd<A>(k, number(0.693147180559945309417), fmadd<A>(twice * f2, q, twice));
-    return xsimd::select(given == given, is_double<A> ? xsimd::select(tiny, given, result) : result, given);
+    return simd::select<A>(given == given, is_double<A> ? simd::select<A>(tiny, given, result) : result, given);
 }
 
 template <class A> TARN_INLINE double_pack<A> log_of_one_plus(const double_pack<A>& r) {

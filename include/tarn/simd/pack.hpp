@@ -136,7 +136,7 @@ template <class A>
 TARN_INLINE pack<A> select_between(const pack<A>& v, number<A> low, number<A> high, const pack<A>& a,
                                    const pack<A>& b) {
     return each<A>([&](numbers<A> p, numbers<A> q, numbers<A> r)
-                       TARN_LAMBDA { return xsimd::select((p > numbers<A>(low)) & (p < numbers<A>(high)), q, r); },
+                       TARN_LAMBDA { return simd::select<A>((p > numbers<A>(low)) & (p < numbers<A>(high)), q, r); },
                    v, a, b);
 }
 
@@ -144,14 +144,14 @@ TARN_INLINE pack<A> select_between(const pack<A>& v, number<A> low, number<A> hi
 template <class A>
 TARN_INLINE pack<A> select_equal(const pack<A>& v, number<A> value, const pack<A>& a, const pack<A>& b) {
     return each<A>([&](numbers<A> p, numbers<A> q, numbers<A> r)
-                       TARN_LAMBDA { return xsimd::select(p == numbers<A>(value), q, r); },
+                       TARN_LAMBDA { return simd::select<A>(p == numbers<A>(value), q, r); },
                    v, a, b);
 }
 
 template <class A>
 TARN_INLINE pack<A> select_equal(const pack<A>& v, const pack<A>& w, const pack<A>& a, const pack<A>& b) {
     return each<A>([](numbers<A> p, numbers<A> q, numbers<A> r, numbers<A> s)
-                       TARN_LAMBDA { return xsimd::select(p == q, r, s); },
+                       TARN_LAMBDA { return simd::select<A>(p == q, r, s); },
                    v, w, a, b);
 }
 

@@ -227,7 +227,7 @@ template <class A> struct double_sums {
     // By powers of two, 0 or 2^-400 to 1: what is tiny already must not become denormal.
     TARN_INLINE void multiply(const pack<A>& v) {
         const auto scaled = [&](doubles<A> d, doubles<A> power) TARN_LAMBDA {
-            return xsimd::select(xsimd::abs(d) < doubles<A>(0x1p-500), doubles<A>(0.0), d) * power;
+            return simd::select<A>(xsimd::abs(d) < doubles<A>(0x1p-500), doubles<A>(0.0), d) * power;
         };
         unroll<double_pack<A>::parts>([&](auto i) TARN_LAMBDA {
             constexpr int I = decltype(i)::value;
