@@ -3,11 +3,13 @@
 // Every operator. Adapters for Eigen and for standard containers are headers of their own.
 #pragma once
 
+#include <tarn/gem.hpp>
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
 #include <tarn/masked_softmax.hpp>
 #include <tarn/merge_plan.hpp>
 #include <tarn/pool.hpp>
+#include <tarn/soft_pool.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softmax_state.hpp>

@@ -36,6 +36,14 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
                    {{2, 2}});
     tarn::average_pool(h, h, {{1}});
     tarn::average_pool(d, d, {{1}});
+    tarn::gem_pool(m, m.topRows(2), {{2, 2}});
+    tarn::gem_pool(h, h, {{1}}, {2.5});
+    tarn::gem_pool(d, d, {{1}});
+    tarn::ggem_pool(tarn::make_view(p, 2, 4), tarn::make_view(p + 16, 2), tarn::make_view(p + 8, 2, 2), {{2}});
+    tarn::soft_pool(m, m.topRows(2), {{2, 2}});
+    tarn::soft_pool(h, h, {{1}});
+    tarn::soft_pool(d, d, {{1}}, {2});
+    tarn::soft_pool_backward(d, d, d, {{1}});
     tarn::token_pool(m, v);
     tarn::token_pool(tarn::make_view(p, 2, 3, 4), tarn::make_view(p + 24, 2, 8),
                      {{tarn::token_pooling::max, tarn::token_pooling::mean}});

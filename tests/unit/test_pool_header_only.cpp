@@ -3,7 +3,9 @@
 // Pooling compiled into its caller.
 #include "support/tiers.hpp"
 
+#include <tarn/gem.hpp>
 #include <tarn/pool.hpp>
+#include <tarn/soft_pool.hpp>
 
 #include <cmath>
 #include <vector>
@@ -41,6 +43,35 @@ TEST(pool_header_only, max_and_average) {
                     ASSERT_NEAR(average[at], sum / static_cast<float>(k * k), 1e-4);
                 }
     }
+}
+
+TEST(pool_header_only, generalized_mean) {
+    const std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8};
+    for (double p : {3.0, -1.5}) {
+        double sum = 0;
+        for (float v : x)
+            sum += std::pow(static_cast<double>(v), p);
+        float y = 0;
+        tarn::gem_pool(tarn::make_view(x.data(), 2, 4), tarn::make_view(&y, 1, 1), {{2, 4}}, {p});
+        EXPECT_NEAR(static_cast<double>(y), std::pow(sum / 8, 1 / p), 1e-6);
+    }
+}
+
+TEST(pool_header_only, soft) {
+    const std::vector<float> x = {0, 1, 2, 3, 90, 0, -4, -4};
+    std::vector<float> y(4);
+    tarn::soft_pool(tarn::make_view(x.data(), 8), tarn::make_view(y.data(), 4), {{2}});
+    const float pair = 1 / (1 + std::exp(-1.0f));
+    const std::vector<float> expected = {pair, 2 + pair, 90, -4};
+    for (std::size_t i = 0; i < y.size(); ++i)
+        EXPECT_NEAR(y[i], expected[i], 1e-6);
+    std::vector<float> dx(8);
+    tarn::soft_pool_backward(tarn::make_view(x.data(), 8), tarn::make_view(y.data(), 4), tarn::make_view(dx.data(), 8),
+                             {{2}}, {1, tarn::soft_pool_gradient::weights_only});
+    EXPECT_NEAR(dx[1], pair * y[0], 1e-6);
+    tarn::soft_pool_backward(tarn::make_view(x.data(), 8), tarn::make_view(y.data(), 4), tarn::make_view(dx.data(), 8),
+                             {{2}});
+    EXPECT_NEAR(dx[1], pair * (2 - pair) * y[0], 1e-6);
 }
 
 } // namespace

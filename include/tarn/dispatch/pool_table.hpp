@@ -28,7 +28,8 @@ struct plane_operand {
     std::ptrdiff_t across; // from plane to plane
 };
 
-enum class index_kind { int32, int64, tap }; // tap: which element of its window, as a number of the kernel's type
+// state: what kernels keep of a window as numbers of their type, the greatest's tap or all that a result is made of.
+enum class index_kind { int32, int64, state };
 
 struct index_operand {
     void* data = nullptr; // null: none
@@ -37,12 +38,18 @@ struct index_operand {
     std::ptrdiff_t across = 0;
     std::ptrdiff_t along = 0; // from lane to lane
     std::ptrdiff_t first = 0; // of the first window of the first plane
+    std::ptrdiff_t field = 0; // from one number of a state to the next
 };
 
 // What an average divides by.
 struct window_divisor {
     bool count_padding = false;
     double fixed = 0; // 0: the number of members
+};
+
+// What a generalized mean is of: powers p of elements, those below epsilon as epsilon.
+struct window_power {
+    double p = 3, epsilon = 1e-6;
 };
 
 // Planes of windows, of which rows first_row .. last_row - 1 of depth and height together, and columns first_column ..
@@ -56,6 +63,8 @@ struct window_planes {
     std::ptrdiff_t first_row, last_row;
     std::ptrdiff_t first_column, last_column; // of windows
     window_divisor divisor;
+    window_power power;
+    double scale; // of the elements as logits, if they are
 };
 
 // Gradients of windows: dy of their results, dx of the elements of their planes. Rows of `windows` are those of dx, its

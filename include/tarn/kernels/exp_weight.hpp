@@ -223,6 +223,10 @@ template <class A, bool Folded> struct exp_weight {
             x = x - centre;
         if constexpr (!traits::has_scalef)
             x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
+        return of_difference(x);
+    }
+    // The same for a difference from the centre that needs no clip: its weight is not dropped.
+    TARN_INLINE numbers<A> of_difference(numbers<A> x) const noexcept {
         const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
         const numbers<A> n = position - grid;
         return scaled(two_to(position, simd::exp2_remainder<A>(x, base_high, base_low, n), table), position, n);
@@ -323,22 +327,7 @@ private:
             constexpr float c3 = 5.5498901498e-2f;
             return simd::fmadd<A>(simd::fmadd<A>(r, numbers<A>(c3), numbers<A>(c2)), r, numbers<A>(c1));
         } else {
-            // Odd and even powers apart: a chain of eight additions instead of eleven, which schedulers hold few of.
-            // The square of a tiny remainder would be denormal.
-            const numbers<A> r2 = simd::fmadd<A>(r, r, numbers<A>(0x1p-200));
-            const auto series = [&](auto... c) TARN_LAMBDA {
-                const double coefficients[] = {c...};
-                numbers<A> s(coefficients[0]);
-                simd::unroll<sizeof...(c) - 1>([&](auto i) TARN_LAMBDA {
-                    s = simd::fmadd<A>(s, r2, numbers<A>(coefficients[decltype(i)::value + 1]));
-                });
-                return s;
-            };
-            const numbers<A> odd = series(0x1.e611a2720f1b7p-28, 0x1.62bfcddd2468fp-20, 0x1.4309130c01a66p-13,
-                                          0x1.3b2ab6fba11f3p-7, 0x1.ebfbdff82c59cp-3);
-            const numbers<A> even = series(0x1.e80b1be5f5ad8p-32, 0x1.b526102a45c95p-24, 0x1.ffcbfbf79221bp-17,
-                                           0x1.5d87fe78b3f66p-10, 0x1.c6b08d704a0d3p-5, 0x1.62e42fefa39efp-1);
-            return simd::fmadd<A>(odd, r, even);
+            return simd::exp2_slope<A>(r);
         }
     }
     // 2^(position + r), or without its power of two: see exp2_lookup and exp2_apply.

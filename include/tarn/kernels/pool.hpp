@@ -2,16 +2,21 @@
 //
 // What max and average pooling make of a window. A reduction has
 //
+//   state                  window_state<A, fields> of numbers, or of doubles for floats
 //   fields                 numbers of its state
-//   has_taps               whether the last field is the tap of the window that it is about
+//   kept                   how many of the last fields calls want beside the result: the tap of the window that it is
+//                          about, or the state itself
 //   counts                 whether results depend on how many members a window has
 //   has_quick              whether `quick` is the same for elements none of which is NaN
 //   empty                  the result of no members
 //   neutral(f)             field f of the state of no members
 //   lift(x, row)           the state of one element in that row of the window, counted over depth and height
+//   has_pair               whether pair(x, y, row) is a shorter way to combine the elements of that row and of the next
 //   at_column(s, t, width) the state of rows as that of column t of a window of so many columns
 //   combine(a, b)          of two states, in the order of their elements in memory
 //   finish(s, scale)       the result
+//
+// One that has members is made from a call, which has its parameters.
 #pragma once
 
 #include <tarn/kernels/window_state.hpp>
@@ -21,8 +26,9 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 // The greatest element, where none is NaN.
 template <class A> struct quick_max_window {
     static constexpr int fields = 1;
-    static constexpr bool has_taps = false;
+    static constexpr int kept = 0;
     static constexpr bool counts = false;
+    static constexpr bool has_pair = false;
     static constexpr number<A> empty = -infinite<A>;
     using state = window_state<A, fields>;
 
@@ -51,9 +57,10 @@ template <class A> struct max_window : quick_max_window<A> {
 // infinity is none.
 template <class A> struct max_index_window {
     static constexpr int fields = 2;
-    static constexpr bool has_taps = true;
+    static constexpr int kept = 1;
     static constexpr bool counts = false;
     static constexpr bool has_quick = false;
+    static constexpr bool has_pair = false;
     static constexpr number<A> empty = -infinite<A>;
     using state = window_state<A, fields>;
 
@@ -79,9 +86,10 @@ template <class A> struct max_index_window {
 // What sums over windows share.
 template <class A, int Fields> struct additive_window {
     static constexpr int fields = Fields;
-    static constexpr bool has_taps = false;
+    static constexpr int kept = 0;
     static constexpr bool counts = true;
     static constexpr bool has_quick = false;
+    static constexpr bool has_pair = false;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields>;
 

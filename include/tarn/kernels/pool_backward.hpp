@@ -37,32 +37,41 @@ private:
     alignas(64) number<A> number_[Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
 };
 
+// The states of a group of windows, to numbers side by side; from field to field `pitch`.
+template <class Number>
+TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all, const window_group& b, Number* to,
+                                              std::ptrdiff_t pitch) noexcept {
+    dispatch::window_planes w = all;
+    w.x.data = static_cast<char*>(w.x.data) + (b.plane * w.x.across + b.lane) * detail::size_of(w.x.type);
+    w.y.data = nullptr;
+    w.planes = 1;
+    w.lanes = b.lanes;
+    w.first_row = b.depth * w.axis[1].out + b.row;
+    w.last_row = w.first_row + b.rows;
+    w.first_column = b.column;
+    w.last_column = b.column + b.columns;
+    w.index.kind = dispatch::index_kind::state;
+    w.index.step[0] = 0;
+    w.index.step[1] = b.columns * b.lanes;
+    w.index.step[2] = b.lanes;
+    w.index.along = 1;
+    w.index.field = pitch;
+    w.index.data = to;
+    w.index.first = -(b.row * b.columns + b.column) * b.lanes;
+    return w;
+}
+
 // All of it to the greatest element of the window.
 template <class A> class max_shares {
 public:
+    static constexpr bool of_elements = false;
     static constexpr std::ptrdiff_t room = 4096 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE explicit max_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
 
     TARN_INLINE void load(const window_group& b) noexcept {
         dy_.load(b);
-        dispatch::window_planes w = c_.windows;
-        w.x.data = static_cast<char*>(w.x.data) + (b.plane * w.x.across + b.lane) * detail::size_of(w.x.type);
-        w.y.data = nullptr;
-        w.planes = 1;
-        w.lanes = b.lanes;
-        w.first_row = b.depth * w.axis[1].out + b.row;
-        w.last_row = w.first_row + b.rows;
-        w.first_column = b.column;
-        w.last_column = b.column + b.columns;
-        w.index.kind = dispatch::index_kind::tap;
-        w.index.step[0] = 0;
-        w.index.step[1] = b.columns * b.lanes;
-        w.index.step[2] = b.lanes;
-        w.index.along = 1;
-        w.index.data = tap_;
-        w.index.first = -(b.row * b.columns + b.column) * b.lanes;
-        window_lines<A, max_index_window<A>>::run(w);
+        window_lines<A, max_index_window<A>>::run(states_of(c_.windows, b, tap_, 0));
     }
     TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A> tap) const noexcept {
         return given(numbers<A>::load_unaligned(tap_ + i), dy_.at(i), tap);
@@ -84,6 +93,7 @@ private:
 // The same to every member.
 template <class A> class average_shares {
 public:
+    static constexpr bool of_elements = false;
     static constexpr std::ptrdiff_t room = 8192 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE explicit average_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}

@@ -22,8 +22,10 @@ struct window_group {
 //   shares(c)              of a call
 //   room                   windows of a group, lanes among them, that it can hold
 //   load(group)            takes these windows
+//   of_elements            whether shares depend on the elements that get them
 //   share(i, tap)          what window number i of the group gives to its element `tap`, one register of windows; n: of
-//                          the first n only, nothing of the others
+//                          the first n only, nothing of the others. Of elements x:
+//   add(sum, i, x)         sum and the share together; n: of the first n only, the others stay as they are
 template <class A, class Shares> class window_adjoint {
 public:
     TARN_NOINLINE static void run(const dispatch::window_gradients& c) noexcept {
@@ -36,7 +38,8 @@ private:
     static constexpr int width = static_cast<int>(numbers<A>::size);
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
-    static constexpr std::ptrdiff_t sum_numbers = numbers_in<6144>;
+    static constexpr bool of_elements = Shares::of_elements;
+    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(of_elements ? 3584 : 6144)>;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<512>;
 
     TARN_INLINE explicit window_adjoint(const dispatch::window_gradients& c) noexcept
@@ -98,6 +101,10 @@ private:
                               std::ptrdiff_t rows) noexcept {
         for (std::ptrdiff_t i = 0; i < rows * row_sums_; ++i)
             sum_[i] = 0;
+        if constexpr (of_elements) {
+            for (std::ptrdiff_t k = 0; k < rows; ++k)
+                load_row(plane, lane, d, h + k, element_ + k * row_sums_);
+        }
         const window_range depths = window_range::of(depth_, d, 1);
         const window_range heights = window_range::of(height_, h, rows);
         const window_range columns = window_range::of(columns_, first_, outputs_);
@@ -169,12 +176,42 @@ private:
     }
     TARN_INLINE void add_line(std::ptrdiff_t tap, std::ptrdiff_t i, std::ptrdiff_t n, number<A>* sums) noexcept {
         const auto code = static_cast<number<A>>(tap);
+        const auto add_share = [&](std::ptrdiff_t k, auto... some) TARN_LAMBDA {
+            const numbers<A> sum = numbers<A>::load_unaligned(sums + k);
+            if constexpr (!of_elements) {
+                (sum + shares_.share(i + k, code, some...)).store_unaligned(sums + k);
+            } else {
+                const number<A>* const x = element_ + (sums - sum_) + k;
+                if constexpr (sizeof...(some) == 0)
+                    shares_.add(sum, i + k, numbers<A>::load_unaligned(x)).store_unaligned(sums + k);
+                else
+                    shares_.add(sum, i + k, simd::load_n<A>(x, some...), some...).store_unaligned(sums + k);
+            }
+        };
         std::ptrdiff_t k = 0;
         for (; k + width <= n; k += width)
-            (numbers<A>::load_unaligned(sums + k) + shares_.share(i + k, code)).store_unaligned(sums + k);
+            add_share(k);
         if (k < n)
-            (numbers<A>::load_unaligned(sums + k) + shares_.share(i + k, code, static_cast<int>(n - k)))
-                .store_unaligned(sums + k);
+            add_share(k, static_cast<int>(n - k));
+    }
+
+    // The elements of a row, where their sums are.
+    TARN_INLINE void load_row(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
+                              number<A>* to) noexcept {
+        const dispatch::plane_operand& x = c_.windows.x;
+        char* const from =
+            static_cast<char*>(x.data) +
+            (plane * x.across + lane + d * x.step[0] + h * x.step[1] + first_ * x.step[2]) * detail::size_of(x.type);
+        number<A>* const row = phases_ > 1 ? row_ : to;
+        if (lanes_ == 1)
+            convert<A>::widen({{from, x.type, x.step[2], 0}, row, outputs_, 1, outputs_});
+        else
+            convert<A>::widen({{from, x.type, 1, x.step[2]}, row, lanes_, outputs_, lanes_});
+        if (phases_ > 1) {
+            for (std::ptrdiff_t i = 0; i < row_sums_; ++i)
+                to[i] = 0;
+            each_in_phases([&](std::ptrdiff_t i, std::ptrdiff_t at) TARN_LAMBDA { to[at] = row[i]; });
+        }
     }
 
     // The sums of a row to where they belong.
@@ -212,11 +249,15 @@ private:
         }
     }
     TARN_INLINE void join_phases(const number<A>* sums) noexcept {
+        each_in_phases([&](std::ptrdiff_t i, std::ptrdiff_t at) TARN_LAMBDA { row_[i] = sums[at]; });
+    }
+    // f(column of the tile, where its sum is).
+    template <class F> TARN_INLINE void each_in_phases(F f) const noexcept {
         const std::ptrdiff_t size = end_ - begin_;
         std::ptrdiff_t phase = (first_ + columns_.before) % columns_.stride;
         std::ptrdiff_t at = 0;
         for (std::ptrdiff_t i = 0; i < outputs_; ++i) {
-            row_[i] = sums[phase * size + at];
+            f(i, phase * size + at);
             if (++phase == columns_.stride) {
                 phase = 0;
                 ++at;
@@ -233,6 +274,7 @@ private:
     std::ptrdiff_t phases_ = 1, row_sums_ = 0;
     alignas(64) number<A> sum_[sum_numbers + width];
     alignas(64) number<A> row_[sum_numbers + 2 * width];
+    alignas(64) number<A> element_[of_elements ? sum_numbers + width : 1];
 };
 
 }}}} // namespace tarn::kernels

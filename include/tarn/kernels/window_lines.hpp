@@ -20,19 +20,23 @@ public:
 private:
     using loops = window_loops<A, Reduction>;
     using state = typename loops::state;
+    using cells = typename state::cells;
+    using sum = typename state::number;
     static constexpr int fields = Reduction::fields;
     static constexpr int width = loops::width;
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     // What is at work at once stays in L1.
-    static constexpr std::ptrdiff_t line_numbers = numbers_in<16384>;
+    static constexpr std::ptrdiff_t line_numbers = 16384 / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
-    static constexpr std::ptrdiff_t result_numbers = numbers_in<2048>;
+    static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 ? 1024 : 2048)>;
+    static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t most_rows = 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
-        : c_(c), columns_(c.axis[2]), reach_((columns_.kernel - 1) * columns_.dilation + 1) {
+        : c_(c), reduction_(kernels::reduction_of<Reduction>(c)), columns_(c.axis[2]),
+          reach_((columns_.kernel - 1) * columns_.dilation + 1) {
         step_ = {{c.axis[0].dilation * c.x.step[0], c.axis[1].dilation * c.x.step[1]}, c.axis[1].kernel};
     }
 
@@ -66,7 +70,7 @@ private:
             return 1;
         const std::ptrdiff_t columns = line_room(lanes_) / lanes_;
         const std::ptrdiff_t by_lines = (columns - reach_) / columns_.stride + 1;
-        const bool direct = !Reduction::has_taps && c_.y.type == element_traits<number<A>>::value && lanes_ >= width;
+        const bool direct = Reduction::kept == 0 && c_.y.type == element_traits<number<A>>::value && lanes_ >= width;
         const std::ptrdiff_t by_results = direct ? result_numbers : result_numbers / lanes_;
         return by_lines < by_results ? by_lines : by_results;
     }
@@ -88,14 +92,15 @@ private:
         const std::ptrdiff_t row = outputs_ == columns_.out ? results : 0;
         const bool dense = flat && y_unit && (c_.axis[1].out == 1 || c_.y.step[1] == row) &&
                            (c_.axis[0].out == 1 || c_.y.step[0] == row * c_.axis[1].out);
-        direct_ = !Reduction::has_taps && c_.y.type == element_traits<number<A>>::value && y_unit &&
+        direct_ = Reduction::kept == 0 && c_.y.type == element_traits<number<A>>::value && y_unit &&
                   (flat ? results >= width || dense : lanes_ >= width);
         scales_.begin(columns_, first_, outputs_, c_.divisor);
         if (wide_)
             return;
         // Rows of a register or less: lines one behind the other, so that one loop runs through all of them.
         short_ = lanes_ == 1 && unit_ && inside_end_ > inside_begin_ && inside_end_ - inside_begin_ <= width &&
-                 outputs_ <= width && columns_.stride <= 2 && direct_ && fields == 1;
+                 outputs_ <= width && columns_.stride <= 2 && direct_ && fields == 1 &&
+                 std::is_same<sum, number<A>>::value;
         pairs_ = lanes_ == 1 && unit_ && direct_ && begin_ == inside_begin_ && end == inside_end_ &&
                  columns_.kernel == 2 && columns_.stride == 2 && columns_.dilation == 1;
         apart_ = lanes_ >= width && unit_ && direct_ && columns_.kernel <= columns_.stride;
@@ -124,7 +129,8 @@ private:
         block_.group_step = direct_ ? c_.y.step[2] : lanes_;
         block_.group_windows = columns_.stride * lanes_;
         block_.in_place = direct_;
-        block_.tap = tap_;
+        block_.kept = kept_;
+        block_.kept_pitch = kept_pitch;
         block_.adjoining = short_;
         block_.between = converted_;
         dense_ = dense;
@@ -138,13 +144,13 @@ private:
         const std::ptrdiff_t wanted = plane_rows * planes_at_once_;
         const std::ptrdiff_t lines = wanted < rows_at_once_ ? wanted : rows_at_once_;
         for (std::ptrdiff_t r = 0; r < lines && !pairs_ && !apart_; ++r) {
-            number<A>* const line = line_ + r * fields * pitch;
+            sum* const line = line_ + r * fields * pitch;
             const std::ptrdiff_t behind = (inside_end_ - begin_) * lanes_;
-            loops::fill(line, block_.begin, pitch);
-            loops::fill(line + behind, pitch - behind, pitch);
+            loops{reduction_}.fill(line, block_.begin, pitch);
+            loops{reduction_}.fill(line + behind, pitch - behind, pitch);
         }
         if (short_)
-            loops::fill(line_ + lines * pitch, slack(1), pitch);
+            loops{reduction_}.fill(line_ + lines * pitch, slack(1), pitch);
     }
 
     TARN_INLINE void run_planes() noexcept {
@@ -227,36 +233,36 @@ private:
                 for (std::ptrdiff_t p = 0; p < planes && !found; ++p)
                     found = may_have_nan(rows, p * c_.x.across);
             if (!found)
-                run_loops<window_loops<A, typename Reduction::quick>>();
+                run_loops(window_loops<A, typename Reduction::quick>{});
             else
-                run_loops<loops>();
+                run_loops(loops{reduction_});
         } else {
-            run_loops<loops>();
+            run_loops(loops{reduction_});
         }
         if (!direct_)
             put_results(row, rows);
     }
-    template <class Loops> TARN_INLINE void run_loops() noexcept {
+    template <class Loops> TARN_INLINE void run_loops(const Loops& of) noexcept {
         if (pairs_) {
-            Loops::reduce_pairs(block_, scales_);
+            of.reduce_pairs(block_, scales_);
             return;
         }
         if (apart_) {
             for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
-                reduce_apart<Loops>(block_.row[k]);
+                reduce_apart(of, block_.row[k]);
             return;
         }
         if (unit_ && inside_end_ > inside_begin_) {
-            Loops::reduce_rows(block_);
+            of.reduce_rows(block_);
         } else {
             for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
                 reduce_stored(block_.row[k], inside_begin_, inside_end_ - inside_begin_,
                               line_ + k * block_.line_pitch + block_.begin, block_.pitch);
         }
-        Loops::reduce_columns(block_, scales_);
+        of.reduce_columns(block_, scales_);
     }
     // Windows that share no column, lane by lane from where they are.
-    template <class Loops> TARN_INLINE void reduce_apart(const window_row& r) noexcept {
+    template <class Loops> TARN_INLINE void reduce_apart(const Loops& of, const window_row& r) noexcept {
         scales_.prepare(r.counted);
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             const window_taps w = window_taps::of(columns_, first_ + j);
@@ -264,10 +270,10 @@ private:
             if (w.count == 0 || r.count[0] == 0)
                 loops::fill_results(y, lanes_);
             else
-                Loops::reduce_lanes(reinterpret_cast<const number<A>*>(x_) + r.x +
-                                        (w.start + w.first * columns_.dilation) * c_.x.step[2],
-                                    r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
-                                    lanes_, scales_.all_of(j), y);
+                of.reduce_lanes(reinterpret_cast<const number<A>*>(x_) + r.x +
+                                    (w.start + w.first * columns_.dilation) * c_.x.step[2],
+                                r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel, lanes_,
+                                scales_.all_of(j), y);
         }
     }
 
@@ -307,14 +313,15 @@ private:
 
     // Columns from .. from + columns - 1 of a row of windows into a line: elements of any type and stride, converted as
     // many rows at once as there is room for.
-    TARN_NOINLINE void reduce_stored(const window_row& all, std::ptrdiff_t from, std::ptrdiff_t columns,
-                                     number<A>* line, std::ptrdiff_t pitch) noexcept {
+    TARN_NOINLINE void reduce_stored(const window_row& all, std::ptrdiff_t from, std::ptrdiff_t columns, sum* line,
+                                     std::ptrdiff_t pitch) noexcept {
         if (columns <= 0)
             return;
         const std::ptrdiff_t n = columns * lanes_;
         const std::ptrdiff_t room = converted_numbers / n;
         const window_steps step = {{0, n}, 0};
-        loops::fill(line, n, pitch);
+        const loops of{reduction_};
+        of.fill(line, n, pitch);
         window_row r = all;
         r.count[0] = 1;
         for (std::ptrdiff_t a = 0; a < all.count[0]; ++a) {
@@ -322,7 +329,7 @@ private:
                 r.count[1] = all.count[1] - b < room ? all.count[1] - b : room;
                 r.tap = all.tap + a * step_.tap + b;
                 widen(all.x + a * step_.x[0] + b * step_.x[1] + from * c_.x.step[2], r.count[1], columns);
-                loops::add_rows(converted_, r, step, n, line, pitch);
+                of.add_rows(converted_, r, step, n, line, pitch);
             }
         }
     }
@@ -347,7 +354,7 @@ private:
         const window_taps w = window_taps::of(columns_, first_);
         state s;
         simd::unroll<fields>([&](auto f) TARN_LAMBDA {
-            s.field[decltype(f)::value] = numbers<A>(Reduction::neutral(decltype(f)::value));
+            s.field[decltype(f)::value] = cells::all(reduction_.neutral(decltype(f)::value));
         });
         for (std::ptrdiff_t done = 0; done < w.count;) {
             const std::ptrdiff_t taps = w.count - done < taps_at_once ? w.count - done : taps_at_once;
@@ -357,16 +364,15 @@ private:
                 state x;
                 simd::unroll<fields>([&](auto f) TARN_LAMBDA {
                     constexpr int F = decltype(f)::value;
-                    x.field[F] = numbers<A>::load_unaligned(line_ + F * pitch + t * columns_.dilation);
+                    x.field[F] = cells::load(line_ + F * pitch + t * columns_.dilation);
                 });
-                s = Reduction::combine(s, Reduction::at_column(x, first + t, columns_.kernel));
+                s = reduction_.combine(s, reduction_.at_column(x, first + t, columns_.kernel));
             }
             done += taps;
         }
         scales_.prepare(r.counted);
-        Reduction::finish(s, scales_.at(0)).store_unaligned(result_);
-        if constexpr (Reduction::has_taps)
-            s.field[fields - 1].store_unaligned(tap_);
+        reduction_.finish(s, scales_.at(0)).store_unaligned(result_);
+        loops::keep(s, kept_, kept_pitch);
         put_results(&r, 1);
     }
 
@@ -380,8 +386,8 @@ private:
             const std::ptrdiff_t some = lanes_ > 1 ? 1 : left < rows - k ? left : rows - k;
             if (c_.y.data)
                 put_numbers(row[k], result_ + k * results, some);
-            for (std::ptrdiff_t i = 0; Reduction::has_taps && i < some; ++i)
-                put_indices(first_row_ + k + i, tap_ + (k + i) * results);
+            for (std::ptrdiff_t i = 0; Reduction::kept > 0 && i < some; ++i)
+                put_kept(first_row_ + k + i, kept_ + (k + i) * results);
             k += some;
         }
     }
@@ -394,8 +400,8 @@ private:
         else
             convert<A>::narrow({{to, y.type, 1, y.step[2]}, numbers, lanes_, outputs_, lanes_});
     }
-    // From taps of windows to elements of the plane, or as they are.
-    TARN_INLINE void put_indices(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
+    // From taps of windows to elements of the plane, or fields as they are.
+    TARN_INLINE void put_kept(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
         const dispatch::index_operand& index = c_.index;
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
@@ -410,8 +416,10 @@ private:
                                               output_height * index.step[1] + (first_ + j) * index.step[2] +
                                               (first_lane_ + l) * index.along;
                 std::ptrdiff_t v = -1;
-                if (index.kind == dispatch::index_kind::tap) {
-                    static_cast<number<A>*>(index.data)[offset] = t;
+                if (index.kind == dispatch::index_kind::state) {
+                    for (int f = 0; f < Reduction::kept; ++f)
+                        static_cast<number<A>*>(index.data)[offset + f * index.field] =
+                            tap[f * kept_pitch + j * lanes_ + l];
                     continue;
                 }
                 if (t < infinite<A>) {
@@ -432,6 +440,7 @@ private:
     }
 
     const dispatch::window_planes& c_;
+    const Reduction reduction_;
     const dispatch::window_axis& columns_;
     const std::ptrdiff_t reach_; // columns of a window
     window_steps step_;
@@ -451,14 +460,14 @@ private:
     bool dense_ = false;  // and lie side by side, row behind row
     bool pairs_ = false, apart_ = false, short_ = false;
     std::ptrdiff_t planes_at_once_ = 1;
-    window_block<A> block_ = {};
+    window_block<A, sum> block_ = {};
 
-    std::conditional_t<Reduction::counts, window_scales<A, result_numbers>, no_scales<A>> scales_;
+    std::conditional_t<Reduction::counts, window_scales<A, result_numbers, sum>, no_scales<A>> scales_;
     window_row row_[most_rows];
-    alignas(64) number<A> line_[line_numbers + 4 * width];
+    alignas(64) sum line_[line_numbers + 4 * width];
     alignas(64) number<A> converted_[converted_numbers + width];
     alignas(64) number<A> result_[result_numbers + width];
-    alignas(64) number<A> tap_[Reduction::has_taps ? result_numbers + width : 1];
+    alignas(64) number<A> kept_[Reduction::kept > 0 ? Reduction::kept* kept_pitch : 1];
 };
 
 }}}} // namespace tarn::kernels

@@ -4,25 +4,25 @@
 #pragma once
 
 #include <tarn/kernels/window_state.hpp>
-#include <tarn/simd/strided.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // Rows of windows that are reduced together. Lines have a number for every field and column.
-template <class A> struct window_block {
+template <class A, class Number = number<A>> struct window_block {
     const window_row* row;
     std::ptrdiff_t rows;
     const number<A>* x; // of the first column
     window_steps step;
     std::ptrdiff_t pieces, piece, piece_step; // elements side by side, and from one piece of a row to the next
-    number<A>* line;
+    Number* line;
     std::ptrdiff_t begin;             // of the first column in its line
     std::ptrdiff_t pitch, line_pitch; // from field to field, and from row to row
     line_windows windows;
     std::ptrdiff_t groups, group;             // of results side by side
     bool one_scale;                           // in a group
     std::ptrdiff_t group_step, group_windows; // from group to group of results, and of windows in the line
-    number<A>*y, *tap;                        // tap: which columns and rows results are, if anybody asks
+    number<A>*y, *kept;                       // kept: fields of states, if anybody asks
+    std::ptrdiff_t kept_pitch;                // from field to field
     bool adjoining;                           // lines lie one behind the other,
     number<A>* between;                       // and this has room for as many numbers
     bool in_place;                            // results go where rows say; else one row behind the other
@@ -30,28 +30,36 @@ template <class A> struct window_block {
 };
 
 template <class A, class Reduction> struct window_loops {
-    using state = window_state<A, Reduction::fields>;
+    using state = typename Reduction::state;
+    using cells = typename state::cells;
+    using sum = typename state::number;
+    using block = window_block<A, sum>;
+    using scale = window_scale<A, sum>;
     static constexpr int fields = Reduction::fields;
     static constexpr int width = static_cast<int>(numbers<A>::size);
 
+    Reduction reduction;
+
     // The rows of windows of a block into its lines.
-    TARN_NOINLINE static void reduce_rows(const window_block<A>& b) noexcept {
+    TARN_NOINLINE void reduce_rows(const block& b) const noexcept {
+        const window_loops self = *this;
         if (b.pieces > 1)
-            reduce_pieces<false>(b);
+            self.template reduce_pieces<false>(b);
         else if (b.piece > width)
-            reduce_pieces<true>(b);
+            self.template reduce_pieces<true>(b);
         else
-            reduce_short(b);
+            self.reduce_short(b);
     }
 
     // n elements side by side of a row of windows into a line, beside what it has already.
-    TARN_NOINLINE static void add_rows(const number<A>* x, const window_row& r, const window_steps& step,
-                                       std::ptrdiff_t n, number<A>* line, std::ptrdiff_t pitch) noexcept {
-        any_rows<true>(x, r, step, n, line, pitch);
+    TARN_NOINLINE void add_rows(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
+                                sum* line, std::ptrdiff_t pitch) const noexcept {
+        const window_loops self = *this;
+        self.template any_rows<true>(x, r, step, n, line, pitch);
     }
 
     // The windows of the lines of a block to its results.
-    template <class Scales> TARN_INLINE static void reduce_columns(const window_block<A>& b, Scales& scales) noexcept {
+    template <class Scales> TARN_INLINE void reduce_columns(const block& b, Scales& scales) const noexcept {
         const line_windows& w = b.windows;
         if (w.stride == 1 && w.kernel == 3)
             slide<1, 3>(b, scales);
@@ -66,39 +74,41 @@ template <class A, class Reduction> struct window_loops {
     }
 
     // Windows of two columns side by side, from where the rows of a block are to its results.
-    template <class Scales> TARN_NOINLINE static void reduce_pairs(const window_block<A>& b, Scales& scales) noexcept {
+    template <class Scales> TARN_NOINLINE void reduce_pairs(const block& b, Scales& scales) const noexcept {
+        const window_loops self = *this;
         const std::ptrdiff_t n = b.group;
         for (std::ptrdiff_t k = 0; k < b.rows; ++k) {
             const window_row& r = b.row[k];
             scales.prepare(r.counted);
             if (r.count[0] == 1 && r.count[1] == 2)
-                pairs<2>(b.x + r.x, r, b.step, n, scales.at(0), b.y + r.y, b.room - k * n);
+                self.template pairs<2>(b.x + r.x, r, b.step, n, scales.at(0), b.y + r.y, b.room - k * n);
             else if (r.count[0] == 0)
                 fill_results(b.y + r.y, n);
             else
-                pairs<0>(b.x + r.x, r, b.step, n, scales.at(0), b.y + r.y, b.room - k * n);
+                self.template pairs<0>(b.x + r.x, r, b.step, n, scales.at(0), b.y + r.y, b.room - k * n);
         }
     }
 
     // A window of a row and `taps` columns, of `kernel` the first is tap `first`, for n lanes side by side.
-    TARN_NOINLINE static void reduce_lanes(const number<A>* x, const window_row& r, const window_steps& step,
-                                           std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,
-                                           std::ptrdiff_t kernel, std::ptrdiff_t n, const window_scale<A>& scale,
-                                           number<A>* y) noexcept {
+    TARN_NOINLINE void reduce_lanes(const number<A>* x, const window_row& r, const window_steps& step,
+                                    std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,
+                                    std::ptrdiff_t kernel, std::ptrdiff_t n, const scale& by,
+                                    number<A>* y) const noexcept {
+        const window_loops self = *this;
         std::ptrdiff_t i = 0;
         for (; i + 4 * width <= n; i += 4 * width)
-            lane_registers<4>(x + i, r, step, taps, tap_step, first, kernel, scale, y + i);
+            self.template lane_registers<4>(x + i, r, step, taps, tap_step, first, kernel, by, y + i);
         for (; i < n; i += width) {
             const std::ptrdiff_t at = i + width > n ? n - width : i;
-            lane_registers<1>(x + at, r, step, taps, tap_step, first, kernel, scale, y + at);
+            self.template lane_registers<1>(x + at, r, step, taps, tap_step, first, kernel, by, y + at);
         }
     }
 
     // n numbers of a line without members.
-    TARN_INLINE static void fill(number<A>* line, std::ptrdiff_t n, std::ptrdiff_t pitch) noexcept {
+    TARN_INLINE void fill(sum* line, std::ptrdiff_t n, std::ptrdiff_t pitch) const noexcept {
         for (int f = 0; f < fields; ++f) {
             for (std::ptrdiff_t i = 0; i < n; ++i)
-                line[f * pitch + i] = Reduction::neutral(f);
+                line[f * pitch + i] = reduction.neutral(f);
         }
     }
     TARN_INLINE static void fill_results(number<A>* y, std::ptrdiff_t n) noexcept {
@@ -123,20 +133,36 @@ template <class A, class Reduction> struct window_loops {
         return xsimd::any(found);
     }
 
+    // The fields that calls want of windows side by side.
+    TARN_INLINE static void keep([[maybe_unused]] const state& s, [[maybe_unused]] number<A>* to,
+                                 [[maybe_unused]] std::ptrdiff_t pitch) noexcept {
+        if constexpr (Reduction::kept > 0) {
+            simd::unroll<Reduction::kept>([&](auto f) TARN_LAMBDA {
+                constexpr int F = decltype(f)::value;
+                s.field[fields - Reduction::kept + F].store_unaligned(to + F * pitch);
+            });
+        }
+    }
+
 private:
+    // The elements of a row of the window and of the next.
+    TARN_INLINE state pair(numbers<A> x, numbers<A> y, std::ptrdiff_t tap) const noexcept {
+        if constexpr (Reduction::has_pair)
+            return reduction.pair(x, y, tap);
+        else
+            return reduction.combine(reduction.lift(x, tap), reduction.lift(y, tap + 1));
+    }
     template <class F> TARN_INLINE static state each_field(F f) noexcept {
         state s;
         simd::unroll<fields>([&](auto k) TARN_LAMBDA { s.field[decltype(k)::value] = f(k); });
         return s;
     }
-    TARN_INLINE static state load_state(const number<A>* line, std::ptrdiff_t pitch) noexcept {
-        return each_field([&](auto f)
-                              TARN_LAMBDA { return numbers<A>::load_unaligned(line + decltype(f)::value * pitch); });
+    TARN_INLINE static state load_state(const sum* line, std::ptrdiff_t pitch) noexcept {
+        return each_field([&](auto f) TARN_LAMBDA { return cells::load(line + decltype(f)::value * pitch); });
     }
-    TARN_INLINE static void store_state(const state& s, number<A>* line, std::ptrdiff_t pitch) noexcept {
-        simd::unroll<fields>([&](auto f) TARN_LAMBDA {
-            s.field[decltype(f)::value].store_unaligned(line + decltype(f)::value * pitch);
-        });
+    TARN_INLINE static void store_state(const state& s, sum* line, std::ptrdiff_t pitch) noexcept {
+        simd::unroll<fields>(
+            [&](auto f) TARN_LAMBDA { cells::store(s.field[decltype(f)::value], line + decltype(f)::value * pitch); });
     }
     // n results, fewer than a register has, to y.
     TARN_INLINE static void put(numbers<A> v, number<A>* y, std::ptrdiff_t n, std::ptrdiff_t room) noexcept {
@@ -147,10 +173,10 @@ private:
     }
 
     // Single: rows are one piece.
-    template <bool Single> TARN_INLINE static void reduce_pieces(const window_block<A> b) noexcept {
+    template <bool Single> TARN_INLINE void reduce_pieces(const block b) const noexcept {
         const std::ptrdiff_t pieces = Single ? 1 : b.pieces;
         const std::ptrdiff_t n = b.piece;
-        number<A>* line = b.line + b.begin;
+        sum* line = b.line + b.begin;
         for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
             const number<A>* const x = b.x + r->x;
             const auto each_piece = [&](auto f) TARN_LAMBDA {
@@ -161,24 +187,24 @@ private:
                 if (r->count[0] == 0)
                     fill(line, pieces * n, b.pitch);
                 else
-                    each_piece([&](const number<A>* p, number<A>* to)
+                    each_piece([&](const number<A>* p, sum* to)
                                    TARN_LAMBDA { any_rows<false>(p, *r, b.step, n, to, b.pitch); });
             } else if (r->count[1] == 3) {
-                each_piece([&](const number<A>* p, number<A>* to)
+                each_piece([&](const number<A>* p, sum* to)
                                TARN_LAMBDA { few_rows<3>(p, b.step.x[1], r->tap, n, to, b.pitch); });
             } else if (r->count[1] == 2) {
-                each_piece([&](const number<A>* p, number<A>* to)
+                each_piece([&](const number<A>* p, sum* to)
                                TARN_LAMBDA { few_rows<2>(p, b.step.x[1], r->tap, n, to, b.pitch); });
             } else {
-                each_piece([&](const number<A>* p, number<A>* to)
+                each_piece([&](const number<A>* p, sum* to)
                                TARN_LAMBDA { few_rows<1>(p, b.step.x[1], r->tap, n, to, b.pitch); });
             }
         }
     }
     // Rows of at most a register.
-    TARN_INLINE static void reduce_short(const window_block<A> b) noexcept {
+    TARN_INLINE void reduce_short(const block b) const noexcept {
         const int n = static_cast<int>(b.piece);
-        number<A>* line = b.line + b.begin;
+        sum* line = b.line + b.begin;
         for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
             if (r->count[0] == 0) {
                 fill(line, n, b.pitch);
@@ -186,44 +212,49 @@ private:
             }
             const number<A>* x = b.x + r->x;
             std::ptrdiff_t tap = r->tap;
-            state s = Reduction::lift(simd::load_n<A>(x, n), tap);
+            state s = reduction.lift(simd::load_n<A>(x, n), tap);
             if (r->count[0] == 1 && r->count[1] == 3) {
                 const std::ptrdiff_t step = b.step.x[1];
-                s = Reduction::combine(s, Reduction::lift(simd::load_n<A>(x + step, n), tap + 1));
-                s = Reduction::combine(s, Reduction::lift(simd::load_n<A>(x + 2 * step, n), tap + 2));
+                s = reduction.combine(s, reduction.lift(simd::load_n<A>(x + step, n), tap + 1));
+                s = reduction.combine(s, reduction.lift(simd::load_n<A>(x + 2 * step, n), tap + 2));
                 store_first(s, n, line, b.pitch);
                 continue;
             }
             for (std::ptrdiff_t a = 1; a < r->count[1]; ++a) {
                 x += b.step.x[1];
-                s = Reduction::combine(s, Reduction::lift(simd::load_n<A>(x, n), ++tap));
+                s = reduction.combine(s, reduction.lift(simd::load_n<A>(x, n), ++tap));
             }
             for (std::ptrdiff_t d = 1; d < r->count[0]; ++d) {
                 x = b.x + r->x + d * b.step.x[0];
                 tap = r->tap + d * b.step.tap;
                 for (std::ptrdiff_t a = 0; a < r->count[1]; ++a, x += b.step.x[1], ++tap)
-                    s = Reduction::combine(s, Reduction::lift(simd::load_n<A>(x, n), tap));
+                    s = reduction.combine(s, reduction.lift(simd::load_n<A>(x, n), tap));
             }
             store_first(s, n, line, b.pitch);
         }
     }
 
     // The first n lanes of s to a line, no members in the others.
-    TARN_INLINE static void store_first(const state& s, int n, number<A>* line, std::ptrdiff_t pitch) noexcept {
+    TARN_INLINE void store_first(const state& s, int n, sum* line, std::ptrdiff_t pitch) const noexcept {
         store_state(each_field([&](auto f) TARN_LAMBDA {
                         constexpr int F = decltype(f)::value;
-                        return simd::first_or<A>(s.field[F], n, numbers<A>(Reduction::neutral(F)));
+                        return cells::first_or(s.field[F], n, reduction.neutral(F));
                     }),
                     line, pitch);
     }
     template <int N>
-    TARN_INLINE static void few_rows(const number<A>* x, std::ptrdiff_t step, std::ptrdiff_t tap, std::ptrdiff_t n,
-                                     number<A>* line, std::ptrdiff_t pitch) noexcept {
+    TARN_INLINE void few_rows(const number<A>* x, std::ptrdiff_t step, std::ptrdiff_t tap, std::ptrdiff_t n, sum* line,
+                              std::ptrdiff_t pitch) const noexcept {
         const auto rows = [&](std::ptrdiff_t i, auto load) TARN_LAMBDA {
-            state s = Reduction::lift(load(x + i), tap);
-            simd::unroll<N - 1>([&](auto k) TARN_LAMBDA {
-                constexpr int K = decltype(k)::value + 1;
-                s = Reduction::combine(s, Reduction::lift(load(x + K * step + i), tap + K));
+            constexpr int first = N > 1 ? 2 : 1;
+            state s;
+            if constexpr (N > 1)
+                s = pair(load(x + i), load(x + step + i), tap);
+            else
+                s = reduction.lift(load(x + i), tap);
+            simd::unroll<N - first>([&](auto k) TARN_LAMBDA {
+                constexpr int K = decltype(k)::value + first;
+                s = reduction.combine(s, reduction.lift(load(x + K * step + i), tap + K));
             });
             return s;
         };
@@ -246,8 +277,8 @@ private:
         }
     }
     template <bool More>
-    TARN_INLINE static void any_rows(const number<A>* x, const window_row& r, const window_steps& step,
-                                     std::ptrdiff_t n, number<A>* line, std::ptrdiff_t pitch) noexcept {
+    TARN_INLINE void any_rows(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
+                              sum* line, std::ptrdiff_t pitch) const noexcept {
         std::ptrdiff_t i = 0;
         for (; i + 4 * width <= n; i += 4 * width)
             registers_of_rows<4, More>(x + i, r, step, line + i, pitch);
@@ -258,26 +289,26 @@ private:
         const int few = static_cast<int>(n - i);
         state s;
         each_row(x + i, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
-            const state v = Reduction::lift(simd::load_n<A>(p, few), tap);
+            const state v = reduction.lift(simd::load_n<A>(p, few), tap);
             if constexpr (decltype(first)::value)
-                s = More ? Reduction::combine(load_state(line + i, pitch), v) : v;
+                s = More ? reduction.combine(load_state(line + i, pitch), v) : v;
             else
-                s = Reduction::combine(s, v);
+                s = reduction.combine(s, v);
         });
         store_first(s, few, line + i, pitch);
     }
     template <int N, bool More>
-    TARN_INLINE static void registers_of_rows(const number<A>* x, const window_row& r, const window_steps& step,
-                                              number<A>* line, std::ptrdiff_t pitch) noexcept {
+    TARN_INLINE void registers_of_rows(const number<A>* x, const window_row& r, const window_steps& step, sum* line,
+                                       std::ptrdiff_t pitch) const noexcept {
         state s[N];
         each_row(x, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
             simd::unroll<N>([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
-                const state v = Reduction::lift(numbers<A>::load_unaligned(p + K * width), tap);
+                const state v = reduction.lift(numbers<A>::load_unaligned(p + K * width), tap);
                 if constexpr (decltype(first)::value)
-                    s[K] = More ? Reduction::combine(load_state(line + K * width, pitch), v) : v;
+                    s[K] = More ? reduction.combine(load_state(line + K * width, pitch), v) : v;
                 else
-                    s[K] = Reduction::combine(s[K], v);
+                    s[K] = reduction.combine(s[K], v);
             });
         });
         simd::unroll<N>(
@@ -297,74 +328,74 @@ private:
 
     // Tap t of windows from p on. With two numbers from window to window, taps of the lines are taken in pairs.
     template <int Stride, int Kernel>
-    TARN_INLINE static state tap_state(const number<A>* p, std::ptrdiff_t pitch, const line_windows& w,
+    TARN_INLINE static state tap_state(const sum* p, std::ptrdiff_t pitch, const line_windows& w,
                                        std::ptrdiff_t t) noexcept {
         return each_field([&](auto f) TARN_LAMBDA {
-            const number<A>* q = p + decltype(f)::value * pitch;
+            const sum* q = p + decltype(f)::value * pitch;
             if constexpr (Stride == 1)
-                return numbers<A>::load_unaligned(q + t * w.step);
+                return cells::load(q + t * w.step);
             else if constexpr (Stride == 0)
-                return simd::load_strided<A>(q + t * w.step, w.stride);
+                return cells::load_strided(q + t * w.step, w.stride);
             else if constexpr (Kernel == 0)
                 return pair_lanes<0>(q + t * w.step);
             else
                 return t % 2 == 0 ? pair_lanes<0>(q + t) : pair_lanes<1>(q + t - 1);
         });
     }
-    template <int Odd> TARN_INLINE static numbers<A> pair_lanes(const number<A>* q) noexcept {
-        const numbers<A> a = numbers<A>::load_unaligned(q);
-        const numbers<A> b = numbers<A>::load_unaligned(q + width);
-        return Odd ? simd::odd_lanes<A>(a, b) : simd::even_lanes<A>(a, b);
+    template <int Odd> TARN_INLINE static typename cells::type pair_lanes(const sum* q) noexcept {
+        const typename cells::type a = cells::load(q);
+        const typename cells::type b = cells::load(q + width);
+        return Odd ? cells::odd_lanes(a, b) : cells::even_lanes(a, b);
     }
     // A register of windows from p on.
     template <int Stride, int Kernel>
-    TARN_INLINE static state window_at(const number<A>* p, std::ptrdiff_t pitch, const line_windows& w) noexcept {
+    TARN_INLINE state window_at(const sum* p, std::ptrdiff_t pitch, const line_windows& w) const noexcept {
         const std::ptrdiff_t kernel = Kernel > 0 ? Kernel : w.kernel;
-        state s = Reduction::at_column(tap_state<Stride, Kernel>(p, pitch, w, 0), 0, kernel);
+        state s = reduction.at_column(tap_state<Stride, Kernel>(p, pitch, w, 0), 0, kernel);
         if constexpr (Kernel > 0) {
             simd::unroll<Kernel - 1>([&](auto k) TARN_LAMBDA {
                 constexpr int T = decltype(k)::value + 1;
-                s = Reduction::combine(s, Reduction::at_column(tap_state<Stride, Kernel>(p, pitch, w, T), T, kernel));
+                s = reduction.combine(s, reduction.at_column(tap_state<Stride, Kernel>(p, pitch, w, T), T, kernel));
             });
         } else {
             for (std::ptrdiff_t t = 1; t < kernel; ++t)
-                s = Reduction::combine(s, Reduction::at_column(tap_state<Stride, Kernel>(p, pitch, w, t), t, kernel));
+                s = reduction.combine(s, reduction.at_column(tap_state<Stride, Kernel>(p, pitch, w, t), t, kernel));
         }
         if constexpr (Stride == 2)
-            return each_field([&](auto f) TARN_LAMBDA { return simd::unfolded<A>(s.field[decltype(f)::value]); });
+            return each_field([&](auto f) TARN_LAMBDA { return cells::unfolded(s.field[decltype(f)::value]); });
         else
             return s;
     }
     template <int Stride, int Kernel, class Scales>
-    TARN_NOINLINE static void slide(const window_block<A>& block, Scales& scales) noexcept {
-        const window_block<A> b = block;
+    TARN_NOINLINE void slide(const block& given, Scales& scales) const noexcept {
+        const window_loops self = *this;
+        const block b = given;
         if (b.groups > 1)
-            slide_groups<Stride, Kernel, false>(b, scales);
+            self.template slide_groups<Stride, Kernel, false>(b, scales);
         else if (b.group > width)
-            slide_groups<Stride, Kernel, true>(b, scales);
+            self.template slide_groups<Stride, Kernel, true>(b, scales);
         else
-            slide_short<Stride, Kernel>(b, scales);
+            self.template slide_short<Stride, Kernel>(b, scales);
     }
     // Single: results of a row are one group.
     template <int Stride, int Kernel, bool Single, class Scales>
-    TARN_INLINE static void slide_groups(const window_block<A>& b, Scales& scales) noexcept {
+    TARN_INLINE void slide_groups(const block& b, Scales& scales) const noexcept {
         const std::ptrdiff_t n = b.group;
         const std::ptrdiff_t groups = Single ? 1 : b.groups;
         const std::ptrdiff_t stride = Stride > 0 ? Stride : b.windows.stride;
-        const number<A>* row_line = b.line;
+        const sum* row_line = b.line;
         for (std::ptrdiff_t k = 0; k < b.rows; ++k, row_line += b.line_pitch) {
             scales.prepare(b.row[k].counted);
             number<A>* row_y = b.in_place ? b.y + b.row[k].y : b.y + k * groups * n;
-            number<A>* const row_tap = Reduction::has_taps ? b.tap + k * groups * n : nullptr;
+            number<A>* const row_kept = b.kept + (Reduction::kept > 0 ? k * groups * n : 0);
             for (std::ptrdiff_t g = 0; g < groups; ++g) {
-                const number<A>* const line = row_line + g * b.group_windows;
+                const sum* const line = row_line + g * b.group_windows;
                 number<A>* const y = row_y + g * b.group_step;
-                const window_scale<A> one = scales.all_of(g);
+                const auto one = scales.all_of(g);
                 const auto results = [&](std::ptrdiff_t i) TARN_LAMBDA {
                     const state s = window_at<Stride, Kernel>(line + i * stride, b.pitch, b.windows);
-                    if constexpr (Reduction::has_taps)
-                        s.field[fields - 1].store_unaligned(row_tap + g * n + i);
-                    return Reduction::finish(s, b.one_scale ? one : scales.at(i));
+                    keep(s, row_kept + g * n + i, b.kept_pitch);
+                    return reduction.finish(s, b.one_scale ? one : scales.at(i));
                 };
                 if (n < width) {
                     put(results(0), y, n, b.room - (k * groups + g) * n);
@@ -379,32 +410,37 @@ private:
             }
         }
     }
+    // The same where lines lie one behind the other. Whatever begins between the windows is worked out as well.
+    template <int Kernel, class Scales>
+    TARN_INLINE void slide_adjoining(const block& b, Scales& scales) const noexcept {
+        const std::ptrdiff_t n = b.rows * b.line_pitch;
+        for (std::ptrdiff_t i = 0; i < n; i += width)
+            window_at<1, Kernel>(b.line + i, b.pitch, b.windows).field[0].store_unaligned(b.between + i);
+        const number<A>* between = b.between;
+        std::ptrdiff_t room = b.room;
+        for (const window_row* r = b.row; r < b.row + b.rows; ++r, between += b.line_pitch, room -= b.group) {
+            scales.prepare(r->counted);
+            put(reduction.finish({{numbers<A>::load_unaligned(between)}}, scales.at(0)), b.y + r->y, b.group, room);
+        }
+    }
     // Rows of at most a register of results.
     template <int Stride, int Kernel, class Scales>
-    TARN_INLINE static void slide_short(const window_block<A>& b, Scales& scales) noexcept {
-        const number<A>* line = b.line;
+    TARN_INLINE void slide_short(const block& b, Scales& scales) const noexcept {
+        const sum* line = b.line;
         std::ptrdiff_t room = b.room;
         std::ptrdiff_t done = 0;
-        if (Stride == 1 && b.adjoining) {
-            // Whatever begins between the windows is worked out as well, and left there.
-            const std::ptrdiff_t n = b.rows * b.line_pitch;
-            for (std::ptrdiff_t i = 0; i < n; i += width)
-                window_at<1, Kernel>(line + i, b.pitch, b.windows).field[0].store_unaligned(b.between + i);
-            line = b.between;
-            for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
-                scales.prepare(r->counted);
-                put(Reduction::finish({{numbers<A>::load_unaligned(line)}}, scales.at(0)), b.y + r->y, b.group, room);
-                room -= b.group;
+        if constexpr (Stride == 1 && std::is_same<sum, number<A>>::value) {
+            if (b.adjoining) {
+                slide_adjoining<Kernel>(b, scales);
+                return;
             }
-            return;
         }
         for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
             scales.prepare(r->counted);
             const state s = window_at<Stride, Kernel>(line, b.pitch, b.windows);
-            put(Reduction::finish(s, b.one_scale ? scales.all_of(0) : scales.at(0)), b.y + (b.in_place ? r->y : done),
+            put(reduction.finish(s, b.one_scale ? scales.all_of(0) : scales.at(0)), b.y + (b.in_place ? r->y : done),
                 b.group, room);
-            if constexpr (Reduction::has_taps)
-                s.field[fields - 1].store_unaligned(b.tap + done);
+            keep(s, b.kept + done, b.kept_pitch);
             done += b.group;
             room -= b.group;
         }
@@ -412,36 +448,39 @@ private:
 
     // Rows: how many there are, one after the other, or 0 for any.
     template <int Rows>
-    TARN_INLINE static void pairs(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
-                                  const window_scale<A>& scale, number<A>* y, std::ptrdiff_t room) noexcept {
+    TARN_INLINE void pairs(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
+                           const scale& by, number<A>* y, std::ptrdiff_t room) const noexcept {
         const auto results = [&](std::ptrdiff_t i, auto load) TARN_LAMBDA {
             state s[2];
             const auto add = [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
                 simd::unroll<2>([&](auto k) TARN_LAMBDA {
                     constexpr int K = decltype(k)::value;
-                    const state v = Reduction::lift(load(p + K * width, K), tap);
+                    const state v = reduction.lift(load(p + K * width, K), tap);
                     if constexpr (decltype(first)::value)
                         s[K] = v;
                     else
-                        s[K] = Reduction::combine(s[K], v);
+                        s[K] = reduction.combine(s[K], v);
                 });
             };
             if constexpr (Rows == 2) {
-                add(x + 2 * i, r.tap, simd::index<1>{});
-                add(x + step.x[1] + 2 * i, r.tap + 1, simd::index<0>{});
+                const number<A>* const p = x + 2 * i;
+                const number<A>* const q = p + step.x[1];
+                simd::unroll<2>([&](auto k) TARN_LAMBDA {
+                    constexpr int K = decltype(k)::value;
+                    s[K] = pair(load(p + K * width, K), load(q + K * width, K), r.tap);
+                });
             } else {
                 each_row(x + 2 * i, r, step, add);
             }
             const state even = each_field([&](auto f) TARN_LAMBDA {
-                return simd::even_lanes<A>(s[0].field[decltype(f)::value], s[1].field[decltype(f)::value]);
+                return cells::even_lanes(s[0].field[decltype(f)::value], s[1].field[decltype(f)::value]);
             });
             const state odd = each_field([&](auto f) TARN_LAMBDA {
-                return simd::odd_lanes<A>(s[0].field[decltype(f)::value], s[1].field[decltype(f)::value]);
+                return cells::odd_lanes(s[0].field[decltype(f)::value], s[1].field[decltype(f)::value]);
             });
-            const state both = Reduction::combine(Reduction::at_column(even, 0, 2), Reduction::at_column(odd, 1, 2));
-            return Reduction::finish(
-                each_field([&](auto f) TARN_LAMBDA { return simd::unfolded<A>(both.field[decltype(f)::value]); }),
-                scale);
+            const state both = reduction.combine(reduction.at_column(even, 0, 2), reduction.at_column(odd, 1, 2));
+            return reduction.finish(
+                each_field([&](auto f) TARN_LAMBDA { return cells::unfolded(both.field[decltype(f)::value]); }), by);
         };
         const auto whole = [](const number<A>* p, int) TARN_LAMBDA { return numbers<A>::load_unaligned(p); };
         if (n < width) {
@@ -459,9 +498,9 @@ private:
     }
 
     template <int N>
-    TARN_INLINE static void lane_registers(const number<A>* x, const window_row& r, const window_steps& step,
-                                           std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,
-                                           std::ptrdiff_t kernel, const window_scale<A>& scale, number<A>* y) noexcept {
+    TARN_INLINE void lane_registers(const number<A>* x, const window_row& r, const window_steps& step,
+                                    std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,
+                                    std::ptrdiff_t kernel, const scale& by, number<A>* y) const noexcept {
         struct column {
             state lane[N];
         };
@@ -470,16 +509,16 @@ private:
             each_row(x + t * tap_step, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto begins) TARN_LAMBDA {
                 simd::unroll<N>([&](auto k) TARN_LAMBDA {
                     constexpr int K = decltype(k)::value;
-                    const state v = Reduction::lift(numbers<A>::load_unaligned(p + K * width), tap);
+                    const state v = reduction.lift(numbers<A>::load_unaligned(p + K * width), tap);
                     if constexpr (decltype(begins)::value)
                         c.lane[K] = v;
                     else
-                        c.lane[K] = Reduction::combine(c.lane[K], v);
+                        c.lane[K] = reduction.combine(c.lane[K], v);
                 });
             });
             simd::unroll<N>([&](auto k) TARN_LAMBDA {
                 state& s = c.lane[decltype(k)::value];
-                s = Reduction::at_column(s, first + t, kernel);
+                s = reduction.at_column(s, first + t, kernel);
             });
             return c;
         };
@@ -488,12 +527,12 @@ private:
             const column c = column_of(t);
             simd::unroll<N>([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
-                all.lane[K] = Reduction::combine(all.lane[K], c.lane[K]);
+                all.lane[K] = reduction.combine(all.lane[K], c.lane[K]);
             });
         }
         simd::unroll<N>([&](auto k) TARN_LAMBDA {
             constexpr int K = decltype(k)::value;
-            Reduction::finish(all.lane[K], scale).store_unaligned(y + K * width);
+            reduction.finish(all.lane[K], by).store_unaligned(y + K * width);
         });
     }
 };

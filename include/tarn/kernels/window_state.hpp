@@ -5,6 +5,10 @@
 
 #include <tarn/kernels/access.hpp>
 #include <tarn/kernels/window_geometry.hpp>
+#include <tarn/simd/reduce.hpp>
+#include <tarn/simd/strided.hpp>
+
+#include <type_traits>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -15,7 +19,92 @@ constexpr number<A> least_normal_number = simd::is_double<A> ? number<A>(0x1p-10
 // (In xsimd 8.1 a NaN is not unequal to itself on AVX2.)
 template <class A> TARN_INLINE auto is_nan(numbers<A> v) noexcept { return xsimd::isnan(v); }
 
-template <class A, int Fields> struct window_state { numbers<A> field[Fields]; };
+// The numbers that a field of a state has for a register of elements: as many, of their type or of doubles.
+template <class A, class Number> struct window_cells {
+    using type = numbers<A>;
+    static constexpr int parts = 1; // registers
+
+    TARN_INLINE static type of(numbers<A> x) noexcept { return x; }
+    TARN_INLINE static numbers<A> to_elements(const type& v) noexcept { return v; }
+    template <class Cells> TARN_INLINE static auto& part(Cells& v, int) noexcept { return v; }
+    TARN_INLINE static type all(Number v) noexcept { return type(v); }
+    TARN_INLINE static type load(const Number* p) noexcept { return type::load_unaligned(p); }
+    TARN_INLINE static type load_strided(const Number* p, std::ptrdiff_t s) noexcept {
+        return simd::load_strided<A>(p, s);
+    }
+    TARN_INLINE static void store(const type& v, Number* p) noexcept { v.store_unaligned(p); }
+    TARN_INLINE static type first_or(const type& v, int n, Number rest) noexcept {
+        return simd::first_or<A>(v, n, type(rest));
+    }
+    TARN_INLINE static type even_lanes(const type& a, const type& b) noexcept { return simd::even_lanes<A>(a, b); }
+    TARN_INLINE static type odd_lanes(const type& a, const type& b) noexcept { return simd::odd_lanes<A>(a, b); }
+    TARN_INLINE static type unfolded(const type& v) noexcept { return simd::unfolded<A>(v); }
+};
+
+// Doubles for floats: two registers.
+template <class A> using doubles_of = simd::target<typename A::arch, double>;
+template <class A> struct wide_cells { simd::doubles<A> part[2]; };
+
+template <class A> struct window_cells<A, std::enable_if_t<!simd::is_double<A>, double>> {
+    using D = doubles_of<A>;
+    using type = wide_cells<A>;
+    static constexpr int width = static_cast<int>(numbers<D>::size);
+    static constexpr int parts = 2;
+
+    TARN_INLINE static type of(numbers<A> x) noexcept {
+        return {{simd::kernel::widen_low<A>(x, A{}), simd::kernel::widen_high<A>(x, A{})}};
+    }
+    TARN_INLINE static numbers<A> to_elements(const type& v) noexcept {
+        return simd::kernel::narrow<A>(v.part[0], v.part[1], A{});
+    }
+    template <class Cells> TARN_INLINE static auto& part(Cells& v, int k) noexcept { return v.part[k]; }
+    // f(part) for both.
+    template <class F> TARN_INLINE static type each(F f) noexcept {
+        type v;
+        simd::unroll<2>([&](auto k) TARN_LAMBDA { v.part[decltype(k)::value] = f(decltype(k)::value); });
+        return v;
+    }
+    TARN_INLINE static type all(double v) noexcept {
+        return each([&](int) TARN_LAMBDA { return numbers<D>(v); });
+    }
+    TARN_INLINE static type load(const double* p) noexcept {
+        return each([&](int k) TARN_LAMBDA { return numbers<D>::load_unaligned(p + k * width); });
+    }
+    TARN_INLINE static type load_strided(const double* p, std::ptrdiff_t s) noexcept {
+        return each([&](int k) TARN_LAMBDA { return simd::load_strided<D>(p + k * width * s, s); });
+    }
+    TARN_INLINE static void store(const type& v, double* p) noexcept {
+        v.part[0].store_unaligned(p);
+        v.part[1].store_unaligned(p + width);
+    }
+    TARN_INLINE static type first_or(const type& v, int n, double rest) noexcept {
+        return each([&](int k) TARN_LAMBDA { return simd::first_or<D>(v.part[k], n - k * width, numbers<D>(rest)); });
+    }
+    TARN_INLINE static type even_lanes(const type& a, const type& b) noexcept {
+        return {{simd::even_lanes<D>(a.part[0], a.part[1]), simd::even_lanes<D>(b.part[0], b.part[1])}};
+    }
+    TARN_INLINE static type odd_lanes(const type& a, const type& b) noexcept {
+        return {{simd::odd_lanes<D>(a.part[0], a.part[1]), simd::odd_lanes<D>(b.part[0], b.part[1])}};
+    }
+    TARN_INLINE static type unfolded(const type& v) noexcept {
+        return each([&](int k) TARN_LAMBDA { return simd::unfolded<D>(v.part[k]); });
+    }
+};
+
+template <class A, int Fields, class Number = number<A>> struct window_state {
+    using number = Number;
+    using cells = window_cells<A, Number>;
+
+    typename cells::type field[Fields];
+};
+
+// Reductions with options make them of a call.
+template <class Reduction> TARN_INLINE Reduction reduction_of(const dispatch::window_planes& c) noexcept {
+    if constexpr (std::is_constructible<Reduction, const dispatch::window_planes&>::value)
+        return Reduction(c);
+    else
+        return {};
+}
 
 // A row of windows in a plane: which of its rows, over depth and height, are members, and where they begin.
 struct window_row {
@@ -38,8 +127,8 @@ struct line_windows {
 };
 
 // One over what sums are divided by. Results below the least normal number are 0; of those no product is made.
-template <class A> struct window_scale {
-    numbers<A> inverse, least;
+template <class A, class Number = number<A>> struct window_scale {
+    typename window_cells<A, Number>::type inverse, least;
 
     TARN_INLINE numbers<A> apply(numbers<A> sum) const noexcept {
         return simd::select<A>(xsimd::abs(sum) < least, numbers<A>(number<A>(0)), sum) * inverse;
@@ -48,52 +137,54 @@ template <class A> struct window_scale {
 
 // The same for results first .. first + outputs - 1 along a row: what counts over depth and height times what counts of
 // columns.
-template <class A, std::ptrdiff_t Most> class window_scales {
+template <class A, std::ptrdiff_t Most, class Number = number<A>> class window_scales {
 public:
     TARN_INLINE void begin(const dispatch::window_axis& columns, std::ptrdiff_t first, std::ptrdiff_t outputs,
                            const dispatch::window_divisor& divisor) noexcept {
         size_ = outputs;
         // In place of counts, if not 0.
-        fixed_ = static_cast<number<A>>(divisor.fixed);
+        fixed_ = static_cast<Number>(divisor.fixed);
         prepared_ = -1;
         for (std::ptrdiff_t i = 0; i < size_; ++i)
-            count_[i] = static_cast<number<A>>(window_taps::counted(columns, first + i, divisor.count_padding));
+            count_[i] = static_cast<Number>(window_taps::counted(columns, first + i, divisor.count_padding));
     }
     TARN_INLINE void prepare(std::ptrdiff_t counted) noexcept {
         if (counted != prepared_)
             compute(counted);
     }
-    TARN_INLINE window_scale<A> at(std::ptrdiff_t i) const noexcept {
-        return {numbers<A>::load_unaligned(inverse_ + i), numbers<A>::load_unaligned(least_ + i)};
+    TARN_INLINE window_scale<A, Number> at(std::ptrdiff_t i) const noexcept {
+        return {cells::load(inverse_ + i), cells::load(least_ + i)};
     }
     // That of result i in all lanes.
-    TARN_INLINE window_scale<A> all_of(std::ptrdiff_t i) const noexcept {
-        return {numbers<A>(inverse_[i]), numbers<A>(least_[i])};
+    TARN_INLINE window_scale<A, Number> all_of(std::ptrdiff_t i) const noexcept {
+        return {cells::all(inverse_[i]), cells::all(least_[i])};
     }
 
 private:
-    static constexpr int width = static_cast<int>(numbers<A>::size);
+    using cells = window_cells<A, Number>;
+    using S = simd::target<typename A::arch, Number>; // what counts are computed in
+    static constexpr int width = static_cast<int>(numbers<S>::size);
+    static constexpr std::ptrdiff_t room = Most + static_cast<std::ptrdiff_t>(numbers<A>::size);
 
     TARN_NOINLINE void compute(std::ptrdiff_t counted) noexcept {
         prepared_ = counted;
-        const numbers<A> one(number<A>(1));
+        const numbers<S> one(Number(1));
         for (std::ptrdiff_t i = 0; i < size_; i += width) {
-            const numbers<A> count =
-                numbers<A>::load_unaligned(count_ + i) * numbers<A>(static_cast<number<A>>(counted));
+            const numbers<S> count = numbers<S>::load_unaligned(count_ + i) * numbers<S>(static_cast<Number>(counted));
             // Windows of nothing give 0.
-            const auto none = count == numbers<A>(number<A>(0));
-            const numbers<A> by = fixed_ != 0 ? numbers<A>(fixed_) : simd::select<A>(none, one, count);
+            const auto none = count == numbers<S>(Number(0));
+            const numbers<S> by = fixed_ != 0 ? numbers<S>(fixed_) : simd::select<S>(none, one, count);
             (one / by).store_unaligned(inverse_ + i);
-            simd::select<A>(none, numbers<A>(infinite<A>), by * numbers<A>(least_normal_number<A>))
+            simd::select<S>(none, numbers<S>(infinite<S>), by * numbers<S>(least_normal_number<S>))
                 .store_unaligned(least_ + i);
         }
     }
 
     std::ptrdiff_t size_ = 0, prepared_ = -1;
-    number<A> fixed_ = 0;
-    alignas(64) number<A> count_[Most + width];
-    alignas(64) number<A> inverse_[Most + width];
-    alignas(64) number<A> least_[Most + width];
+    Number fixed_ = 0;
+    alignas(64) Number count_[room];
+    alignas(64) Number inverse_[room];
+    alignas(64) Number least_[room];
 };
 
 // For reductions that do not ask.

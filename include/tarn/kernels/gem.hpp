@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Generalized means as reductions of windows: see pool.hpp for what a reduction is. All are sums of doubles, also for
+// floats, of which powers up to 7 are doubles that neither overflow nor vanish. With more, and for doubles, every power
+// is v * 2^n. Where p is small powers are all close to 1: then sums are of (x^p - 1) / p, which becomes log x.
+#pragma once
+
+#include <tarn/kernels/window_state.hpp>
+#include <tarn/simd/log.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// What depends on p and epsilon alone.
+template <class A> struct gem_parameters {
+    using D = doubles_of<A>;
+
+    number<A> epsilon;
+    double p, inverse;  // 1 / p, or 0
+    double high, low;   // p in two parts: products of the first with exponents are exact
+    double at_infinity; // the power of infinity
+
+    TARN_INLINE explicit gem_parameters(const dispatch::window_planes& c) noexcept
+        : epsilon(static_cast<number<A>>(c.power.epsilon)), p(c.power.p), inverse(p == 0 ? 0 : 1 / p), high(p), low(0),
+          at_infinity(p < 0 ? 0 : infinite<D>) {
+        std::uint64_t bits;
+        __builtin_memcpy(&bits, &high, sizeof bits);
+        bits &= ~std::uint64_t{0xfff};
+        __builtin_memcpy(&high, &bits, sizeof bits);
+        low = p - high;
+    }
+
+    TARN_INLINE numbers<A> clamped(numbers<A> x) const noexcept { return simd::max_of<A>(numbers<A>(epsilon), x); }
+    // v, but for infinity `at`, and NaN for NaN.
+    TARN_INLINE static numbers<D> unless_special(numbers<D> x, numbers<D> v, double at) noexcept {
+        const numbers<D> inf(infinite<D>);
+        return simd::select<D>(x < inf, v, simd::min_of<D>(numbers<D>(at), x));
+    }
+    // x^p as v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2). Where x are floats, five terms of the
+    // logarithm leave 2^-35.
+    TARN_INLINE numbers<D> power(numbers<D> x, numbers<D>& position) const noexcept {
+        numbers<D> k;
+        constexpr int terms = simd::is_double<A> ? 10 : 5;
+        const numbers<D> log = simd::log2_of<D, terms>(x, k);
+        const numbers<D> to_integer(rounding);
+        const numbers<D> all(p);
+        position = simd::fmadd<D>(all, k + log, to_integer);
+        const numbers<D> coarse = simd::fmadd<D>(numbers<D>(high), k, to_integer - position);
+        const numbers<D> r = coarse + simd::fmadd<D>(numbers<D>(low), k, all * log);
+        return simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(1.0));
+    }
+    // 2^(r + n), n = position - to_integer: infinity beyond doubles, but where a rounding alone exceeds the greatest.
+    TARN_INLINE static numbers<D> two_to(numbers<D> r, numbers<D> position) noexcept {
+        const numbers<D> v = simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(1.0));
+        const numbers<D> greatest(0x1.fffffffffffffp-1);
+        const numbers<D> top(rounding + 1024);
+        const numbers<D> y =
+            simd::exp2_apply<D>(simd::select<D>(position >= top, simd::min_of<D>(greatest, v), v), position);
+        const auto beyond = (position > top) | ((position >= top) & (r > numbers<D>(0x1p-20)));
+        return simd::select<D>(beyond, numbers<D>(infinite<D>), y);
+    }
+    // (mean * 2^n)^(1/p) of the mean of powers.
+    TARN_INLINE numbers<D> root(numbers<D> mean, numbers<D> n) const noexcept {
+        numbers<D> k;
+        const numbers<D> log = simd::log2_of<D>(mean, k);
+        const numbers<D> to_integer(rounding);
+        const numbers<D> exponent = n + k;
+        const numbers<D> position = simd::fmadd<D>(exponent + log, numbers<D>(inverse), to_integer);
+        const numbers<D> less = to_integer - position;
+        const numbers<D> coarse = simd::fmadd<D>(less, numbers<D>(high), exponent);
+        const numbers<D> r = (coarse + simd::fmadd<D>(less, numbers<D>(low), log)) * numbers<D>(inverse);
+        return two_to(r, position);
+    }
+    // y for means that are numbers, else NaN or the infinity that a mean of 0 or infinity stands for.
+    TARN_INLINE static numbers<D> unless_no_number(numbers<D> mean, numbers<D> y) noexcept {
+        const numbers<D> inf(infinite<D>);
+        return simd::select<D>((mean > numbers<D>(0.0)) & (mean < inf), y, simd::max_of<D>(inf, mean));
+    }
+    // y, but 0 for windows without members.
+    TARN_INLINE static numbers<D> unless_empty(numbers<D> least, numbers<D> y) noexcept {
+        return simd::select<D>(least < numbers<D>(infinite<D>), y, numbers<D>(0.0));
+    }
+
+    static constexpr double rounding = 1.5 * 0x1p52; // rounds to integers
+};
+
+// What the reductions share. Logarithms and powers take a hundred instructions: one copy of them serves all loops. A state of doubles, finished register by register.
+template <class A, int Fields> struct gem_window : gem_parameters<A> {
+    using gem_parameters<A>::gem_parameters;
+    using D = doubles_of<A>;
+    static constexpr int fields = Fields;
+    static constexpr int kept = 0;
+    static constexpr bool has_pair = false;
+    static constexpr bool counts = true;
+    static constexpr bool has_quick = false;
+    static constexpr number<A> empty = 0;
+    using state = window_state<A, fields, double>;
+    using cells = typename state::cells;
+    using scale = window_scale<A, double>;
+
+    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
+
+protected:
+    // f(element) for every register of a state.
+    template <class F> TARN_INLINE state lifted(numbers<A> x, F f) const noexcept {
+        const typename cells::type wide = cells::of(this->clamped(x));
+        state s;
+        simd::unroll<cells::parts>([&](auto k) TARN_LAMBDA {
+            constexpr int K = decltype(k)::value;
+            const window_state<D, fields> v = f(cells::part(wide, K));
+            for (int i = 0; i < fields; ++i)
+                cells::part(s.field[i], K) = v.field[i];
+        });
+        return s;
+    }
+    // f(state, reciprocal of the number of members) for every register of results.
+    template <class F> TARN_INLINE static numbers<A> finished(const state& s, const scale& by, F f) noexcept {
+        typename cells::type y;
+        simd::unroll<cells::parts>([&](auto k) TARN_LAMBDA {
+            constexpr int K = decltype(k)::value;
+            window_state<D, fields> v;
+            for (int i = 0; i < fields; ++i)
+                v.field[i] = cells::part(s.field[i], K);
+            cells::part(y, K) =
+                gem_parameters<A>::unless_empty(cells::part(by.least, K), f(v, cells::part(by.inverse, K)));
+        });
+        return cells::to_elements(y);
+    }
+    template <class F> TARN_INLINE static state each_part(const state& a, const state& b, F f) noexcept {
+        state s;
+        simd::unroll<cells::parts>([&](auto k) TARN_LAMBDA {
+            constexpr int K = decltype(k)::value;
+            window_state<D, fields> p;
+            window_state<D, fields> q;
+            for (int i = 0; i < fields; ++i) {
+                p.field[i] = cells::part(a.field[i], K);
+                q.field[i] = cells::part(b.field[i], K);
+            }
+            const window_state<D, fields> r = f(p, q);
+            for (int i = 0; i < fields; ++i)
+                cells::part(s.field[i], K) = r.field[i];
+        });
+        return s;
+    }
+};
+
+template <class A> struct gem_sum : gem_window<A, 1> {
+    using gem_window<A, 1>::gem_window;
+    using base = gem_window<A, 1>;
+    using D = typename base::D;
+    using state = typename base::state;
+
+    TARN_INLINE static double neutral(int) noexcept { return 0; }
+    TARN_INLINE static state combine(const state& a, const state& b) noexcept {
+        return base::each_part(a, b, [](const auto& p, const auto& q) TARN_LAMBDA {
+            return window_state<D, 1>{{p.field[0] + q.field[0]}};
+        });
+    }
+};
+
+// Powers 2 to 4 of floats by multiplication.
+template <class A, int Power> struct gem_integer_powers : gem_sum<A> {
+    using gem_sum<A>::gem_sum;
+    using base = gem_window<A, 1>;
+    using D = typename base::D;
+    using state = typename base::state;
+
+    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
+        return this->lifted(x, [](numbers<D> v) TARN_LAMBDA {
+            // Squares of floats are exact. Products of them must be rounded before they are added, whatever the compiler
+            // contracts.
+            const numbers<D> square = v * v;
+            if constexpr (Power == 2)
+                return window_state<D, 1>{{square}};
+            else
+                return window_state<D, 1>{{simd::fmadd<D>(square, Power == 3 ? v : square, numbers<D>(0.0))}};
+        });
+    }
+    TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
+        return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
+            const numbers<D> mean = v.field[0] * share;
+            return this->unless_no_number(mean, this->root(mean, numbers<D>(0.0)));
+        });
+    }
+};
+
+// Any powers up to 7 of floats.
+template <class A> struct gem_powers : gem_sum<A> {
+    using gem_sum<A>::gem_sum;
+    using base = gem_window<A, 1>;
+    using D = typename base::D;
+    using state = typename base::state;
+
+    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return powers_of(x); }
+    TARN_NOINLINE state powers_of(numbers<A> x) const noexcept {
+        return this->lifted(x, [&](numbers<D> v) TARN_LAMBDA {
+            numbers<D> position;
+            const numbers<D> power = this->power(v, position);
+            return window_state<D, 1>{
+                {this->unless_special(v, simd::exp2_apply<D>(power, position), this->at_infinity)}};
+        });
+    }
+    TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
+        return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
+            const numbers<D> mean = v.field[0] * share;
+            return this->unless_no_number(mean, this->root(mean, numbers<D>(0.0)));
+        });
+    }
+};
+
+// Any powers as v * 2^n: sums keep the greatest n of theirs.
+template <class A> struct gem_scaled_powers : gem_window<A, 2> {
+    using gem_window<A, 2>::gem_window;
+    using base = gem_window<A, 2>;
+    using D = typename base::D;
+    using state = typename base::state;
+
+    // Below all exponents of powers, |p| <= 2^40.
+    TARN_INLINE static double neutral(int f) noexcept { return f == 0 ? 0 : -0x1p51; }
+    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return powers_of(x); }
+    TARN_NOINLINE state powers_of(numbers<A> x) const noexcept {
+        return this->lifted(x, [&](numbers<D> v) TARN_LAMBDA {
+            numbers<D> position;
+            const numbers<D> power = this->power(v, position);
+            return window_state<D, 2>{
+                {this->unless_special(v, power, this->at_infinity), position - numbers<D>(base::rounding)}};
+        });
+    }
+    TARN_NOINLINE static state combine(const state& a, const state& b) noexcept {
+        return base::each_part(a, b, [](const auto& p, const auto& q) TARN_LAMBDA {
+            const auto greater = p.field[1] >= q.field[1];
+            const numbers<D> v = simd::select<D>(greater, p.field[0], q.field[0]);
+            const numbers<D> small = simd::select<D>(greater, q.field[0], p.field[0]);
+            const numbers<D> n = simd::max_of<D>(p.field[1], q.field[1]);
+            const numbers<D> down = simd::min_of<D>(p.field[1], q.field[1]) - n;
+            return window_state<D, 2>{{simd::fmadd<D>(small, simd::exp2_of_integer<D>(down), v), n}};
+        });
+    }
+    TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
+        return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
+            const numbers<D> mean = v.field[0] * share;
+            return this->unless_no_number(mean, this->root(mean, v.field[1]));
+        });
+    }
+};
+
+// |p| <= 2^-11, or 0: sums of (2^(p log2 x) - 1) / p, of which log2 x is left at 0.
+template <class A> struct gem_logs : gem_sum<A> {
+    using gem_sum<A>::gem_sum;
+    using base = gem_window<A, 1>;
+    using D = typename base::D;
+    using state = typename base::state;
+
+    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return logs_of(x); }
+    TARN_NOINLINE state logs_of(numbers<A> x) const noexcept {
+        const double greatest = this->p < 0 ? -this->inverse : infinite<D>;
+        return this->lifted(x, [&](numbers<D> v) TARN_LAMBDA {
+            numbers<D> k;
+            const numbers<D> log = simd::log2_of<D>(v, k) + k;
+            const numbers<D> w = log * simd::exp2_slope<D>(numbers<D>(this->p) * log);
+            return window_state<D, 1>{{this->unless_special(v, w, greatest)}};
+        });
+    }
+    TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
+        return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
+            const numbers<D> mean = v.field[0] * share;
+            // Only infinite elements, where p is negative, make q less than the slope is exact for: then the exponent is
+            // beyond doubles whatever the slope.
+            const numbers<D> q = numbers<D>(this->p) * mean;
+            const numbers<D> exponent = mean * simd::log2_slope<D>(q);
+            const numbers<D> inf(infinite<D>);
+            const auto beyond = mean >= inf;
+            const numbers<D> position = exponent + numbers<D>(base::rounding);
+            const numbers<D> r = exponent - (position - numbers<D>(base::rounding));
+            return simd::select<D>(is_nan<D>(mean), mean, simd::select<D>(beyond, inf, this->two_to(r, position)));
+        });
+    }
+};
+
+// p = +inf or -inf: the greatest, or the least.
+template <class A> struct gem_extreme {
+    static constexpr int fields = 1;
+    static constexpr int kept = 0;
+    static constexpr bool has_pair = false;
+    static constexpr bool counts = true;
+    static constexpr bool has_quick = false;
+    static constexpr number<A> empty = 0;
+    using state = window_state<A, fields>;
+
+    number<A> epsilon, sign; // -0 for the least
+
+    TARN_INLINE explicit gem_extreme(const dispatch::window_planes& c) noexcept
+        : epsilon(static_cast<number<A>>(c.power.epsilon)), sign(c.power.p < 0 ? number<A>(-0.0) : number<A>(0.0)) {}
+    TARN_INLINE static number<A> neutral(int) noexcept { return -infinite<A>; }
+    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
+        return {{simd::max_of<A>(numbers<A>(epsilon), x) ^ numbers<A>(sign)}};
+    }
+    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
+    TARN_INLINE static state combine(const state& a, const state& b) noexcept {
+        const numbers<A> x = b.field[0];
+        return {{simd::select<A>(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
+    }
+    TARN_INLINE numbers<A> finish(const state& s, const window_scale<A>& by) const noexcept {
+        const numbers<A> zero(number<A>(0));
+        return simd::select<A>(by.least < numbers<A>(infinite<A>), s.field[0] ^ numbers<A>(sign), zero);
+    }
+};
+
+}}}} // namespace tarn::kernels

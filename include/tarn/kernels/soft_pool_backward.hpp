@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What windows give to their elements in the gradient of SoftPool: dy w (1 + t (x - y)), or dy w if weights are taken for
+// constants.
+#pragma once
+
+#include <tarn/kernels/pool_backward.hpp>
+#include <tarn/kernels/soft_pool.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+template <class A, bool Exact> class soft_shares {
+public:
+    static constexpr bool of_elements = true;
+    static constexpr std::ptrdiff_t room = 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+
+    TARN_INLINE explicit soft_shares(const dispatch::window_gradients& c) noexcept
+        : c_(c), dy_(c.dy), weight_(c.windows.scale), sign_(number<A>(c.windows.scale < 0 ? -0.0 : 0.0)) {}
+
+    TARN_INLINE void load(const window_group& b) noexcept {
+        dy_.load(b);
+        window_lines<A, soft_state_window<A>>::run(states_of(c_.windows, b, field_[0], pitch));
+        const std::ptrdiff_t n = b.rows * b.columns * b.lanes;
+        for (std::ptrdiff_t i = 0; i < n; i += width)
+            prepare(i, n - i < width ? static_cast<int>(n - i) : width);
+    }
+    TARN_INLINE numbers<A> add(numbers<A> sum, std::ptrdiff_t i, numbers<A> x) const noexcept {
+        return with_share(sum, x, dy_.at(i), numbers<A>::load_unaligned(field_[0] + i),
+                          numbers<A>::load_unaligned(field_[1] + i), numbers<A>::load_unaligned(field_[2] + i));
+    }
+    TARN_INLINE numbers<A> add(numbers<A> sum, std::ptrdiff_t i, numbers<A> x, int n) const noexcept {
+        const numbers<A> v = with_share(sum, x, dy_.first(i, n), simd::load_n<A>(field_[0] + i, n),
+                                        simd::load_n<A>(field_[1] + i, n), simd::load_n<A>(field_[2] + i, n));
+        return simd::first_or<A>(v, n, sum);
+    }
+
+private:
+    static constexpr int width = static_cast<int>(numbers<A>::size);
+    static constexpr std::ptrdiff_t pitch = room + width;
+    // Products of a gradient and a weight below it count as 0, and so do slopes below the last bit of 1: what is left of
+    // both is not denormal.
+    static constexpr double least_product = distance_weight<A>::step;
+    static constexpr double least_slope = simd::is_double<A> ? 0x1p-54 : 0x1p-25;
+
+    // From the state of windows to dy / s, m, the least weight that counts, and 1 - t (y - m).
+    TARN_INLINE void prepare(std::ptrdiff_t i, int n) noexcept {
+        const auto load = [&](int f) TARN_LAMBDA { return simd::load_n<A>(field_[f] + i, n); };
+        const numbers<A> one(number<A>(1));
+        const numbers<A> two(number<A>(2));
+        const numbers<A> zero(number<A>(0));
+        const numbers<A> s = simd::max_of<A>(one, load(1)); // NaN passes
+        const numbers<A> dy = dy_.first(i, n);
+        const numbers<A> c = simd::select<A>(xsimd::abs(dy) < s * numbers<A>(least_normal_number<A>), zero, dy) / s;
+        simd::store_n<A>(dy_.begin() + i, c, n);
+        // Between bounds that keep the quotient a normal number.
+        const numbers<A> size = simd::min_of<A>(numbers<A>(number<A>(0x1p20)),
+                                                simd::max_of<A>(xsimd::abs(c), numbers<A>(least_normal_number<A>)));
+        const numbers<A> q = soft_window<A>::below_greatest({{load(0), load(1), load(2)}});
+        simd::store_n<A>(field_[1] + i, numbers<A>(number<A>(least_product)) / size, n);
+        simd::store_n<A>(field_[2] + i, two - weight_.plus_logit(q, one), n);
+    }
+    TARN_INLINE numbers<A> with_share(numbers<A> sum, numbers<A> x, numbers<A> c, numbers<A> greatest, numbers<A> least,
+                                      [[maybe_unused]] numbers<A> slope) const noexcept {
+        const numbers<A> d = weight_.distance(x ^ sign_, greatest);
+        const numbers<A> near = weight_.counted(d);
+        const numbers<A> w = simd::keep_where_ge<A>(weight_(d, near), least);
+        if constexpr (!Exact) {
+            return simd::fmadd<A>(w, c, sum);
+        } else {
+            const numbers<A> f = weight_.plus_logit(near, slope);
+            const auto flat = xsimd::abs(f) < numbers<A>(number<A>(least_slope));
+            return simd::fmadd<A>(w * c, simd::select<A>(flat, numbers<A>(number<A>(0)), f), sum);
+        }
+    }
+
+    const dispatch::window_gradients& c_;
+    gradient_block<A, room> dy_;
+    distance_weight<A> weight_;
+    numbers<A> sign_;
+    alignas(64) number<A> field_[3][pitch];
+};
+
+}}}} // namespace tarn::kernels

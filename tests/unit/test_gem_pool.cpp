@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Generalized means of windows against their formula in long double: powers from -inf to inf, the whole range of floats
+// and doubles, every type, tier and order of memory, special values, bits, and what is refused.
+#include "support/allocations.hpp"
+#include "support/executors.hpp"
+#include "support/mxcsr.hpp"
+#include "support/pooled.hpp"
+#include "support/refusals.hpp"
+#include "support/stack.hpp"
+#include "support/tiers.hpp"
+
+#include <tarn/gem.hpp>
+
+#include <cstring>
+#include <limits>
+
+namespace {
+
+using namespace support;
+
+constexpr double inf = std::numeric_limits<double>::infinity();
+constexpr double nan_value = std::numeric_limits<double>::quiet_NaN();
+constexpr float untouched_value = -77;
+
+// The definition, by logarithms relative to the greatest power, so that nothing overflows; for small p by the centred
+// form, ln y = mean + log1p(mean of expm1(p (ln x - mean))) / p.
+long double power_mean(const std::vector<double>& elements, double p, double epsilon) {
+    if (elements.empty())
+        return 0;
+    std::vector<long double> log;
+    bool infinite = false;
+    for (double x : elements) {
+        if (std::isnan(x))
+            return nan_value;
+        infinite = infinite || x == inf;
+        log.push_back(std::log(static_cast<long double>(x > epsilon ? x : epsilon)));
+    }
+    const auto n = static_cast<long double>(log.size());
+    const long double greatest = *std::max_element(log.begin(), log.end());
+    const long double least = *std::min_element(log.begin(), log.end());
+    if (std::isinf(p) || std::fabs(p) > 0x1p40) {
+        const double x = p > 0 ? *std::max_element(elements.begin(), elements.end())
+                               : *std::min_element(elements.begin(), elements.end());
+        return x > epsilon ? x : epsilon;
+    }
+    if (p >= 0 && infinite)
+        return inf;
+    long double sum = 0;
+    if (!infinite && std::fabs(p) < 0.01) {
+        for (long double l : log)
+            sum += l;
+        const long double mean = sum / n;
+        if (p == 0)
+            return std::exp(mean);
+        sum = 0;
+        for (long double l : log)
+            sum += std::expm1(p * (l - mean));
+        return std::exp(mean + std::log1p(sum / n) / p);
+    }
+    const long double top = p > 0 ? greatest : least;
+    if (std::isinf(top))
+        return inf;
+    for (long double l : log)
+        sum += std::isinf(l) ? 0 : std::exp(p * (l - top));
+    return std::exp(top + std::log(sum / n) / p);
+}
+
+// What the page promises, relative to the result.
+template <class T, class Out> double bound_of(const std::vector<double>& elements, double p, double epsilon) {
+    constexpr double out = sizeof(Out) == 8                          ? 0
+                           : sizeof(Out) == 4                        ? 0x1.004p-24
+                           : std::is_same<Out, tarn::float16>::value ? 0x1.01p-11
+                                                                     : 0x1.01p-8;
+    if (sizeof(T) < 8)
+        return out;
+    if (std::fabs(p) > 0x1p40)
+        return 0;
+    const bool infinite = std::find(elements.begin(), elements.end(), inf) != elements.end();
+    if (std::fabs(p) > 0x1p-11 || (infinite && p < 0))
+        return 0x1p-51 + 0x1p-50 / std::fabs(p);
+    double m = 0;
+    for (double x : elements)
+        m = std::max(m, x == inf ? 0.0 : std::fabs(std::log2(std::max(x, epsilon))));
+    return 0x1p-52 + 0x1p-51 * m;
+}
+
+template <class T, class Out>
+void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& values, const tarn::gem_pool_options& o,
+           const std::string& what) {
+    const std::vector<window_members> windows = members_of(c.windows);
+    placed_map<T> x(c.full(c.windows.in()), c.x_order, c.at_end);
+    placed_map<Out> y(c.full(c.windows.out()), c.y_order, c.at_end);
+    x.fill(T(0.0f));
+    x.put(values);
+    y.fill(static_cast<Out>(untouched_value));
+    with_rank(c.windows.axes.size(), [&](auto rank) {
+        constexpr int R = decltype(rank)::value;
+        tarn::gem_pool(tarn::on(tier), x.template view<R>(), y.template view<R>(), c.windows.window(), o);
+    });
+    const std::vector<T> stored = x.get();
+    const std::vector<Out> got = y.get();
+    const double epsilon = sizeof(T) == 8 ? o.epsilon : static_cast<double>(static_cast<float>(o.epsilon));
+    const auto elements = static_cast<std::size_t>(product(c.windows.in()));
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        std::vector<double> members;
+        for (std::ptrdiff_t k : windows[i % windows.size()].index)
+            members.push_back(static_cast<double>(stored[i / windows.size() * elements + static_cast<std::size_t>(k)]));
+        long double expected = power_mean(members, o.p, epsilon);
+        // Means of infinities may be finite, but no doubles or floats.
+        if (expected > (sizeof(Out) == 8 ? std::numeric_limits<double>::max() : std::numeric_limits<float>::max()))
+            expected = inf;
+        const auto v = static_cast<long double>(static_cast<double>(got[i]));
+        // Steps of denormal halves.
+        const long double bound =
+            bound_of<T, Out>(members, o.p, epsilon) * expected + (sizeof(Out) == 2 ? 0x1p-25L : 0);
+        ASSERT_TRUE(std::fabs(v - expected) <= bound || (std::isnan(v) && std::isnan(expected)) || v == expected)
+            << what << ": window " << i << " of " << c.windows << " gives " << v << ", expected " << expected << " +- "
+            << bound << "; p " << o.p << ", epsilon " << o.epsilon << ", channels " << c.channels;
+    }
+    for (Out v : y.gaps())
+        ASSERT_EQ(static_cast<double>(v), untouched_value) << what << ": written between results, " << c.windows;
+}
+
+constexpr double powers[] = {-inf, -300,  -10,  -7,   -3,   -1,  -0.3, -1e-3, -3e-4, -1e-5, -1e-200,
+                             0,    1e-30, 1e-5, 4e-4, 1e-3, 0.1, 0.5,  1,     2,     2.37,  3,
+                             4,    5,     7,    7.5,  10,   60,  100,  1e6,   1e12,  1e30,  inf};
+
+std::vector<double> between(std::ptrdiff_t n, unsigned seed, double low, double high) {
+    std::mt19937 random(seed);
+    std::vector<double> v(static_cast<std::size_t>(n));
+    std::uniform_real_distribution<double> exponent(low, high);
+    for (double& x : v)
+        x = std::exp2(exponent(random));
+    return v;
+}
+
+class gem_pool : public tier_test {};
+
+// Windows of one to three axes, every order of memory, types and powers by turns.
+TEST_P(gem_pool, samples_of_windows) {
+    const unsigned seed = 1711;
+    std::mt19937 random(seed);
+    const int samples = sanitized ? 150 : 1500;
+    for (int i = 0; i < samples; ++i) {
+        const std::size_t space = 1 + static_cast<std::size_t>(i % 3);
+        const window_case windows = random_windows(random, space,
+                                                   space == 1   ? 600
+                                                   : space == 2 ? 40
+                                                                : 10,
+                                                   i % 7 == 0 ? 9 : 4);
+        const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
+        const std::string what = "sample " + std::to_string(i) + " of seed " + std::to_string(seed);
+        const tarn::gem_pool_options options{powers[up_to(static_cast<int>(std::size(powers)) - 1)],
+                                             up_to(2) == 0 ? 0.5 : 1e-6};
+        const auto run = [&](auto in, auto out) {
+            map_call<decltype(in)> c;
+            c.windows = windows;
+            c.batch = 1 + up_to(2);
+            c.channels = i % 5 == 0 ? 1 + up_to(40) : 1 + up_to(3);
+            c.x_order = memory_orders[up_to(3)];
+            c.y_order = up_to(1) ? c.x_order : memory_orders[up_to(3)];
+            c.at_end = up_to(1) == 1;
+            std::vector<double> v =
+                between(c.batch * c.channels * product(windows.in()), static_cast<unsigned>(i), -6, 6);
+            for (std::size_t k = 0; k < v.size(); k += 5)
+                v[k] = -v[k];
+            check<decltype(in), decltype(out)>(GetParam(), c, v, options, what);
+        };
+        switch (i / 3 % 6) {
+        case 0:
+        case 1:
+            run(float(), float());
+            break;
+        case 2:
+            run(double(), double());
+            break;
+        case 3:
+            run(tarn::float16(), tarn::float16());
+            break;
+        case 4:
+            run(tarn::bfloat16(), tarn::bfloat16());
+            break;
+        default:
+            run(tarn::float16(), float());
+            break;
+        }
+        if (HasFatalFailure())
+            return;
+    }
+}
+
+template <class T> void check_ranges(tarn::tier tier, double least, double greatest) {
+    for (double p : powers) {
+        unsigned seed = 0;
+        for (const auto& [low, high] : {std::pair<double, double>{-1, 1},
+                                        {-10, 10},
+                                        {least, greatest},
+                                        {greatest - 1, greatest},
+                                        {least, least + 1},
+                                        {-8, -6},
+                                        {42, 43}}) {
+            for (std::ptrdiff_t kernel : {1, 2, 3, 7, 19}) {
+                map_call<T> c;
+                const axis_case a{19, kernel, kernel == 7 ? 7 : 2, kernel / 3, kernel / 3, 1};
+                c.windows = {{a, a}, false};
+                c.channels = 2;
+                c.x_order = c.y_order = memory_orders[seed % 2];
+                auto v = between(c.channels * 19 * 19, seed++, low, high);
+                v[3] = -1;
+                for (double& x : v)
+                    x = std::min(x, static_cast<double>(std::numeric_limits<T>::max()));
+                if (high == greatest)
+                    v[5] = v[6] = v[7] = std::numeric_limits<T>::max();
+                const mxcsr_scope scope(0);
+                check<T, T>(tier, c, v, {p, std::exp2(least)}, "range");
+                if (testing::Test::HasFatalFailure())
+                    return;
+            }
+        }
+    }
+}
+TEST_P(gem_pool, the_whole_range_of_floats) { check_ranges<float>(GetParam(), -126, 128); }
+TEST_P(gem_pool, the_whole_range_of_doubles) { check_ranges<double>(GetParam(), -1000, 1024); }
+
+// Powers that floats have not, as published code would compute them.
+TEST_P(gem_pool, powers_beyond_floats) {
+    const auto mean = [&](std::vector<float> x, double p) {
+        float y = -1;
+        tarn::gem_pool(tarn::on(GetParam()), tarn::make_view(x.data(), 4), tarn::make_view(&y, 1), {{4}}, {p});
+        return y;
+    };
+    EXPECT_FLOAT_EQ(mean({8e12f, 8e12f, 8e12f, 8e12f}, 3), 8e12f);
+    EXPECT_FLOAT_EQ(mean({0.01f, 0.01f, 0.01f, 0.01f}, 60), 0.01f);
+    EXPECT_FLOAT_EQ(mean({-1, -2, -3, 0}, 3), 1e-6f);
+    EXPECT_FLOAT_EQ(mean({-1, -2, -3, 0}, 60), 1e-6f);
+    EXPECT_FLOAT_EQ(mean({1, 4, 1, 4}, 0), 2);
+    EXPECT_FLOAT_EQ(mean({1, 3, 3, 1}, -1), 1.5f);
+    EXPECT_FLOAT_EQ(mean({1, 2, 3, 4}, 1), 2.5f);
+}
+
+// One NaN or infinity at every place, and windows of nothing else.
+template <class T> void check_special(tarn::tier tier) {
+    for (double p : powers) {
+        for (memory_order order : {memory_order::channels_first, memory_order::channels_last}) {
+            for (std::ptrdiff_t kernel : {2, 3}) {
+                map_call<T> c;
+                const axis_case a{7, kernel, 2, kernel / 2, 0, 1};
+                c.windows = {{a, a}, true};
+                c.channels = 9;
+                c.x_order = c.y_order = order;
+                const std::vector<double> values = between(9 * 49, 5, -3, 3);
+                for (double special : {nan_value, -nan_value, inf, -inf}) {
+                    for (std::size_t at = 0; at < 49; at += sanitized ? 11 : 3) {
+                        std::vector<double> v = values;
+                        v[at % 9 * 49 + at] = special;
+                        check<T, T>(tier, c, v, {p}, "special value");
+                        if (testing::Test::HasFatalFailure())
+                            return;
+                    }
+                    check<T, T>(tier, c, std::vector<double>(values.size(), special), {p}, "special values");
+                }
+            }
+        }
+    }
+}
+TEST_P(gem_pool, special_floats) { check_special<float>(GetParam()); }
+TEST_P(gem_pool, special_doubles) { check_special<double>(GetParam()); }
+
+// Windows without members, all of them padding.
+TEST_P(gem_pool, windows_of_nothing) {
+    const tarn::pool_window window{{2, 2}, {1, 1}, {1, 1}, {}, {2, 2}};
+    for (double p : powers) {
+        const float x = 3;
+        float y = 7;
+        tarn::gem_pool(tarn::on(GetParam()), tarn::make_view(&x, 1, 1, 1), tarn::make_view(&y, 1, 1, 1), window, {p});
+        EXPECT_TRUE(y == 0 && !std::signbit(y)) << p << " gives " << y;
+        const double xd = 3;
+        double yd = 7;
+        tarn::gem_pool(tarn::on(GetParam()), tarn::make_view(&xd, 1, 1, 1), tarn::make_view(&yd, 1, 1, 1), window, {p});
+        EXPECT_TRUE(yd == 0 && !std::signbit(yd)) << p << " gives " << yd;
+    }
+}
+
+// Windows of more elements than any line has.
+TEST_P(gem_pool, large_windows) {
+    for (std::ptrdiff_t dilation : {1, 3, 9000}) {
+        for (double p : {3.0, 2.37, 20.0, 0.0, inf}) {
+            map_call<float> c;
+            const std::ptrdiff_t n = 60000;
+            const std::ptrdiff_t kernel = (n - 1) / dilation - 3;
+            c.windows = {{{n, kernel, 2, std::min<std::ptrdiff_t>(3, kernel / 2), 0, dilation}}, false};
+            check<float, float>(GetParam(), c, between(n, 3, -4, 4), {p}, "large window");
+            if (HasFatalFailure())
+                return;
+        }
+    }
+}
+
+template <class T> std::vector<unsigned char> bytes_of(const std::vector<T>& v) {
+    std::vector<unsigned char> b(v.size() * sizeof(T));
+    std::memcpy(b.data(), v.data(), b.size());
+    return b;
+}
+
+// A result's bits do not depend on the layout, on who computes it, nor on the maps beside its own.
+template <class T> void check_bits(tarn::tier tier) {
+    for (double p : {3.0, 2.37, 20.0, -2.0, 0.0, 1e-4, inf}) {
+        for (std::ptrdiff_t kernel : {2, 3, 9}) {
+            for (std::ptrdiff_t stride : {1, 2, 3}) {
+                const tarn::pool_window window{{kernel, kernel}, {stride, stride}, {kernel / 2, kernel / 2}};
+                const std::ptrdiff_t channels = 19;
+                const std::ptrdiff_t n = 23;
+                std::vector<T> x;
+                for (double v : between(channels * n * n, 9, -4, 4))
+                    x.push_back(static_cast<T>(v));
+                const auto in = tarn::make_view(x.data(), channels, n, n);
+                const auto e = tarn::pool_output_extents(in, window);
+                const auto elements = static_cast<std::size_t>(e[0] * e[1] * e[2]);
+                std::vector<T> y(elements);
+                tarn::gem_pool(tarn::on(tier), in, tarn::make_view(y.data(), e[0], e[1], e[2]), window, {p});
+                std::vector<T> x_last(x.size());
+                for (std::ptrdiff_t c = 0; c < channels; ++c)
+                    for (std::ptrdiff_t i = 0; i < n * n; ++i)
+                        x_last[static_cast<std::size_t>(i * channels + c)] = x[static_cast<std::size_t>(c * n * n + i)];
+                std::vector<T> y_last(elements);
+                tarn::pool_window last = window;
+                last.layout = tarn::layout::channels_last;
+                tarn::gem_pool(tarn::on(tier), tarn::make_view(x_last.data(), n, n, channels),
+                               tarn::make_view(y_last.data(), e[1], e[2], channels), last, {p});
+                std::vector<T> back(elements);
+                for (std::ptrdiff_t c = 0; c < channels; ++c)
+                    for (std::ptrdiff_t i = 0; i < e[1] * e[2]; ++i)
+                        back[static_cast<std::size_t>(c * e[1] * e[2] + i)] =
+                            y_last[static_cast<std::size_t>(i * channels + c)];
+                ASSERT_EQ(bytes_of(back), bytes_of(y)) << "channels last, kernel " << kernel << " p " << p;
+                std::vector<T> alone(static_cast<std::size_t>(e[1] * e[2]));
+                tarn::gem_pool(tarn::on(tier), tarn::make_view(x.data() + 7 * n * n, n, n),
+                               tarn::make_view(alone.data(), e[1], e[2]), window, {p});
+                ASSERT_EQ(std::memcmp(alone.data(), &y[7 * alone.size()], alone.size() * sizeof(T)), 0);
+                for (int threads : {2, 5, 9}) {
+                    std::vector<T> shared(elements);
+                    odd_threads executor{threads, 3};
+                    tarn::gem_pool(tarn::on(tier, executor), in, tarn::make_view(shared.data(), e[0], e[1], e[2]),
+                                   window, {p});
+                    ASSERT_EQ(bytes_of(shared), bytes_of(y)) << threads << " threads";
+                }
+            }
+        }
+    }
+}
+TEST_P(gem_pool, bits_of_floats) { check_bits<float>(GetParam()); }
+TEST_P(gem_pool, bits_of_doubles) { check_bits<double>(GetParam()); }
+
+// No operation meets or makes a denormal number, whatever p; no allocation; little stack.
+TEST_P(gem_pool, resources) {
+    std::vector<float> x;
+    for (double v : between(2 * 16 * 16, 3, -126, 127))
+        x.push_back(static_cast<float>(v));
+    std::vector<double> xd;
+    for (double v : between(2 * 16 * 16, 3, -1000, 1023))
+        xd.push_back(v);
+    std::vector<float> y(x.size());
+    std::vector<double> yd(x.size());
+    const tarn::pool_window window{{3, 3}, {1, 1}, {1, 1}};
+    for (double p : powers) {
+        const std::ptrdiff_t used = stack_of([&] {
+            const mxcsr_scope scope(0);
+            tarn::gem_pool(tarn::on(GetParam()), tarn::make_view(x.data(), 2, 16, 16),
+                           tarn::make_view(y.data(), 2, 16, 16), window, {p, 0x1p-126});
+            tarn::gem_pool(tarn::on(GetParam()), tarn::make_view(xd.data(), 2, 16, 16),
+                           tarn::make_view(yd.data(), 2, 16, 16), window, {p, 0x1p-1000});
+            EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u) << p;
+        });
+        EXPECT_LE(used, 65536);
+    }
+}
+
+// Groups of channels are channels pooled alone.
+template <class T, class P> void check_groups(tarn::tier tier, tarn::layout layout) {
+    const std::ptrdiff_t batch = 2;
+    const std::ptrdiff_t channels = 12;
+    const std::ptrdiff_t n = 9;
+    const bool last = layout == tarn::layout::channels_last;
+    std::vector<T> x;
+    for (double v : between(batch * channels * n * n, 4, -3, 3))
+        x.push_back(T(static_cast<float>(v)));
+    tarn::pool_window window{{3, 3}, {2, 2}, {1, 1}};
+    window.layout = layout;
+    const std::ptrdiff_t m = 5;
+    for (std::ptrdiff_t groups : {1, 2, 3, 12}) {
+        const std::ptrdiff_t size = channels / groups;
+        // Every other number.
+        std::vector<P> p(static_cast<std::size_t>(2 * groups), static_cast<P>(nan_value));
+        for (std::size_t i = 0; i < p.size(); i += 2)
+            p[i] = static_cast<P>(powers[i / 2 * 7 % std::size(powers)]);
+        const tarn::tensor_view<const P, 1> powers_view{p.data(), {groups}, {2}};
+        std::vector<T> y(static_cast<std::size_t>(batch * channels * m * m));
+        std::vector<T> expected(y.size());
+        const auto view = [&](auto* data, std::ptrdiff_t c, std::ptrdiff_t count, std::ptrdiff_t e) {
+            using V = std::remove_pointer_t<decltype(data)>;
+            return last ? tarn::tensor_view<V, 4>{data + c,
+                                                  {batch, e, e, count},
+                                                  {e * e * channels, e * channels, channels, 1}}
+                        : tarn::tensor_view<V, 4>{
+                              data + c * e * e, {batch, count, e, e}, {channels * e * e, e * e, e, 1}};
+        };
+        for (std::ptrdiff_t g = 0; g < groups; ++g)
+            tarn::gem_pool(tarn::on(tier), view(x.data(), g * size, size, n), view(expected.data(), g * size, size, m),
+                           window, {static_cast<double>(p[static_cast<std::size_t>(2 * g)]), 0.25});
+        tarn::ggem_pool(tarn::on(tier), view(x.data(), 0, channels, n), powers_view, view(y.data(), 0, channels, m),
+                        window, {0.25});
+        ASSERT_EQ(bytes_of(y), bytes_of(expected)) << groups << " groups";
+        for (int threads : {2, 5, 9}) {
+            std::vector<T> shared(y.size());
+            odd_threads executor{threads, 3};
+            tarn::ggem_pool(tarn::on(tier, executor), view(x.data(), 0, channels, n), powers_view,
+                            view(shared.data(), 0, channels, m), window, {0.25});
+            ASSERT_EQ(bytes_of(shared), bytes_of(y)) << groups << " groups, " << threads << " threads";
+        }
+    }
+}
+TEST_P(gem_pool, groups_of_channels) {
+    for (auto layout : {tarn::layout::channels_first, tarn::layout::channels_last}) {
+        check_groups<float, float>(GetParam(), layout);
+        check_groups<double, double>(GetParam(), layout);
+        check_groups<tarn::bfloat16, double>(GetParam(), layout);
+    }
+    const std::vector<float> x(8, 2.0f);
+    std::vector<float> y(2);
+    const std::vector<float> p = {3, std::numeric_limits<float>::quiet_NaN()};
+    tarn::ggem_pool(tarn::on(GetParam()), tarn::make_view(x.data(), 2, 4), tarn::make_view(p.data(), 2),
+                    tarn::make_view(y.data(), 2, 1), {{4}});
+    EXPECT_FLOAT_EQ(y[0], 2);
+    EXPECT_TRUE(std::isnan(y[1]));
+}
+
+TARN_TEST_ON_ALL_TIERS(gem_pool);
+
+class gem_pool_errors : public refusal_test {};
+
+TEST_F(gem_pool_errors, messages) {
+    using tarn::extents;
+    const auto message = [&](const tarn::gem_pool_options& o) {
+        return message_of([&] { tarn::gem_pool(in(extents{8, 8}), out(extents{4, 4}), {{2, 2}}, o); });
+    };
+    EXPECT_EQ(message({nan_value}), "tarn::gem_pool: p nan, expected a number or an infinity");
+    EXPECT_EQ(message({3, 0}), "tarn::gem_pool: epsilon 0.000000, expected 2^-126 to 2^127");
+    EXPECT_EQ(message({3, -1}), "tarn::gem_pool: epsilon -1.000000, expected 2^-126 to 2^127");
+    EXPECT_EQ(message({3, nan_value}), "tarn::gem_pool: epsilon nan, expected 2^-126 to 2^127");
+    EXPECT_EQ(message_of([&] {
+                  tarn::gem_pool(in(extents{1, 8, 8}), out(extents{1, 4, 5}), {{2, 2}});
+              }),
+              "tarn::gem_pool: output extents {1,4,5}, expected {1,4,4} (ceil_mode = false)");
+    EXPECT_EQ(message_of([&] {
+                  const tarn::tensor_view<float, 2> same = tarn::make_view(y.data(), 8, 8);
+                  tarn::gem_pool(same, tarn::make_view(y.data(), 4, 4), {{2, 2}});
+              }),
+              "tarn::gem_pool: output overlaps the input, expected memory apart from the input");
+}
+
+TEST_F(gem_pool_errors, messages_of_groups) {
+    using tarn::extents;
+    const std::vector<float> p(4, 3.0f);
+    const auto message = [&](auto input, auto output, std::ptrdiff_t groups) {
+        return message_of([&] { tarn::ggem_pool(input, tarn::make_view(p.data(), groups), output, {{2, 2}}); });
+    };
+    EXPECT_EQ(message(in(extents{3, 8, 8}), out(extents{3, 4, 4}), 2),
+              "tarn::ggem_pool: p extents {2}, expected as many powers as groups of equal size of 3 channels");
+    EXPECT_EQ(message(in(extents{3, 8, 8}), out(extents{3, 4, 4}), 0),
+              "tarn::ggem_pool: p extents {0}, expected as many powers as groups of equal size of 3 channels");
+    EXPECT_EQ(message(in(extents{8, 8}), out(extents{4, 4}), 1),
+              "tarn::ggem_pool: input extents {8,8}, expected an axis of channels before those of the windows");
+    EXPECT_EQ(message_of([&] {
+                  tarn::ggem_pool(in(extents{3, 8, 8}), tarn::make_view(y.data(), 3), out(extents{3, 4, 4}), {{2, 2}});
+              }),
+              "tarn::ggem_pool: output overlaps the p, expected memory apart from the p");
+}
+
+TEST(gem_pool, empty_batches) {
+    float x = 1;
+    float y = 3;
+    tarn::gem_pool(tarn::make_view(&x, 0, 8, 8), tarn::make_view(&y, 0, 4, 4), {{2, 2}});
+    EXPECT_EQ(y, 3.0f);
+}
+
+} // namespace

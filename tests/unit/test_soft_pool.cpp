@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// SoftPool against windows taken element by element in long double: windows of one axis, samples of two and three,
+// every type, tier and order of memory, special values, threads, and arguments that it refuses.
+#include "support/allocations.hpp"
+#include "support/executors.hpp"
+#include "support/mxcsr.hpp"
+#include "support/refusals.hpp"
+#include "support/soft_pooled.hpp"
+#include "support/stack.hpp"
+#include "support/tiers.hpp"
+
+#include <tarn/soft_pool.hpp>
+
+#include <cstring>
+#include <limits>
+
+namespace {
+
+using namespace support;
+
+constexpr float inf = std::numeric_limits<float>::infinity();
+constexpr float nan_value = std::numeric_limits<float>::quiet_NaN();
+constexpr float greatest_float = std::numeric_limits<float>::max();
+
+template <class T, class Out>
+void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& values, double scale,
+           const std::string& what) {
+    const std::vector<window_members> windows = members_of(c.windows);
+    placed_map<T> x(c.full(c.windows.in()), c.x_order, c.at_end);
+    placed_map<Out> y(c.full(c.windows.out()), c.y_order, c.at_end);
+    x.fill(T(0.0f));
+    x.put(values);
+    y.fill(static_cast<Out>(untouched));
+    with_rank(c.windows.axes.size(), [&](auto rank) {
+        constexpr int R = decltype(rank)::value;
+        tarn::soft_pool(tarn::on(tier), x.template view<R>(), y.template view<R>(), c.windows.window(), {scale});
+    });
+    const std::vector<T> stored = x.get();
+    std::vector<long double> exact(stored.size());
+    for (std::size_t i = 0; i < exact.size(); ++i)
+        exact[i] = static_cast<double>(stored[i]);
+    const double taps = steps_of(c.windows);
+    const std::vector<Out> got = y.get();
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        const auto map = static_cast<std::ptrdiff_t>(i / windows.size()) * product(c.windows.in());
+        const soft_result r = soft_of(windows[i % windows.size()], exact.data() + map, scale);
+        const double bound = soft_bound<T, Out>(r, taps);
+        const auto v = static_cast<double>(got[i]);
+        const auto expected = static_cast<double>(r.value);
+        ASSERT_TRUE(std::fabs(v - expected) <= bound || v == expected || (std::isnan(v) && std::isnan(expected)))
+            << what << ": window " << i << " of " << c.windows << " gives " << v << ", expected " << expected << " +- "
+            << bound << "; scale " << scale << ", channels " << c.channels;
+    }
+    for (Out v : y.gaps())
+        ASSERT_EQ(static_cast<float>(v), untouched) << what << ": written between results, " << c.windows;
+}
+
+class soft_pool : public tier_test {};
+
+TEST_P(soft_pool, windows_of_one_axis) {
+    unsigned seed = 1;
+    for (std::ptrdiff_t extent : {1, 2, 3, 5, 8, 19, 40}) {
+        axis_case a;
+        a.extent = extent;
+        for (a.kernel = 1; a.kernel <= 6; ++a.kernel)
+            for (a.stride = 1; a.stride <= 6; ++a.stride)
+                for (a.before = 0; a.before <= a.kernel / 2; ++a.before)
+                    for (a.dilation = 1; a.dilation <= (sanitized ? 1 : 3); ++a.dilation)
+                        for (bool ceil : {false, true}) {
+                            a.after = seed % 3 == 0 ? a.kernel / 2 - a.before : a.before;
+                            map_call<float> c;
+                            c.windows = {{a}, ceil};
+                            if (c.windows.empty())
+                                continue;
+                            c.channels = 1 + seed % 3;
+                            c.x_order = c.y_order = memory_orders[seed / 3 % 2];
+                            c.at_end = seed % 2 == 0;
+                            check<float, float>(GetParam(), c, logits(c.channels * extent, seed), scale_of(seed),
+                                                "one axis");
+                            ++seed;
+                            if (HasFatalFailure())
+                                return;
+                        }
+    }
+}
+
+TEST_P(soft_pool, samples_of_windows) {
+    const unsigned seed = 20210;
+    std::mt19937 random(seed);
+    const int samples = sanitized ? 150 : 1000;
+    for (int i = 0; i < samples; ++i) {
+        const std::size_t space = 1 + static_cast<std::size_t>(i % 3);
+        const window_case windows = random_windows(random, space,
+                                                   space == 1   ? 600
+                                                   : space == 2 ? 40
+                                                                : 10,
+                                                   i % 7 == 0 ? 9 : 4);
+        const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
+        const auto run = [&](auto in, auto out) {
+            map_call<decltype(in)> c;
+            c.windows = windows;
+            c.batch = 1 + up_to(2);
+            c.channels = i % 5 == 0 ? 1 + up_to(40) : 1 + up_to(3);
+            c.x_order = memory_orders[up_to(3)];
+            c.y_order = up_to(1) ? c.x_order : memory_orders[up_to(3)];
+            c.at_end = up_to(1) == 1;
+            check<decltype(in), decltype(out)>(
+                GetParam(), c, logits(c.batch * c.channels * product(windows.in()), static_cast<unsigned>(i)),
+                scale_of(static_cast<unsigned>(i)), "sample " + std::to_string(i) + " of seed " + std::to_string(seed));
+        };
+        switch (i / 3 % 6) {
+        case 0:
+        case 1:
+            run(float(), float());
+            break;
+        case 2:
+            run(double(), double());
+            break;
+        case 3:
+            run(tarn::float16(), tarn::float16());
+            break;
+        case 4:
+            run(tarn::bfloat16(), tarn::bfloat16());
+            break;
+        default:
+            run(tarn::float16(), float());
+            break;
+        }
+        if (HasFatalFailure())
+            return;
+    }
+}
+
+// One special value at every place of a map, in layouts and windows that take different loops.
+TEST_P(soft_pool, one_special_value) {
+    for (const auto& [kernel, stride, padding] :
+         {std::array<std::ptrdiff_t, 3>{2, 2, 0}, std::array<std::ptrdiff_t, 3>{3, 1, 1},
+          std::array<std::ptrdiff_t, 3>{3, 2, 1}, std::array<std::ptrdiff_t, 3>{5, 3, 2}}) {
+        for (std::ptrdiff_t extent : {7, 20}) {
+            for (memory_order order : {memory_order::channels_first, memory_order::channels_last}) {
+                const axis_case a{extent, kernel, stride, padding, padding, 1};
+                const map_call<float> c{{{a, a}, false}, 1, 9, order, order, true};
+                const std::ptrdiff_t n = extent * extent;
+                const std::vector<double> values = logits(c.channels * n, 5);
+                for (float special :
+                     {nan_value, -nan_value, inf, -inf, -0.0f, 90.0f, -90.0f, 1e30f, greatest_float, -greatest_float}) {
+                    for (std::ptrdiff_t at = 0; at < n; at += extent == 7 ? 11 : 67) {
+                        std::vector<double> v = values;
+                        v[static_cast<std::size_t>(at % c.channels * n + at)] = static_cast<double>(special);
+                        const double scales[] = {1, -1, 0, 3};
+                        const bool far = std::fabs(special) > 1e29f && std::isfinite(special);
+                        check<float, float>(GetParam(), c, v, far ? 1 : scales[at % 4], "special");
+                        if (HasFatalFailure())
+                            return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+// Elements as far apart as they can be, and maps of nothing but special values.
+TEST_P(soft_pool, any_range) {
+    const float kinds[][5] = {{greatest_float, -greatest_float, 0, 1, -1},
+                              {88, 89, -104, 90, 0},
+                              {-100, -100, -200, -101, -1000},
+                              {inf, -inf, 0, inf, -inf},
+                              {-inf, -inf, -inf, -inf, -inf},
+                              {-inf, -inf, -inf, -inf, 5},
+                              {inf, inf, inf, inf, inf},
+                              {nan_value, -inf, inf, 0, 1},
+                              {1e-30f, 2e-30f, -3e-30f, 0, -0.0f},
+                              {1, 2, 1, 112, 2},
+                              {1e5f, 1e5f + 1, 1e5f - 2, 1e5f, 1e5f + 3}};
+    for (std::ptrdiff_t kernel : {2, 3, 4}) {
+        for (const auto& kind : kinds) {
+            for (double scale : {1.0, -1.0, 0.5, -20.0, 1e-3, 1e20, -1e36}) {
+                const axis_case a{12, kernel, kernel, kernel / 2, kernel / 2, 1};
+                map_call<float> c{
+                    {{a, a}, false}, 2, 9, memory_order::channels_first, memory_order::channels_first, true};
+                std::mt19937 random(3);
+                std::vector<double> v(static_cast<std::size_t>(c.batch * c.channels * 144));
+                for (double& x : v)
+                    x = static_cast<double>(kind[random() % 5]);
+                check<float, float>(GetParam(), c, v, scale, "range");
+                if (std::fabs(scale) < 1e19)
+                    check<double, double>(GetParam(), map_call<double>{c.windows, 2, 9}, v, scale, "range");
+                if (HasFatalFailure())
+                    return;
+            }
+        }
+    }
+}
+
+// Windows of one element, and of equal ones, are what they hold, to the bit.
+TEST_P(soft_pool, of_equal_elements) {
+    for (float value : {3.0f, -7.25f, 0x1p-126f, 0x1.8p-110f, greatest_float, 1e5f}) {
+        std::vector<float> x(9 * 9, value);
+        std::vector<float> y(x.size());
+        const auto view = [](auto& v) { return tarn::make_view(v.data(), 9, 9); };
+        for (double scale : {1.0, -2.0, 1e30, 0.0}) {
+            tarn::soft_pool(tarn::on(GetParam()), view(x), view(y), {{3, 3}, {1, 1}, {1, 1}}, {scale});
+            EXPECT_EQ(x, y);
+        }
+    }
+}
+
+TEST_P(soft_pool, windows_of_nothing) {
+    std::vector<float> x = {3};
+    std::vector<float> y(1, 7.0f);
+    const auto view = [](auto& v) { return tarn::make_view(v.data(), 1, 1, 1); };
+    for (double scale : {1.0, -1.0}) {
+        tarn::soft_pool(tarn::on(GetParam()), view(x), view(y), {{2, 2}, {1, 1}, {1, 1}, {}, {2, 2}}, {scale});
+        EXPECT_TRUE(y[0] == 0 && !std::signbit(y[0]));
+    }
+}
+
+// Windows of more columns than any line has.
+TEST_P(soft_pool, large_windows) {
+    for (std::ptrdiff_t dilation : {std::ptrdiff_t{1}, std::ptrdiff_t{9000}}) {
+        const std::ptrdiff_t n = sanitized ? 20000 : 60000;
+        const std::ptrdiff_t kernel = (n - 1) / dilation - 1;
+        const map_call<float> c{{{{n, kernel, 2, std::min<std::ptrdiff_t>(3, kernel / 2), 0, dilation}}, false}, 1, 2};
+        for (unsigned seed : {0u, 3u})
+            check<float, float>(GetParam(), c, logits(2 * n, seed), 1, "large");
+    }
+}
+
+std::vector<float> normal_numbers(std::ptrdiff_t n, unsigned seed, float spread) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> d(0, spread);
+    std::vector<float> v(static_cast<std::size_t>(n));
+    for (float& x : v)
+        x = d(random);
+    return v;
+}
+std::vector<std::uint32_t> bits_of(const std::vector<float>& v) {
+    std::vector<std::uint32_t> bits(v.size());
+    std::memcpy(bits.data(), v.data(), v.size() * 4);
+    return bits;
+}
+
+// A result's bits do not depend on the layout, on who computes it, nor on what else there is.
+TEST_P(soft_pool, bits) {
+    for (std::ptrdiff_t kernel : {2, 3, 5, 9}) {
+        for (std::ptrdiff_t stride : {1, 2, 3}) {
+            const tarn::pool_window window{{kernel, kernel}, {stride, stride}, {kernel / 2, kernel / 2}};
+            const std::ptrdiff_t channels = 19;
+            const std::ptrdiff_t n = 23;
+            const std::vector<float> x = normal_numbers(channels * n * n, 9, 3);
+            const auto in = tarn::make_view(x.data(), channels, n, n);
+            const auto e = tarn::pool_output_extents(in, window);
+            const auto elements = static_cast<std::size_t>(e[0] * e[1] * e[2]);
+            std::vector<float> y(elements);
+            tarn::soft_pool(tarn::on(GetParam()), in, tarn::make_view(y.data(), e[0], e[1], e[2]), window);
+            std::vector<float> x_last(x.size());
+            for (std::ptrdiff_t c = 0; c < channels; ++c)
+                for (std::ptrdiff_t i = 0; i < n * n; ++i)
+                    x_last[static_cast<std::size_t>(i * channels + c)] = x[static_cast<std::size_t>(c * n * n + i)];
+            std::vector<float> y_last(elements);
+            tarn::pool_window last = window;
+            last.layout = tarn::layout::channels_last;
+            tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(x_last.data(), n, n, channels),
+                            tarn::make_view(y_last.data(), e[1], e[2], channels), last);
+            std::vector<float> back(elements);
+            for (std::ptrdiff_t c = 0; c < channels; ++c)
+                for (std::ptrdiff_t i = 0; i < e[1] * e[2]; ++i)
+                    back[static_cast<std::size_t>(c * e[1] * e[2] + i)] =
+                        y_last[static_cast<std::size_t>(i * channels + c)];
+            ASSERT_EQ(bits_of(back), bits_of(y)) << "channels last, kernel " << kernel << " stride " << stride;
+            std::vector<float> alone(static_cast<std::size_t>(e[1] * e[2]));
+            tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(x.data() + 7 * n * n, n, n),
+                            tarn::make_view(alone.data(), e[1], e[2]), window);
+            ASSERT_EQ(std::memcmp(alone.data(), &y[7 * alone.size()], 4 * alone.size()), 0) << "one map alone";
+            // Far greater elements in other maps, and below the last window's row.
+            std::vector<float> beside = x;
+            for (std::ptrdiff_t i = 0; i < 7 * n * n; ++i)
+                beside[static_cast<std::size_t>(i)] = i % 3 == 0 ? 1e30f : -inf;
+            std::vector<float> z(elements);
+            tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(beside.data(), channels, n, n),
+                            tarn::make_view(z.data(), e[0], e[1], e[2]), window);
+            ASSERT_EQ(std::memcmp(&z[7 * alone.size()], &y[7 * alone.size()], 4 * 12 * alone.size()), 0);
+            for (int threads : {2, 5, 9}) {
+                std::vector<float> shared(elements);
+                odd_threads executor{threads, 3};
+                tarn::soft_pool(tarn::on(GetParam(), executor), in, tarn::make_view(shared.data(), e[0], e[1], e[2]),
+                                window);
+                ASSERT_EQ(bits_of(shared), bits_of(y)) << threads << " threads";
+            }
+        }
+    }
+}
+
+// No operation meets or makes a denormal number, and no result is one.
+TEST_P(soft_pool, no_denormals) {
+    const float kinds[][4] = {{0x1p-126f, -0x1p-126f, 0x1.8p-125f, 0},
+                              {0x1p-126f, 0x1.000002p-126f, 0x1.8p-102f, -0x1.000006p-101f},
+                              {0x1p-100f, -0x1p-100f, 0x1.000002p-100f, 0x1p-99f},
+                              {0, -80, -87, -60},
+                              {1, 0x1.000002p0f, -0x1p-100f, -0x1p-126f},
+                              {1e-20f, 2e-38f, 3e10f, -2e38f}};
+    const auto view = [](auto& v) { return tarn::make_view(v.data(), 2, 16, 16); };
+    for (const auto& kind : kinds) {
+        for (double scale : {1.0, -1.0, 0.0, 1e-38, 1e-20, 1e5, -1e10, 1e20, 1e30, 1e37}) {
+            std::mt19937 random(11);
+            std::vector<float> x(2 * 16 * 16);
+            for (float& v : x)
+                v = kind[random() % 4];
+            std::vector<double> wide(x.begin(), x.end());
+            for (double& v : wide)
+                v = std::fabs(v) < 1e-25 ? v * 0x1p-896 : v;
+            std::vector<float> y(x.size());
+            std::vector<double> z(x.size());
+            for (const tarn::pool_window& w :
+                 {tarn::pool_window{{3, 3}, {1, 1}, {1, 1}}, tarn::pool_window{{1, 2}, {1, 1}, {0, 1}, {0, 0}}}) {
+                const mxcsr_scope scope(0);
+                tarn::soft_pool(tarn::on(GetParam()), view(x), view(y), w, {scale});
+                EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u) << "scale " << scale << " of " << kind[0];
+                _mm_setcsr(_mm_getcsr() & ~all_flags);
+                tarn::soft_pool(tarn::on(GetParam()), view(wide), view(z), w, {scale});
+                EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u) << "scale " << scale << " of " << wide[0];
+            }
+            for (float v : y)
+                ASSERT_TRUE(v == 0 || std::fabs(v) >= 0x1p-126f) << v;
+            for (double v : z)
+                ASSERT_TRUE(v == 0 || std::fabs(v) >= 0x1p-1022) << v;
+        }
+    }
+}
+
+TEST_P(soft_pool, stack) {
+    const std::vector<float> x = normal_numbers(64 * 64, 1, 1);
+    std::vector<float> y(x.size());
+    const auto view = [](auto& v) { return tarn::make_view(v.data(), 64, 64); };
+    EXPECT_LE(stack_of([&] {
+                  tarn::soft_pool(tarn::on(GetParam()), view(x), view(y), {{3, 3}, {1, 1}, {1, 1}});
+              }),
+              65536);
+}
+
+TARN_TEST_ON_ALL_TIERS(soft_pool);
+
+TEST(soft_pool_tiers, avx2_and_avx512_agree) {
+    if (!tarn::available(tarn::tier::avx512)) {
+        GTEST_SKIP() << why_skipped(tarn::tier::avx512);
+    }
+    const std::vector<float> x = normal_numbers(7 * 40 * 40, 12, 20);
+    const std::vector<double> wide(x.begin(), x.end());
+    for (const tarn::pool_window& w : {tarn::pool_window{{3, 3}, {1, 1}, {1, 1}}, tarn::pool_window{{2, 2}},
+                                       tarn::pool_window{{12, 12}, {5, 5}, {3, 3}}}) {
+        const auto in = [](auto& v) { return tarn::make_view(v.data(), 7, 40, 40); };
+        const auto e = tarn::pool_output_extents(in(x), w);
+        const auto out = [&](auto& v) { return tarn::make_view(v.data(), e[0], e[1], e[2]); };
+        for (double scale : {1.0, -0.3, 50.0}) {
+            std::vector<float> y(static_cast<std::size_t>(e[0] * e[1] * e[2]));
+            std::vector<float> z(y.size());
+            tarn::soft_pool(tarn::on(tarn::tier::avx512), in(x), out(z), w, {scale});
+            tarn::soft_pool(tarn::on(tarn::tier::avx2), in(x), out(y), w, {scale});
+            EXPECT_EQ(bits_of(y), bits_of(z));
+            std::vector<double> a(y.size());
+            std::vector<double> b(y.size());
+            tarn::soft_pool(tarn::on(tarn::tier::avx512), in(wide), out(a), w, {scale});
+            tarn::soft_pool(tarn::on(tarn::tier::avx2), in(wide), out(b), w, {scale});
+            EXPECT_EQ(a, b);
+        }
+    }
+}
+
+class soft_pool_errors : public refusal_test {};
+
+TEST_F(soft_pool_errors, messages) {
+    using tarn::extents;
+    EXPECT_EQ(message_of([&] {
+                  tarn::soft_pool(in(extents{1, 8, 8}), out(extents{1, 4, 5}), {{2, 2}});
+              }),
+              "tarn::soft_pool: output extents {1,4,5}, expected {1,4,4} (ceil_mode = false)");
+    EXPECT_EQ(message_of([&] {
+                  tarn::soft_pool(in(extents{8, 8}), out(extents{4, 4}), {{2, 9}});
+              }),
+              "tarn::soft_pool: input extents {8,8}, expected room for a window of 9 elements along axis 1");
+    EXPECT_EQ(message_of([&] {
+                  tarn::soft_pool(in(extents{8, 8}), out(extents{4, 4}), {{2, 2}}, {static_cast<double>(nan_value)});
+              }),
+              "tarn::soft_pool: scale nan, expected a number below 2^127 in magnitude");
+    EXPECT_EQ(message_of([&] {
+                  tarn::soft_pool(in(extents{8, 8}), out(extents{4, 4}), {{2, 2}}, {static_cast<double>(-inf)});
+              }),
+              "tarn::soft_pool: scale -inf, expected a number below 2^127 in magnitude");
+    EXPECT_EQ(message_of([&] {
+                  const tarn::tensor_view<float, 2> same = tarn::make_view(y.data(), 8, 8);
+                  tarn::soft_pool(same, tarn::make_view(y.data(), 4, 4), {{2, 2}});
+              }),
+              "tarn::soft_pool: output overlaps the input, expected memory apart from the input");
+}
+
+TEST(soft_pool_memory, nothing_is_allocated) {
+    const std::vector<float> x = normal_numbers(64 * 64, 1, 1);
+    std::vector<float> y(x.size());
+    const auto count = allocations_in([&] {
+        tarn::soft_pool(tarn::make_view(x.data(), 64, 64), tarn::make_view(y.data(), 64, 64), {{3, 3}, {1, 1}, {1, 1}});
+    });
+    EXPECT_EQ(count.all, 0);
+}
+
+} // namespace
