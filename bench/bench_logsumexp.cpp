@@ -5,7 +5,7 @@
 
 int main(int argc, char** argv) {
     const bench::family logsumexp = {
-        {bench::op::logsumexp}, {}, {{4096, 1000}, {1024, 4096}, {1, 64000000}}, {}, true,
+        "logsumexp", {bench::op::logsumexp}, {}, {{4096, 1000}, {1024, 4096}, {1, 64000000}}, {}, true,
     };
     return bench::run_program(logsumexp, argc, argv);
 }

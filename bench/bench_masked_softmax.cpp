@@ -5,6 +5,7 @@
 
 int main(int argc, char** argv) {
     const bench::family masked_softmax = {
+        "masked_softmax",
         {bench::op::masked_softmax, bench::op::biased_softmax, bench::op::causal_softmax},
         {{64, 1000}, {16, 4096}, {1024, 64}, {128, 128}, {1000, 1000}},
         {{4096, 1000}, {4096, 4096}},

@@ -5,6 +5,7 @@
 
 int main(int argc, char** argv) {
     const bench::family softmax = {
+        "softmax",
         {bench::op::softmax},
         {{64, 1000}, {16, 4096}, {1, 10000}, {4096, 16}, {1024, 64}, {512, 128}, {1, 16}},
         {{65536, 16},

@@ -5,6 +5,7 @@
 
 int main(int argc, char** argv) {
     const bench::family softmax_backward = {
+        "softmax_backward",
         {bench::op::softmax_backward, bench::op::log_softmax_backward, bench::op::logsumexp_backward},
         {{64, 1000}, {1024, 64}},
         {{16384, 128}, {4096, 1000}, {1024, 4096}},

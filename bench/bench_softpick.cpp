@@ -5,7 +5,7 @@
 
 int main(int argc, char** argv) {
     const bench::family softpick = {
-        {bench::op::softpick}, {{64, 1000}, {16, 4096}, {1024, 64}}, {{4096, 1000}, {1024, 4096}}, {}, true,
+        "softpick", {bench::op::softpick}, {{64, 1000}, {16, 4096}, {1024, 64}}, {{4096, 1000}, {1024, 4096}}, {}, true,
     };
     return bench::run_program(softpick, argc, argv);
 }

@@ -6,7 +6,8 @@
 
 int main(int argc, char** argv) {
     const bench::family token_merge = {
-        {bench::op::token_merge}, {{197, 768}, {1576, 768}, {1576, 384}}, {{1576, 768}, {6304, 768}}, {}, false,
+        "token_merge", {bench::op::token_merge}, {{197, 768}, {1576, 768}, {1576, 384}}, {{1576, 768}, {6304, 768}}, {},
+        false,
     };
     return bench::run_program(token_merge, argc, argv);
 }

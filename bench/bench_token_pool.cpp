@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
         return of;
     };
     const bench::family token_pool = {
+        "token_pool",
         {bench::op::token_mean, bench::op::token_max, bench::op::half_token_mean, bench::op::half_token_max},
         {batch(4, 128, 384), batch(8, 32, 768)},
         {batch(32, 512, 768)},

@@ -5,6 +5,7 @@
 
 int main(int argc, char** argv) {
     const bench::family top_k = {
+        "top_k",
         {bench::op::top_k, bench::op::softmax_top_k},
         {{64, 1000}, {64, 32000}, {1024, 64}},
         {{512, 32000}, {64, 128256}},

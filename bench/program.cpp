@@ -18,13 +18,6 @@
 namespace bench {
 namespace {
 
-std::string bench_name(const family& bench) {
-    const op first = bench.operators.front();
-    return pools_tokens(first) ? "token_pool"
-           : pools_maps(first) ? "pool"
-                               : signatures[static_cast<std::size_t>(first)].name;
-}
-
 struct settings {
     std::vector<std::string> shapes; // empty: the default set
     int axis = -1;
@@ -41,22 +34,25 @@ struct settings {
 void add_rows(std::vector<row>& rows, const family& bench, const std::vector<problem>& problems, element_type type,
               condition state, bool hard) {
     for (const problem& of : problems) {
-        for (const op what : bench.operators) {
-            rows.emplace_back();
-            rows.back().of = of;
-            rows.back().of.what = what;
-            rows.back().of.type = type;
-            if (what == op::token_merge) {
-                rows.back().of.axis = 0;
-                if (of.rows % merge_tokens != 0) {
-                    throw std::invalid_argument("token merging takes a multiple of " + std::to_string(merge_tokens) +
-                                                " rows");
+        for (const map_window& window : bench.windows) {
+            for (const op what : bench.operators) {
+                rows.emplace_back();
+                rows.back().of = of;
+                rows.back().of.what = what;
+                rows.back().of.type = type;
+                rows.back().of.window = window;
+                if (what == op::token_merge) {
+                    rows.back().of.axis = 0;
+                    if (of.rows % merge_tokens != 0) {
+                        throw std::invalid_argument("token merging takes a multiple of " +
+                                                    std::to_string(merge_tokens) + " rows");
+                    }
                 }
-            }
-            rows.back().state = state;
-            rows.back().library_alone = hard;
-            if (hard) {
-                rows.back().inputs = input_names();
+                rows.back().state = state;
+                rows.back().library_alone = hard;
+                if (hard) {
+                    rows.back().inputs = input_names();
+                }
             }
         }
     }
@@ -121,8 +117,9 @@ std::vector<row> rows_of_shapes(const family& bench, const settings& chosen, ele
             add_rows(rows, bench, {of}, type, condition::hot, chosen.hard);
         }
         for (std::size_t i = 0; !chosen.hard && wanted("cold") && i < chosen.inputs.size(); ++i) {
+            const std::size_t before = rows.size();
             add_rows(rows, bench, {of}, type, condition::cold, false);
-            for (std::size_t k = rows.size() - bench.operators.size(); k < rows.size(); ++k) {
+            for (std::size_t k = before; k < rows.size(); ++k) {
                 rows[k].inputs = {chosen.inputs[i]};
             }
         }
@@ -225,7 +222,7 @@ bool initialize_benchmark(char* program, std::vector<std::string> rest) {
 
 int run_options(const family& bench, int argc, char** argv) {
     settings chosen;
-    CLI::App app("Measures tarn::" + bench_name(bench) +
+    CLI::App app(std::string("Measures tarn::") + bench.name +
                  "; without --shape the set that the targets are about. Arguments of Google Benchmark "
                  "(--benchmark_filter, --benchmark_out, ...) are understood as well.");
     CLI::Option* shape =
@@ -271,7 +268,7 @@ int run_program(const family& bench, int argc, char** argv) {
     try {
         return run_options(bench, argc, argv);
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "bench_%s: %s\n", bench_name(bench).c_str(), error.what());
+        std::fprintf(stderr, "bench_%s: %s\n", bench.name, error.what());
         return 1;
     }
 }

@@ -10,12 +10,14 @@
 namespace bench {
 
 // Operators, the problems that the targets are about, and whom they are measured against. The problems name no
-// operator: each is measured with all of them.
+// operator and no window: each is measured with all of them.
 struct family {
-    std::vector<op> operators;      // the first gives the family its name
-    std::vector<problem> hot, cold; // in these conditions against everybody
-    std::vector<problem> hard;      // masks, wide ranges and NaN against ordinary input
-    bool beside_softmax;            // "tarn softmax" of the same problem is a yardstick
+    const char* name;
+    std::vector<op> operators;
+    std::vector<problem> hot, cold;                 // in these conditions against everybody
+    std::vector<problem> hard;                      // masks, wide ranges and NaN against ordinary input
+    bool beside_softmax;                            // "tarn softmax" of the same problem is a yardstick
+    std::vector<map_window> windows = {window_2x2}; // of operators on maps, each with all of them
 };
 
 // Reads the command line, measures, prints; returns the status of the program.

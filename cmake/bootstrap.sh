@@ -88,6 +88,7 @@ need_for_report() {
 need_for_examples() {
     need libeigen3-dev has_header eigen3/Eigen/Core
     need libcli11-dev has_header CLI/CLI.hpp
+    need libstb-dev has_header stb/stb_image.h
     need_for_report # plots
 }
 

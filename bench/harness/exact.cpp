@@ -82,12 +82,11 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
         sum_gradients();
         break;
     case op::logsumexp_backward:
-    case op::max_pool_2x2:
-    case op::average_pool_2x2:
-    case op::max_pool_3x3_stride_2:
-    case op::average_pool_3x3_stride_2:
-    case op::max_pool_3x3:
-    case op::average_pool_3x3:
+    case op::max_pool:
+    case op::average_pool:
+    case op::soft_pool:
+    case op::gem_pool:
+    case op::gem_pool_any:
         break;
     case op::token_mean:
     case op::token_max:
@@ -277,36 +276,53 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::top_k:
     case op::softmax_top_k:
     case op::token_merge:
-    case op::max_pool_2x2:
-    case op::average_pool_2x2:
-    case op::max_pool_3x3_stride_2:
-    case op::average_pool_3x3_stride_2:
-    case op::max_pool_3x3:
-    case op::average_pool_3x3:
+    case op::max_pool:
+    case op::average_pool:
+    case op::soft_pool:
+    case op::gem_pool:
+    case op::gem_pool_any:
         break;
     }
     return {nan, nan, 0};
 }
 
 template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
-    const map_window w = window_of(of_.what);
+    const map_window& w = of_.window;
     const std::ptrdiff_t channel = i % of_.channels, in_row = of_.columns / of_.channels;
     const std::ptrdiff_t column = i / of_.channels % w.count(in_row), row = i / of_.channels / w.count(in_row);
-    long double sum = 0, size = 0, greatest = -std::numeric_limits<long double>::infinity();
-    int count = 0;
-    for (std::ptrdiff_t tap = 0; tap < w.kernel * w.kernel; ++tap) {
-        const std::ptrdiff_t r = row * w.stride - w.padding + tap / w.kernel;
-        const std::ptrdiff_t c = column * w.stride - w.padding + tap % w.kernel;
+    std::vector<long double> x;
+    for (std::ptrdiff_t tap = 0; tap < w.taps(of_.rows) * w.taps(in_row); ++tap) {
+        const std::ptrdiff_t r = row * w.stride - w.padding + tap / w.taps(in_row);
+        const std::ptrdiff_t c = column * w.stride - w.padding + tap % w.taps(in_row);
         if (r >= 0 && r < of_.rows && c >= 0 && c < in_row) {
-            const long double x = lane_.in[0][r * of_.columns + c * of_.channels + channel];
-            sum += x;
-            size += std::fabs(x);
-            greatest = std::isnan(x) || x > greatest ? x : greatest;
-            ++count;
+            x.push_back(lane_.in[0][r * of_.columns + c * of_.channels + channel]);
         }
     }
-    const bool average = is_average_pool(of_.what);
-    return {average ? sum / count : greatest, average ? size / count : greatest, average ? least_normal<T> : 0};
+    long double greatest = -std::numeric_limits<long double>::infinity();
+    for (const long double v : x) {
+        greatest = std::isnan(v) || v > greatest ? v : greatest;
+    }
+    if (of_.what == op::max_pool) {
+        return {greatest, greatest, 0};
+    }
+    if (of_.what == op::gem_pool || of_.what == op::gem_pool_any) {
+        const long double p = of_.what == op::gem_pool ? 3.0L : 2.5L;
+        long double powers = 0;
+        for (const long double v : x) {
+            powers += std::isnan(v) ? v : std::pow(std::max(v, 1e-6L), p);
+        }
+        const long double mean = std::pow(powers / static_cast<long double>(x.size()), 1 / p);
+        return {mean, mean, least_normal<T>};
+    }
+    // Averages, whose elements weigh 1 or the exponentials of SoftPool.
+    long double sum = 0, size = 0, weights = 0;
+    for (const long double v : x) {
+        const long double weight = of_.what == op::soft_pool ? std::exp(v - greatest) : 1;
+        sum += weight * v;
+        size += weight * std::fabs(v);
+        weights += weight;
+    }
+    return {sum / weights, size / weights, least_normal<T>};
 }
 
 template class exact_lane<float>;

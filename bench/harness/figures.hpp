@@ -40,7 +40,7 @@ struct row {
     bool library_alone = false;                         // without peers and named algorithms
     std::vector<figure> figures;
 
-    std::string family() const { return of.operation().name; }
+    std::string family() const { return of.name(); }
     bool has_inputs() const { return inputs.size() > 1; }
     std::string name() const;
 };

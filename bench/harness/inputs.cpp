@@ -154,12 +154,11 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::top_k:
     case op::softmax_top_k:
     case op::token_merge:
-    case op::max_pool_2x2:
-    case op::average_pool_2x2:
-    case op::max_pool_3x3_stride_2:
-    case op::average_pool_3x3_stride_2:
-    case op::max_pool_3x3:
-    case op::average_pool_3x3:
+    case op::max_pool:
+    case op::average_pool:
+    case op::soft_pool:
+    case op::gem_pool:
+    case op::gem_pool_any:
         break;
     case op::softmax_backward:
         apply<T>(op::softmax, of, in[0], in[0]);

@@ -18,7 +18,8 @@ template <class T> std::vector<std::ptrdiff_t> merged_slots(const T* metric, std
     constexpr std::ptrdiff_t evens = (merge_tokens + 1) / 2, odds = merge_tokens / 2, n = merge_tokens * merge_width;
     std::vector<std::ptrdiff_t> slots;
     std::vector<T> unit(n), similarity(evens);
-    std::vector<std::ptrdiff_t> partner(evens), ranked(evens - 1);
+    std::vector<std::ptrdiff_t> partner(evens);
+    std::vector<std::size_t> ranked(evens - 1);
     for (std::ptrdiff_t sequence = 0; sequence < sequences; ++sequence) {
         for (std::ptrdiff_t token = 0; token < merge_tokens; ++token) {
             const T* from = metric + sequence * n + token * merge_width;
@@ -26,7 +27,7 @@ template <class T> std::vector<std::ptrdiff_t> merged_slots(const T* metric, std
             const T norm = std::sqrt(std::inner_product(from, from + merge_width, from, T(0)));
             std::transform(from, from + merge_width, to, [norm](T v) { return v / norm; });
         }
-        for (std::ptrdiff_t i = 1; i < evens; ++i) {
+        for (std::size_t i = 1; i < similarity.size(); ++i) {
             const T* from = unit.data() + 2 * i * merge_width;
             similarity[i] = T(-2);
             for (std::ptrdiff_t j = 0; j < odds; ++j) {
@@ -37,19 +38,16 @@ template <class T> std::vector<std::ptrdiff_t> merged_slots(const T* metric, std
                 }
             }
         }
-        std::iota(ranked.begin(), ranked.end(), 1);
+        std::iota(ranked.begin(), ranked.end(), std::size_t{1});
         std::stable_sort(ranked.begin(), ranked.end(), [&](auto a, auto b) { return similarity[a] > similarity[b]; });
         std::vector<bool> merges(evens);
-        for (std::ptrdiff_t k = 0; k < merge_count; ++k) {
-            merges[ranked[k]] = true;
-        }
+        std::for_each_n(ranked.begin(), merge_count, [&](std::size_t even) { merges[even] = true; });
         const std::ptrdiff_t first = sequence * (merge_tokens - merge_count), kept = evens - merge_count;
         std::ptrdiff_t next = first;
         for (std::ptrdiff_t token = 0; token < merge_tokens; ++token) {
             const bool even = token % 2 == 0;
-            slots.push_back(!even               ? first + kept + token / 2
-                            : merges[token / 2] ? first + kept + partner[token / 2]
-                                                : next++);
+            const auto pair = static_cast<std::size_t>(token / 2);
+            slots.push_back(!even ? first + kept + token / 2 : merges[pair] ? first + kept + partner[pair] : next++);
         }
     }
     return slots;

@@ -30,13 +30,12 @@ enum class op {
     token_max,
     half_token_mean, // the same; sequences of all lengths, half of the tokens in all
     half_token_max,
-    token_merge,  // of sequences of `merge_tokens` rows, by a plan from their second operand: means
-    max_pool_2x2, // of every map of a batch, in windows side by side
-    average_pool_2x2,
-    max_pool_3x3_stride_2, // with padding 1
-    average_pool_3x3_stride_2,
-    max_pool_3x3, // with stride and padding 1
-    average_pool_3x3
+    token_merge, // of sequences of `merge_tokens` rows, by a plan from their second operand: means
+    max_pool,    // pooling of maps: of every map of a batch, in windows that the problem names
+    average_pool,
+    soft_pool,
+    gem_pool,    // p = 3
+    gem_pool_any // p = 2.5
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -61,7 +60,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 23> signatures{{
+constexpr std::array<signature, 22> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -79,12 +78,11 @@ constexpr std::array<signature, 23> signatures{{
     {"half_token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"token_merge", 2, {extent::matrix, extent::metric}, extent::slots},
-    {"max_pool_2x2", 1, {extent::matrix}, extent::windows},
-    {"average_pool_2x2", 1, {extent::matrix}, extent::windows},
-    {"max_pool_3x3_stride_2", 1, {extent::matrix}, extent::windows},
-    {"average_pool_3x3_stride_2", 1, {extent::matrix}, extent::windows},
-    {"max_pool_3x3", 1, {extent::matrix}, extent::windows},
-    {"average_pool_3x3", 1, {extent::matrix}, extent::windows},
+    {"max_pool", 1, {extent::matrix}, extent::windows},
+    {"average_pool", 1, {extent::matrix}, extent::windows},
+    {"soft_pool", 1, {extent::matrix}, extent::windows},
+    {"gem_pool", 1, {extent::matrix}, extent::windows},
+    {"gem_pool_any", 1, {extent::matrix}, extent::windows},
 }};
 
 // The operands in one type.
@@ -140,21 +138,18 @@ constexpr bool pools_tokens(op what) {
     return what == op::token_mean || what == op::token_max || what == op::half_token_mean || what == op::half_token_max;
 }
 
-// Square windows of maps; those that lie in the padding in part have fewer elements.
+// Windows of maps, as long along each of their axes; those that lie in the padding in part have fewer elements.
 struct map_window {
-    std::ptrdiff_t kernel, stride, padding;
+    const char* name;
+    std::ptrdiff_t kernel, stride, padding; // kernel 0: the whole map
 
-    std::ptrdiff_t count(std::ptrdiff_t extent) const { return (extent + 2 * padding - kernel) / stride + 1; }
+    std::ptrdiff_t taps(std::ptrdiff_t extent) const { return kernel == 0 ? extent : kernel; }
+    std::ptrdiff_t count(std::ptrdiff_t extent) const { return (extent + 2 * padding - taps(extent)) / stride + 1; }
 };
-constexpr bool pools_maps(op what) { return what >= op::max_pool_2x2; }
-constexpr bool is_average_pool(op what) {
-    return what == op::average_pool_2x2 || what == op::average_pool_3x3_stride_2 || what == op::average_pool_3x3;
-}
-constexpr map_window window_of(op what) {
-    return what == op::max_pool_2x2 || what == op::average_pool_2x2   ? map_window{2, 2, 0}
-           : what == op::max_pool_3x3 || what == op::average_pool_3x3 ? map_window{3, 1, 1}
-                                                                      : map_window{3, 2, 1};
-}
+constexpr map_window window_2x2{"2x2", 2, 2, 0}, window_3x3_stride_2{"3x3_stride_2", 3, 2, 1},
+    window_3x3{"3x3", 3, 1, 1}, whole_map{"global", 0, 1, 0};
+
+constexpr bool pools_maps(op what) { return what >= op::max_pool; }
 
 // Row-major matrices of one shape, a batch of them one after the other; the operator runs along `axis`.
 struct problem {
@@ -165,9 +160,12 @@ struct problem {
     int threads = 1; // that a method may use
     element_type type = element_type::float32;
     std::ptrdiff_t batch = 1;
-    std::ptrdiff_t channels = 1; // that a column of a map has, side by side
+    std::ptrdiff_t channels = 1;    // that a column of a map has, side by side
+    map_window window = window_2x2; // of maps
 
     const signature& operation() const { return signatures[static_cast<std::size_t>(what)]; }
+    // The operator and, of maps, the window: "softmax", "max_pool_2x2".
+    std::string name() const { return operation().name + (pools_maps(what) ? std::string("_") + window.name : ""); }
     std::string shape() const {
         return (batch > 1 ? std::to_string(batch) + "x" : "") + std::to_string(rows) + "x" +
                std::to_string(columns / channels) + (channels > 1 ? "x" + std::to_string(channels) : "");
@@ -192,10 +190,7 @@ struct problem {
     }
 
     // Results of a map.
-    std::ptrdiff_t windows() const {
-        const map_window w = window_of(what);
-        return w.count(rows) * w.count(columns / channels) * channels;
-    }
+    std::ptrdiff_t windows() const { return window.count(rows) * window.count(columns / channels) * channels; }
 
     // Of token merging: whole sequences, and the slots of all.
     std::ptrdiff_t sequences() const { return rows / merge_tokens; }

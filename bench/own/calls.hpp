@@ -6,11 +6,13 @@
 
 #include <own/own.hpp>
 
+#include <tarn/gem.hpp>
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
 #include <tarn/masked_softmax.hpp>
 #include <tarn/pool.hpp>
 #include <tarn/range.hpp>
+#include <tarn/soft_pool.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softpick.hpp>
@@ -173,31 +175,41 @@ template <class T, class... Where> call merge_call(const problem& of, const way&
     };
 }
 
+template <class X, class Y, class... Where>
+void pool_maps(op what, const X& x, const Y& y, const tarn::pool_window& window, Where... where) {
+    tarn::gem_pool_options gem;
+    switch (what) {
+    case op::average_pool:
+        return tarn::average_pool(where..., x, y, window);
+    case op::soft_pool:
+        return tarn::soft_pool(where..., x, y, window);
+    case op::gem_pool_any:
+        gem.p = 2.5;
+        return tarn::gem_pool(where..., x, y, window, gem);
+    case op::gem_pool:
+        return tarn::gem_pool(where..., x, y, window, gem);
+    default:
+        return tarn::max_pool(where..., x, y, window);
+    }
+}
+
 // Maps with their channels first, or, if columns have several, last.
 template <class T, class... Where> call map_call(const problem& of, Where... where) {
-    const map_window w = window_of(of.what);
-    tarn::pool_window window{{w.kernel, w.kernel}, {w.stride}, {w.padding}};
+    const map_window& w = of.window;
+    const std::ptrdiff_t columns = of.columns / of.channels;
+    tarn::pool_window window{{w.taps(of.rows), w.taps(columns)}, {w.stride}, {w.padding}};
     if (of.channels > 1) {
         window.layout = tarn::layout::channels_last;
     }
-    const bool average = is_average_pool(of.what);
-    return [v = views<T>{of}, window, average, where...](const operands& a) {
-        const auto x =
-            tarn::make_view(v.numbers(a, 0), v.of.batch, v.of.rows, v.of.columns / v.of.channels, v.of.channels);
-        const auto pool = [&](const auto& map) {
-            const auto n = tarn::pool_output_extents(map, window);
-            if constexpr (std::decay_t<decltype(map)>::rank == 4) {
-                const auto out = tarn::make_view(v.results(a), n[0], n[1], n[2], n[3]);
-                average ? tarn::average_pool(where..., map, out, window) : tarn::max_pool(where..., map, out, window);
-            } else {
-                const auto out = tarn::make_view(v.results(a), n[0], n[1], n[2]);
-                average ? tarn::average_pool(where..., map, out, window) : tarn::max_pool(where..., map, out, window);
-            }
-        };
-        if (v.of.channels > 1) {
-            pool(x);
+    const std::ptrdiff_t rows = w.count(of.rows);
+    return [v = views<T>{of}, window, columns, rows, to = w.count(columns), where...](const operands& a) {
+        const problem& p = v.of;
+        if (p.channels > 1) {
+            pool_maps(p.what, tarn::make_view(v.numbers(a, 0), p.batch, p.rows, columns, p.channels),
+                      tarn::make_view(v.results(a), p.batch, rows, to, p.channels), window, where...);
         } else {
-            pool(tarn::make_view(v.numbers(a, 0), v.of.batch, v.of.rows, v.of.columns));
+            pool_maps(p.what, tarn::make_view(v.numbers(a, 0), p.batch, p.rows, columns),
+                      tarn::make_view(v.results(a), p.batch, rows, to), window, where...);
         }
     };
 }
@@ -251,12 +263,11 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
         return selecting_call<T>(of, where...);
     case op::token_merge:
         return merge_call<T>(of, how, where...);
-    case op::max_pool_2x2:
-    case op::average_pool_2x2:
-    case op::max_pool_3x3_stride_2:
-    case op::average_pool_3x3_stride_2:
-    case op::max_pool_3x3:
-    case op::average_pool_3x3:
+    case op::max_pool:
+    case op::average_pool:
+    case op::soft_pool:
+    case op::gem_pool:
+    case op::gem_pool_any:
         return map_call<T>(of, where...);
     }
     throw std::invalid_argument("no call is known for the operator");

@@ -83,18 +83,24 @@ public:
         case op::token_merge:
             merge();
             break;
-        case op::max_pool_2x2:
-        case op::max_pool_3x3_stride_2:
-        case op::max_pool_3x3: {
-            const map_window w = window_of(of_.what);
-            at::max_pool2d_with_indices_out(out_, indices_, in_[0], w.kernel, w.stride, w.padding);
+        case op::max_pool: {
+            const map_window& w = of_.window;
+            at::max_pool2d_with_indices_out(out_, indices_, in_[0], taps(), w.stride, w.padding);
             break;
         }
-        case op::average_pool_2x2:
-        case op::average_pool_3x3_stride_2:
-        case op::average_pool_3x3: {
-            const map_window w = window_of(of_.what);
-            at::avg_pool2d_out(out_, in_[0], w.kernel, w.stride, w.padding, false, false);
+        case op::average_pool:
+            averages_out(out_, in_[0]);
+            break;
+        // As published: the exponentials of large elements overflow.
+        case op::soft_pool: {
+            const at::Tensor weights = at::exp(in_[0]);
+            at::div_out(out_, averages(weights * in_[0]), averages(weights));
+            break;
+        }
+        case op::gem_pool:
+        case op::gem_pool_any: {
+            const double p = of_.what == op::gem_pool ? 3 : 2.5;
+            at::pow_out(out_, averages(at::pow(at::clamp(in_[0], 1e-6), p)), 1 / p);
             break;
         }
         case op::biased_softmax:
@@ -110,6 +116,17 @@ public:
     }
 
 private:
+    // Of the windows of a map; their elements in the padding are none.
+    std::array<std::int64_t, 2> taps() const {
+        return {of_.window.taps(of_.rows), of_.window.taps(of_.columns / of_.channels)};
+    }
+    void averages_out(at::Tensor& to, const at::Tensor& x) const {
+        at::avg_pool2d_out(to, x, taps(), of_.window.stride, of_.window.padding, false, false);
+    }
+    at::Tensor averages(const at::Tensor& x) const {
+        return at::avg_pool2d(x, taps(), of_.window.stride, of_.window.padding, false, false);
+    }
+
     at::Tensor tensor(const void* data, extent e) const {
         const std::array<at::IntArrayRef, 5> shapes{matrix_, lanes_, selection_, metric_, slots_};
         return at::from_blob(const_cast<void*>(data), shapes[static_cast<std::size_t>(e)], type_);
@@ -149,7 +166,7 @@ private:
         in_of_ = a.floats.in[0];
         out_of_ = a.floats.out;
         if (pools_maps(of_.what)) {
-            const map_window w = window_of(of_.what);
+            const map_window& w = of_.window;
             const std::int64_t columns = of_.columns / of_.channels;
             in_[0] = map(a.input(of_.type, 0), of_.rows, columns);
             out_ = map(a.output(of_.type), w.count(of_.rows), w.count(columns));

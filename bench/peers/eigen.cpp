@@ -97,12 +97,11 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::top_k:
     case op::softmax_top_k:
     case op::token_merge:
-    case op::max_pool_2x2:
-    case op::average_pool_2x2:
-    case op::max_pool_3x3_stride_2:
-    case op::average_pool_3x3_stride_2:
-    case op::max_pool_3x3:
-    case op::average_pool_3x3:
+    case op::max_pool:
+    case op::average_pool:
+    case op::soft_pool:
+    case op::gem_pool:
+    case op::gem_pool_any:
         break;
     }
     return {};

@@ -39,17 +39,18 @@ dnnl::memory::desc input_of(const problem& of) {
                                : dnnl::memory::desc({of.rows, of.columns}, type_of(of), dnnl::memory::format_tag::ab);
 }
 dnnl::memory::desc output_of(const problem& of) {
-    const map_window w = window_of(of.what);
+    const map_window& w = of.window;
     return pools_maps(of.what) ? map_of(of, w.count(of.rows), w.count(of.columns / of.channels)) : input_of(of);
 }
 dnnl::primitive make_pooling(const dnnl::engine& engine, const problem& of) {
-    const map_window w = window_of(of.what);
+    const map_window& w = of.window;
     const auto algorithm =
-        is_average_pool(of.what) ? dnnl::algorithm::pooling_avg_exclude_padding : dnnl::algorithm::pooling_max;
+        of.what == op::average_pool ? dnnl::algorithm::pooling_avg_exclude_padding : dnnl::algorithm::pooling_max;
     const auto behind = [&](std::ptrdiff_t extent) {
-        return (w.count(extent) - 1) * w.stride + w.kernel - extent - w.padding;
+        return (w.count(extent) - 1) * w.stride + w.taps(extent) - extent - w.padding;
     };
-    const dnnl::memory::dims stride{w.stride, w.stride}, kernel{w.kernel, w.kernel}, before{w.padding, w.padding};
+    const dnnl::memory::dims stride{w.stride, w.stride}, kernel{w.taps(of.rows), w.taps(of.columns / of.channels)},
+        before{w.padding, w.padding};
     const dnnl::memory::dims after{behind(of.rows), behind(of.columns / of.channels)};
     constexpr auto kind = dnnl::prop_kind::forward_inference;
 #if DNNL_VERSION_MAJOR >= 3

@@ -245,32 +245,65 @@ template <class T> void merge_tokens_of(const problem& of, const operands_of<T>&
     }
 }
 
+// What a window is made of: two sums that begin as `first` and 0, elements added to them, and the result of both and of
+// how many elements there were.
+struct window_greatest {
+    template <class T> static constexpr T first = -std::numeric_limits<T>::infinity();
+    template <class T> void add(T x, T& y, T&) const { y = std::max(y, x); }
+    template <class T> T finish(T y, T, T) const { return y; }
+};
+struct window_average {
+    template <class T> static constexpr T first = 0;
+    template <class T> void add(T x, T& y, T&) const { y += x; }
+    template <class T> T finish(T y, T, T count) const { return y * (T(1) / count); }
+};
+// As published: the exponentials of large elements overflow.
+struct window_soft {
+    template <class T> static constexpr T first = 0;
+    template <class T> void add(T x, T& y, T& weights) const {
+        const T weight = std::exp(x);
+        y += weight * x;
+        weights += weight;
+    }
+    template <class T> T finish(T y, T weights, T) const { return y / weights; }
+};
+struct window_power_mean {
+    double p;
+
+    template <class T> static constexpr T first = 0;
+    template <class T> void add(T x, T& y, T&) const { y += std::pow(std::max(x, T(1e-6)), static_cast<T>(p)); }
+    template <class T> T finish(T y, T, T count) const { return std::pow(y / count, static_cast<T>(1 / p)); }
+};
+
 // Window by window; channels, if there are several, innermost.
-template <class T> std::function<void(const operands&)> plain_map_pool(const problem& of) {
-    return [of, w = window_of(of.what), average = is_average_pool(of.what)](const operands& all) {
+template <class T, class Window> std::function<void(const operands&)> plain_map_pool(const problem& of, Window window) {
+    return [of, window, second = std::vector<T>(static_cast<std::size_t>(of.channels))](const operands& all) mutable {
         const operands_of<T> a = all.of<T>();
+        const map_window& w = of.window;
         const std::ptrdiff_t columns = of.columns / of.channels, n = of.channels;
         T* y = a.out;
+        T* const z = second.data();
         for (std::ptrdiff_t map = 0; map < of.batch; ++map) {
             const T* x = a.in[0] + map * of.rows * of.columns;
             for (std::ptrdiff_t i = 0; i < w.count(of.rows); ++i) {
                 const std::ptrdiff_t first_row = std::max<std::ptrdiff_t>(0, i * w.stride - w.padding);
-                const std::ptrdiff_t last_row = std::min(of.rows, i * w.stride - w.padding + w.kernel);
+                const std::ptrdiff_t last_row = std::min(of.rows, i * w.stride - w.padding + w.taps(of.rows));
                 for (std::ptrdiff_t j = 0; j < w.count(columns); ++j, y += n) {
                     const std::ptrdiff_t first = std::max<std::ptrdiff_t>(0, j * w.stride - w.padding);
-                    const std::ptrdiff_t last = std::min(columns, j * w.stride - w.padding + w.kernel);
-                    std::fill(y, y + n, average ? T(0) : -std::numeric_limits<T>::infinity());
+                    const std::ptrdiff_t last = std::min(columns, j * w.stride - w.padding + w.taps(columns));
+                    std::fill(y, y + n, Window::template first<T>);
+                    std::fill(z, z + n, T(0));
                     for (std::ptrdiff_t r = first_row; r < last_row; ++r) {
                         for (std::ptrdiff_t c = first; c < last; ++c) {
                             const T* p = x + r * of.columns + c * n;
                             for (std::ptrdiff_t k = 0; k < n; ++k) {
-                                y[k] = average ? y[k] + p[k] : std::max(y[k], p[k]);
+                                window.add(p[k], y[k], z[k]);
                             }
                         }
                     }
-                    const T by = T(1) / static_cast<T>((last_row - first_row) * (last - first));
-                    for (std::ptrdiff_t k = 0; average && k < n; ++k) {
-                        y[k] *= by;
+                    const T count = static_cast<T>((last_row - first_row) * (last - first));
+                    for (std::ptrdiff_t k = 0; k < n; ++k) {
+                        y[k] = window.finish(y[k], z[k], count);
                     }
                 }
             }
@@ -309,13 +342,16 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return every_lane<T>(of, top_k_lane{false});
     case op::softmax_top_k:
         return every_lane<T>(of, top_k_lane{true});
-    case op::max_pool_2x2:
-    case op::average_pool_2x2:
-    case op::max_pool_3x3_stride_2:
-    case op::average_pool_3x3_stride_2:
-    case op::max_pool_3x3:
-    case op::average_pool_3x3:
-        return plain_map_pool<T>(of);
+    case op::max_pool:
+        return plain_map_pool<T>(of, window_greatest());
+    case op::average_pool:
+        return plain_map_pool<T>(of, window_average());
+    case op::soft_pool:
+        return plain_map_pool<T>(of, window_soft());
+    case op::gem_pool:
+        return plain_map_pool<T>(of, window_power_mean{3});
+    case op::gem_pool_any:
+        return plain_map_pool<T>(of, window_power_mean{2.5});
     case op::token_merge:
         return [of](const operands& a) { merge_tokens_of(of, a.of<T>()); };
     }
