@@ -52,7 +52,8 @@ private:
         const exp_base<A> b = exp_base<A>::of(static_cast<number<A>>(t * factor));
         const auto reduced = [](number<A> v) TARN_LAMBDA {
             constexpr number<A> least = least_normal_number<A> * number<A>(factor);
-            return v > -least && least > v ? number<A>(0) : v * number<A>(1 / factor);
+            const double large = v > -least && least > v ? 0 : static_cast<double>(v);
+            return static_cast<number<A>>(simd::settled(large) * (1 / factor));
         };
         return {reduced(b.high), reduced(b.low)};
     }
