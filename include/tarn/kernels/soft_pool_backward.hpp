@@ -12,7 +12,7 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A, bool Exact> class soft_shares {
 public:
     static constexpr bool of_elements = true;
-    static constexpr std::ptrdiff_t room = 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    static constexpr std::ptrdiff_t room = 1024 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE explicit soft_shares(const dispatch::window_gradients& c) noexcept
         : c_(c), dy_(c.dy), weight_(c.windows.scale), sign_(number<A>(c.windows.scale < 0 ? -0.0 : 0.0)) {}

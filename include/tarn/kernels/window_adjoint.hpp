@@ -39,7 +39,7 @@ private:
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr bool of_elements = Shares::of_elements;
-    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(of_elements ? 3584 : 6144)>;
+    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(of_elements ? 3072 : 6144)>;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<512>;
 
     TARN_INLINE explicit window_adjoint(const dispatch::window_gradients& c) noexcept
