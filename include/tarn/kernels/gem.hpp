@@ -83,7 +83,8 @@ template <class A> struct gem_parameters {
     static constexpr double rounding = 1.5 * 0x1p52; // rounds to integers
 };
 
-// What the reductions share. Logarithms and powers take a hundred instructions: one copy of them serves all loops. A state of doubles, finished register by register.
+// What the reductions share: a state of doubles, made and finished register by register. Logarithms and powers take a
+// hundred instructions: one copy of them serves all loops.
 template <class A, int Fields> struct gem_window : gem_parameters<A> {
     using gem_parameters<A>::gem_parameters;
     using D = doubles_of<A>;
