@@ -105,7 +105,7 @@ done
 
 "$root/cmake/bootstrap.sh" "${parts[@]}"
 cd "$root"
-cmake --preset release --log-level=NOTICE -DTARN_BENCH_PEERS="$environment"
+cmake --preset release --log-level=NOTICE -DTARN_BUILD_EXAMPLES=OFF -DTARN_BENCH_PEERS="$environment"
 targets=(${families[@]+"${families[@]/#/bench_}"})
 ((!semantics)) || targets+=(semantics)
 cmake --build --preset release --target "${targets[@]}"
