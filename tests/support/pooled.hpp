@@ -3,16 +3,29 @@
 // Calls of pooling operators on maps between guard pages, in every order of memory and type.
 #pragma once
 
+#include "support/executors.hpp"
 #include "support/windows.hpp"
 
 #include <tarn/half.hpp>
+#include <tarn/pool.hpp>
 
 #include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <initializer_list>
+#include <limits>
+#include <random>
+#include <string>
+#include <type_traits>
+#include <vector>
 
 namespace support {
 
 // A call's input as numbers, [batch, channels, space...], and where it lies.
 template <class T> struct map_call {
+    using element = T;
+
     window_case windows;
     std::ptrdiff_t batch = 1, channels = 1;
     memory_order x_order = memory_order::channels_first, y_order = memory_order::channels_first;
@@ -138,6 +151,120 @@ template <class Run> void with_types(int i, Run run) {
         else
             run(tarn::bfloat16(), float());
         break;
+    }
+}
+
+// f(call, seed) for windows of one axis: kernels and strides up to 6, padding, dilation up to `most_dilation`, both
+// roundings.
+template <class F>
+void each_window_of_one_axis(std::initializer_list<std::ptrdiff_t> extents, std::ptrdiff_t most_dilation, F f) {
+    unsigned seed = 1;
+    for (std::ptrdiff_t extent : extents) {
+        axis_case a;
+        a.extent = extent;
+        for (a.kernel = 1; a.kernel <= 6; ++a.kernel)
+            for (a.stride = 1; a.stride <= 6; ++a.stride)
+                for (a.before = 0; a.before <= a.kernel / 2; ++a.before)
+                    for (a.dilation = 1; a.dilation <= most_dilation; ++a.dilation)
+                        for (bool ceil : {false, true}) {
+                            a.after = seed % 3 == 0 ? a.kernel / 2 - a.before : a.before;
+                            map_call<float> c;
+                            c.windows = {{a}, ceil};
+                            if (c.windows.empty())
+                                continue;
+                            c.channels = 1 + seed % 3;
+                            c.x_order = c.y_order = memory_orders[seed / 3 % 2];
+                            c.at_end = seed % 2 == 0;
+                            f(c, seed++);
+                            if (testing::Test::HasFatalFailure())
+                                return;
+                        }
+    }
+}
+// f(call, an element of results, random, number, name) for samples of windows of one to three axes, whose maps have up
+// to most[axes - 1] elements along each, in every order of memory, types by turns.
+template <class F> void each_sample(unsigned seed, int samples, const std::array<std::ptrdiff_t, 3>& most, F f) {
+    std::mt19937 random(seed);
+    for (int i = 0; i < samples; ++i) {
+        const auto space = static_cast<std::size_t>(1 + i % 3);
+        const window_case windows = random_windows(random, space, most[space - 1], i % 7 == 0 ? 9 : 4);
+        const std::string name = "sample " + std::to_string(i) + " of seed " + std::to_string(seed);
+        with_types(i / 3, [&](auto in, auto out) {
+            const auto c = random_call<decltype(in)>(random, windows, i);
+            f(c, out, random, i, name);
+        });
+        if (testing::Test::HasFatalFailure())
+            return;
+    }
+}
+
+template <class T> std::vector<unsigned char> bytes_of(const std::vector<T>& v) {
+    std::vector<unsigned char> b(v.size() * sizeof(T));
+    if (!v.empty())
+        std::memcpy(b.data(), v.data(), b.size());
+    return b;
+}
+
+// Results of maps, [channels, n, n] numbers, do not depend on the layout, on what other maps hold, nor on who computes
+// them: pool(where, x, y, window).
+template <class T, class Pool>
+void check_bits_of_maps(tarn::tier tier, const std::vector<T>& x, std::ptrdiff_t channels, std::ptrdiff_t n,
+                        const tarn::pool_window& window, Pool pool) {
+    const auto in = [&](auto& v) { return tarn::make_view(v.data(), channels, n, n); };
+    const auto e = tarn::pool_output_extents(in(x), window);
+    const auto out = [&](auto& v) { return tarn::make_view(v.data(), e[0], e[1], e[2]); };
+    std::vector<T> y(static_cast<std::size_t>(e[0] * e[1] * e[2]));
+    pool(tarn::on(tier), in(x), out(y), window);
+
+    // As [space, channels], from [channels, space].
+    const auto turned = [&](const std::vector<T>& v) {
+        std::vector<T> t(v.size());
+        const auto lanes = static_cast<std::size_t>(channels);
+        for (std::size_t i = 0; i < v.size(); ++i)
+            t[i % (v.size() / lanes) * lanes + i / (v.size() / lanes)] = v[i];
+        return t;
+    };
+    const std::vector<T> x_last = turned(x);
+    std::vector<T> y_last(y.size());
+    tarn::pool_window last = window;
+    last.layout = tarn::layout::channels_last;
+    pool(tarn::on(tier), tarn::make_view(x_last.data(), n, n, channels),
+         tarn::make_view(y_last.data(), e[1], e[2], channels), last);
+    ASSERT_EQ(bytes_of(y_last), bytes_of(turned(y))) << "channels last";
+
+    const std::size_t map = y.size() / static_cast<std::size_t>(channels);
+    const std::ptrdiff_t some = channels / 3;
+    const std::size_t behind = static_cast<std::size_t>(some) * map;
+    std::vector<T> alone(map);
+    pool(tarn::on(tier), tarn::make_view(x.data() + some * n * n, n, n), tarn::make_view(alone.data(), e[1], e[2]),
+         window);
+    ASSERT_EQ(std::memcmp(alone.data(), y.data() + behind, map * sizeof(T)), 0) << "one map alone";
+    std::vector<T> beside = x;
+    for (std::ptrdiff_t i = 0; i < some * n * n; ++i)
+        beside[static_cast<std::size_t>(i)] = i % 3 == 0 ? T(1e30f) : -std::numeric_limits<T>::infinity();
+    std::vector<T> z(y.size());
+    pool(tarn::on(tier), in(beside), out(z), window);
+    ASSERT_EQ(std::memcmp(z.data() + behind, y.data() + behind, (y.size() - behind) * sizeof(T)), 0) << "other maps";
+
+    for (int threads : {2, 5, 9}) {
+        std::vector<T> shared(y.size());
+        odd_threads executor{threads, 3};
+        pool(tarn::on(tier, executor), in(x), out(shared), window);
+        ASSERT_EQ(bytes_of(shared), bytes_of(y)) << threads << " threads";
+    }
+}
+
+// Results of maps, [7, 40, 40] numbers, are the same on AVX2 and AVX-512: pool(where, x, y, window).
+template <class T, class Pool> void check_avx2_and_avx512_agree(const std::vector<T>& x, Pool pool) {
+    const auto in = tarn::make_view(x.data(), 7, 40, 40);
+    for (const tarn::pool_window& window : {tarn::pool_window{{3, 3}, {1, 1}, {1, 1}}, tarn::pool_window{{2, 2}},
+                                            tarn::pool_window{{12, 12}, {5, 5}, {3, 3}}}) {
+        const auto e = tarn::pool_output_extents(in, window);
+        std::vector<T> y(static_cast<std::size_t>(e[0] * e[1] * e[2]));
+        std::vector<T> z(y.size());
+        pool(tarn::on(tarn::tier::avx512), in, tarn::make_view(z.data(), e[0], e[1], e[2]), window);
+        pool(tarn::on(tarn::tier::avx2), in, tarn::make_view(y.data(), e[0], e[1], e[2]), window);
+        EXPECT_EQ(bytes_of(y), bytes_of(z)) << "kernel " << window.kernel.value[0];
     }
 }
 

@@ -137,57 +137,17 @@ std::vector<double> between(std::ptrdiff_t n, unsigned seed, double low, double 
 
 class gem_pool : public tier_test {};
 
-// Windows of one to three axes, every order of memory, types and powers by turns.
 TEST_P(gem_pool, samples_of_windows) {
-    const unsigned seed = 1711;
-    std::mt19937 random(seed);
-    const int samples = sanitized ? 150 : 1500;
-    for (int i = 0; i < samples; ++i) {
-        const std::size_t space = 1 + static_cast<std::size_t>(i % 3);
-        const window_case windows = random_windows(random, space,
-                                                   space == 1   ? 600
-                                                   : space == 2 ? 40
-                                                                : 10,
-                                                   i % 7 == 0 ? 9 : 4);
-        const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
-        const std::string what = "sample " + std::to_string(i) + " of seed " + std::to_string(seed);
-        const tarn::gem_pool_options options{powers[up_to(static_cast<int>(std::size(powers)) - 1)],
-                                             up_to(2) == 0 ? 0.5 : 1e-6};
-        const auto run = [&](auto in, auto out) {
-            map_call<decltype(in)> c;
-            c.windows = windows;
-            c.batch = 1 + up_to(2);
-            c.channels = i % 5 == 0 ? 1 + up_to(40) : 1 + up_to(3);
-            c.x_order = memory_orders[up_to(3)];
-            c.y_order = up_to(1) ? c.x_order : memory_orders[up_to(3)];
-            c.at_end = up_to(1) == 1;
-            std::vector<double> v =
-                between(c.batch * c.channels * product(windows.in()), static_cast<unsigned>(i), -6, 6);
-            for (std::size_t k = 0; k < v.size(); k += 5)
-                v[k] = -v[k];
-            check<decltype(in), decltype(out)>(GetParam(), c, v, options, what);
-        };
-        switch (i / 3 % 6) {
-        case 0:
-        case 1:
-            run(float(), float());
-            break;
-        case 2:
-            run(double(), double());
-            break;
-        case 3:
-            run(tarn::float16(), tarn::float16());
-            break;
-        case 4:
-            run(tarn::bfloat16(), tarn::bfloat16());
-            break;
-        default:
-            run(tarn::float16(), float());
-            break;
-        }
-        if (HasFatalFailure())
-            return;
-    }
+    each_sample(1711, sanitized ? 150 : 1500, {600, 40, 10},
+                [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
+                    using In = typename std::decay_t<decltype(c)>::element;
+                    std::vector<double> v =
+                        between(c.batch * c.channels * product(c.windows.in()), static_cast<unsigned>(i), -6, 6);
+                    for (std::size_t k = 0; k < v.size(); k += 5)
+                        v[k] = -v[k];
+                    const double p = powers[random() % std::size(powers)];
+                    check<In, decltype(out)>(GetParam(), c, v, {p, random() % 3 == 0 ? 0.5 : 1e-6}, name);
+                });
 }
 
 template <class T> void check_ranges(tarn::tier tier, double least, double greatest) {
@@ -297,54 +257,21 @@ TEST_P(gem_pool, large_windows) {
     }
 }
 
-template <class T> std::vector<unsigned char> bytes_of(const std::vector<T>& v) {
-    std::vector<unsigned char> b(v.size() * sizeof(T));
-    std::memcpy(b.data(), v.data(), b.size());
-    return b;
-}
-
-// A result's bits do not depend on the layout, on who computes it, nor on the maps beside its own.
 template <class T> void check_bits(tarn::tier tier) {
+    std::vector<T> x;
+    for (double v : between(19 * 23 * 23, 9, -4, 4))
+        x.push_back(static_cast<T>(v));
     for (double p : {3.0, 2.37, 20.0, -2.0, 0.0, 1e-4, inf}) {
+        const auto pool = [p](const auto& where, const auto& in, const auto& out, const tarn::pool_window& window) {
+            tarn::gem_pool(where, in, out, window, {p});
+        };
         for (std::ptrdiff_t kernel : {2, 3, 9}) {
             for (std::ptrdiff_t stride : {1, 2, 3}) {
-                const tarn::pool_window window{{kernel, kernel}, {stride, stride}, {kernel / 2, kernel / 2}};
-                const std::ptrdiff_t channels = 19;
-                const std::ptrdiff_t n = 23;
-                std::vector<T> x;
-                for (double v : between(channels * n * n, 9, -4, 4))
-                    x.push_back(static_cast<T>(v));
-                const auto in = tarn::make_view(x.data(), channels, n, n);
-                const auto e = tarn::pool_output_extents(in, window);
-                const auto elements = static_cast<std::size_t>(e[0] * e[1] * e[2]);
-                std::vector<T> y(elements);
-                tarn::gem_pool(tarn::on(tier), in, tarn::make_view(y.data(), e[0], e[1], e[2]), window, {p});
-                std::vector<T> x_last(x.size());
-                for (std::ptrdiff_t c = 0; c < channels; ++c)
-                    for (std::ptrdiff_t i = 0; i < n * n; ++i)
-                        x_last[static_cast<std::size_t>(i * channels + c)] = x[static_cast<std::size_t>(c * n * n + i)];
-                std::vector<T> y_last(elements);
-                tarn::pool_window last = window;
-                last.layout = tarn::layout::channels_last;
-                tarn::gem_pool(tarn::on(tier), tarn::make_view(x_last.data(), n, n, channels),
-                               tarn::make_view(y_last.data(), e[1], e[2], channels), last, {p});
-                std::vector<T> back(elements);
-                for (std::ptrdiff_t c = 0; c < channels; ++c)
-                    for (std::ptrdiff_t i = 0; i < e[1] * e[2]; ++i)
-                        back[static_cast<std::size_t>(c * e[1] * e[2] + i)] =
-                            y_last[static_cast<std::size_t>(i * channels + c)];
-                ASSERT_EQ(bytes_of(back), bytes_of(y)) << "channels last, kernel " << kernel << " p " << p;
-                std::vector<T> alone(static_cast<std::size_t>(e[1] * e[2]));
-                tarn::gem_pool(tarn::on(tier), tarn::make_view(x.data() + 7 * n * n, n, n),
-                               tarn::make_view(alone.data(), e[1], e[2]), window, {p});
-                ASSERT_EQ(std::memcmp(alone.data(), &y[7 * alone.size()], alone.size() * sizeof(T)), 0);
-                for (int threads : {2, 5, 9}) {
-                    std::vector<T> shared(elements);
-                    odd_threads executor{threads, 3};
-                    tarn::gem_pool(tarn::on(tier, executor), in, tarn::make_view(shared.data(), e[0], e[1], e[2]),
-                                   window, {p});
-                    ASSERT_EQ(bytes_of(shared), bytes_of(y)) << threads << " threads";
-                }
+                SCOPED_TRACE("p " + std::to_string(p) + " kernel " + std::to_string(kernel));
+                check_bits_of_maps(tier, x, 19, 23, {{kernel, kernel}, {stride, stride}, {kernel / 2, kernel / 2}},
+                                   pool);
+                if (testing::Test::HasFatalFailure())
+                    return;
             }
         }
     }
@@ -438,6 +365,24 @@ TEST_P(gem_pool, groups_of_channels) {
 }
 
 TARN_TEST_ON_ALL_TIERS(gem_pool);
+
+TEST(gem_pool_tiers, avx2_and_avx512_agree) {
+    if (!tarn::available(tarn::tier::avx512)) {
+        GTEST_SKIP() << why_skipped(tarn::tier::avx512);
+    }
+    const std::vector<double> x = between(7 * 40 * 40, 12, -30, 30);
+    for (double p : powers) {
+        SCOPED_TRACE("p " + std::to_string(p));
+        const auto pool = [&](const auto& where, const auto& in, const auto& out, const tarn::pool_window& window) {
+            tarn::gem_pool(where, in, out, window, {p});
+        };
+        std::vector<float> floats;
+        for (double v : x)
+            floats.push_back(static_cast<float>(v));
+        check_avx2_and_avx512_agree(floats, pool);
+        check_avx2_and_avx512_agree(x, pool);
+    }
+}
 
 class gem_pool_errors : public refusal_test {};
 

@@ -132,66 +132,28 @@ void check_average(tarn::tier tier, const map_call<T>& c, const std::vector<doub
 
 class pool : public tier_test {};
 
-// Every window of one axis with numbers up to 6.
-TEST_P(pool, all_windows_of_one_axis) {
-    unsigned seed = 1;
-    for (std::ptrdiff_t extent : {1, 2, 3, 5, 8, 19}) {
-        axis_case a;
-        a.extent = extent;
-        for (a.kernel = 1; a.kernel <= 6; ++a.kernel)
-            for (a.stride = 1; a.stride <= 6; ++a.stride)
-                for (a.before = 0; a.before <= a.kernel / 2; ++a.before)
-                    for (a.dilation = 1; a.dilation <= (sanitized ? 2 : 6); ++a.dilation)
-                        for (bool ceil : {false, true}) {
-                            a.after = seed % 3 == 0 ? a.kernel / 2 - a.before : a.before;
-                            map_call<float> c;
-                            c.windows = {{a}, ceil};
-                            if (c.windows.empty())
-                                continue;
-                            c.channels = 1 + seed % 3;
-                            c.x_order = c.y_order = memory_orders[seed / 3 % 2];
-                            c.at_end = seed % 2 == 0;
-                            const auto values = values_of(c.channels * extent, seed, seed % 2 == 0);
-                            ++seed;
-                            check_max<float, float, std::int32_t>(GetParam(), c, values, "one axis");
-                            check_average<float, float>(GetParam(), c, values, {seed % 2 == 0, seed % 5 == 0 ? 3 : 0},
-                                                        "one axis");
-                            if (HasFatalFailure())
-                                return;
-                        }
-    }
+TEST_P(pool, windows_of_one_axis) {
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19}, sanitized ? 2 : 6, [&](const map_call<float>& c, unsigned seed) {
+        const auto values = values_of(c.channels * product(c.windows.in()), seed, seed % 2 == 0);
+        check_max<float, float, std::int32_t>(GetParam(), c, values, "one axis");
+        check_average<float, float>(GetParam(), c, values, {seed % 2 == 0, seed % 5 == 0 ? 3 : 0}, "one axis");
+    });
 }
 
-// Samples of windows of one to three axes, every order of memory, types by turns.
 TEST_P(pool, samples_of_windows) {
-    const unsigned seed = 20240;
-    std::mt19937 random(seed);
-    const int samples = sanitized ? 150 : 2000;
-    for (int i = 0; i < samples; ++i) {
-        const std::size_t space = 1 + static_cast<std::size_t>(i % 3);
-        const window_case windows = random_windows(random, space,
-                                                   space == 1   ? 600
-                                                   : space == 2 ? 40
-                                                                : 10,
-                                                   i % 7 == 0 ? 9 : 4);
-        const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
-        const std::string what = "sample " + std::to_string(i) + " of seed " + std::to_string(seed);
-        const tarn::average_pool_options options{up_to(1) == 1, up_to(3) == 0 ? 7 : 0};
-        with_types(i / 3, [&](auto in, auto out) {
-            using In = decltype(in);
+    each_sample(
+        20240, sanitized ? 150 : 2000, {600, 40, 10},
+        [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
+            using In = typename std::decay_t<decltype(c)>::element;
             using Out = decltype(out);
-            const auto c = random_call<In>(random, windows, i);
             const std::vector<double> values =
-                values_of(c.batch * c.channels * product(windows.in()), static_cast<unsigned>(i), i % 2 == 0);
+                values_of(c.batch * c.channels * product(c.windows.in()), static_cast<unsigned>(i), i % 2 == 0);
             if (i % 4 < 2)
-                check_max<In, Out, std::int32_t>(GetParam(), c, values, what.c_str());
+                check_max<In, Out, std::int32_t>(GetParam(), c, values, name.c_str());
             else
-                check_max<In, Out, std::int64_t>(GetParam(), c, values, what.c_str());
-            check_average<In, Out>(GetParam(), c, values, options, what.c_str());
+                check_max<In, Out, std::int64_t>(GetParam(), c, values, name.c_str());
+            check_average<In, Out>(GetParam(), c, values, {random() % 2 == 0, random() % 4 == 0 ? 7 : 0}, name.c_str());
         });
-        if (HasFatalFailure())
-            return;
-    }
 }
 
 TARN_TEST_ON_ALL_TIERS(pool);

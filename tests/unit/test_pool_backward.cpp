@@ -105,59 +105,27 @@ void check(tarn::tier tier, const map_call<T>& c, memory_order dx_order, const s
 class pool_backward : public tier_test {};
 
 TEST_P(pool_backward, windows_of_one_axis) {
-    unsigned seed = 1;
-    for (std::ptrdiff_t extent : {1, 2, 3, 5, 8, 19, 40}) {
-        axis_case a;
-        a.extent = extent;
-        for (a.kernel = 1; a.kernel <= 6; ++a.kernel)
-            for (a.stride = 1; a.stride <= 6; ++a.stride)
-                for (a.before = 0; a.before <= a.kernel / 2; ++a.before)
-                    for (a.dilation = 1; a.dilation <= (sanitized ? 1 : 3); ++a.dilation)
-                        for (bool ceil : {false, true}) {
-                            a.after = seed % 3 == 0 ? a.kernel / 2 - a.before : a.before;
-                            map_call<float> c;
-                            c.windows = {{a}, ceil};
-                            if (c.windows.empty())
-                                continue;
-                            c.channels = 1 + seed % 3;
-                            c.x_order = c.y_order = memory_orders[seed / 3 % 2];
-                            c.at_end = seed % 2 == 0;
-                            check<float, float>(GetParam(), c, c.x_order,
-                                                integers(c.channels * extent, seed, 2, seed % 7 == 0),
-                                                integers(c.channels * product(c.windows.out()), seed, 9, false),
-                                                {seed % 2 == 0, seed % 5 == 0 ? 3 : 0}, "one axis");
-                            ++seed;
-                            if (HasFatalFailure())
-                                return;
-                        }
-    }
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, sanitized ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
+        check<float, float>(GetParam(), c, c.x_order,
+                            integers(c.channels * product(c.windows.in()), seed, 2, seed % 7 == 0),
+                            integers(c.channels * product(c.windows.out()), seed, 9, false),
+                            {seed % 2 == 0, seed % 5 == 0 ? 3 : 0}, "one axis");
+    });
 }
 
 TEST_P(pool_backward, samples_of_windows) {
-    const unsigned seed = 4711;
-    std::mt19937 random(seed);
-    const int samples = sanitized ? 90 : 1500;
-    for (int i = 0; i < samples; ++i) {
-        const std::size_t space = 1 + static_cast<std::size_t>(i % 3);
-        const window_case windows = random_windows(random, space,
-                                                   space == 1   ? 3000
-                                                   : space == 2 ? 40
-                                                                : 9,
-                                                   i % 7 == 0 ? 9 : 4);
-        const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
-        with_types(i / 3, [&](auto in, auto out) {
-            const auto c = random_call<decltype(in)>(random, windows, i);
-            const std::ptrdiff_t maps = c.batch * c.channels;
-            check<decltype(in), decltype(out)>(
-                GetParam(), c, up_to(2) ? c.x_order : memory_orders[up_to(3)],
-                integers(maps * product(windows.in()), static_cast<unsigned>(i), i % 2 == 0 ? 2 : 99, i % 4 == 0),
-                integers(maps * product(windows.out()), static_cast<unsigned>(i) + 1, 1, false),
-                {up_to(1) == 1, up_to(3) == 0 ? 7 : 0},
-                "sample " + std::to_string(i) + " of seed " + std::to_string(seed));
-        });
-        if (HasFatalFailure())
-            return;
-    }
+    each_sample(4711, sanitized ? 90 : 1500, {3000, 40, 9},
+                [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
+                    using In = typename std::decay_t<decltype(c)>::element;
+                    const auto seed = static_cast<unsigned>(i);
+                    const std::ptrdiff_t maps = c.batch * c.channels;
+                    const memory_order order = random() % 3 ? c.x_order : memory_orders[random() % 4];
+                    check<In, decltype(out)>(
+                        GetParam(), c, order,
+                        integers(maps * product(c.windows.in()), seed, i % 2 == 0 ? 2 : 99, i % 4 == 0),
+                        integers(maps * product(c.windows.out()), seed + 1, 1, false),
+                        {random() % 2 == 0, random() % 4 == 0 ? 7 : 0}, name);
+                });
 }
 
 // Windows and strides that leave no room for lines.

@@ -171,49 +171,18 @@ TEST_P(pool_rules, large_windows) {
     }
 }
 
-// A result's bits do not depend on the layout, on who computes it, nor on the maps beside its own.
 TEST_P(pool_rules, bits_of_averages) {
+    const std::vector<float> x = normal(19 * 23 * 23, 9);
+    const auto pool = [](const auto& where, const auto& in, const auto& out, const tarn::pool_window& window) {
+        tarn::average_pool(where, in, out, window);
+    };
     for (std::ptrdiff_t kernel : {2, 3, 5, 9}) {
         for (std::ptrdiff_t stride : {1, 2, 3}) {
-            const tarn::pool_window window{{kernel, kernel}, {stride, stride}, {kernel / 2, kernel / 2}};
-            const std::ptrdiff_t channels = 19;
-            const std::ptrdiff_t n = 23;
-            const std::vector<float> x = normal(channels * n * n, 9);
-            const auto in = tarn::make_view(x.data(), channels, n, n);
-            const auto e = tarn::pool_output_extents(in, window);
-            const auto elements = static_cast<std::size_t>(e[0] * e[1] * e[2]);
-            std::vector<float> y(elements);
-            tarn::average_pool(tarn::on(GetParam()), in, tarn::make_view(y.data(), e[0], e[1], e[2]), window);
-            // Channels last.
-            std::vector<float> x_last(x.size());
-            for (std::ptrdiff_t c = 0; c < channels; ++c)
-                for (std::ptrdiff_t i = 0; i < n * n; ++i)
-                    x_last[static_cast<std::size_t>(i * channels + c)] = x[static_cast<std::size_t>(c * n * n + i)];
-            std::vector<float> y_last(elements);
-            tarn::pool_window last = window;
-            last.layout = tarn::layout::channels_last;
-            tarn::average_pool(tarn::on(GetParam()), tarn::make_view(x_last.data(), n, n, channels),
-                               tarn::make_view(y_last.data(), e[1], e[2], channels), last);
-            std::vector<float> back(elements);
-            for (std::ptrdiff_t c = 0; c < channels; ++c)
-                for (std::ptrdiff_t i = 0; i < e[1] * e[2]; ++i)
-                    back[static_cast<std::size_t>(c * e[1] * e[2] + i)] =
-                        y_last[static_cast<std::size_t>(i * channels + c)];
-            ASSERT_EQ(bits_of(back), bits_of(y)) << "channels last, kernel " << kernel << " stride " << stride;
-            // One map alone.
-            std::vector<float> alone(static_cast<std::size_t>(e[1] * e[2]));
-            tarn::average_pool(tarn::on(GetParam()), tarn::make_view(x.data() + 7 * n * n, n, n),
-                               tarn::make_view(alone.data(), e[1], e[2]), window);
-            for (std::size_t i = 0; i < alone.size(); ++i)
-                ASSERT_EQ(std::memcmp(&alone[i], &y[7 * alone.size() + i], 4), 0);
-            // Threads.
-            for (int threads : {2, 5, 9}) {
-                std::vector<float> shared(elements);
-                odd_threads executor{threads, 3};
-                tarn::average_pool(tarn::on(GetParam(), executor), in, tarn::make_view(shared.data(), e[0], e[1], e[2]),
-                                   window);
-                ASSERT_EQ(bits_of(shared), bits_of(y)) << threads << " threads";
-            }
+            SCOPED_TRACE("kernel " + std::to_string(kernel) + " stride " + std::to_string(stride));
+            check_bits_of_maps(GetParam(), x, 19, 23, {{kernel, kernel}, {stride, stride}, {kernel / 2, kernel / 2}},
+                               pool);
+            if (HasFatalFailure())
+                return;
         }
     }
 }

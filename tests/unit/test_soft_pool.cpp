@@ -3,7 +3,6 @@
 // SoftPool against windows taken element by element in long double: windows of one axis, samples of two and three,
 // every type, tier and order of memory, special values, threads, and arguments that it refuses.
 #include "support/allocations.hpp"
-#include "support/executors.hpp"
 #include "support/mxcsr.hpp"
 #include "support/refusals.hpp"
 #include "support/soft_pooled.hpp"
@@ -59,77 +58,20 @@ void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& val
 class soft_pool : public tier_test {};
 
 TEST_P(soft_pool, windows_of_one_axis) {
-    unsigned seed = 1;
-    for (std::ptrdiff_t extent : {1, 2, 3, 5, 8, 19, 40}) {
-        axis_case a;
-        a.extent = extent;
-        for (a.kernel = 1; a.kernel <= 6; ++a.kernel)
-            for (a.stride = 1; a.stride <= 6; ++a.stride)
-                for (a.before = 0; a.before <= a.kernel / 2; ++a.before)
-                    for (a.dilation = 1; a.dilation <= (sanitized ? 1 : 3); ++a.dilation)
-                        for (bool ceil : {false, true}) {
-                            a.after = seed % 3 == 0 ? a.kernel / 2 - a.before : a.before;
-                            map_call<float> c;
-                            c.windows = {{a}, ceil};
-                            if (c.windows.empty())
-                                continue;
-                            c.channels = 1 + seed % 3;
-                            c.x_order = c.y_order = memory_orders[seed / 3 % 2];
-                            c.at_end = seed % 2 == 0;
-                            check<float, float>(GetParam(), c, logits(c.channels * extent, seed), scale_of(seed),
-                                                "one axis");
-                            ++seed;
-                            if (HasFatalFailure())
-                                return;
-                        }
-    }
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, sanitized ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
+        check<float, float>(GetParam(), c, logits(c.channels * product(c.windows.in()), seed), scale_of(seed),
+                            "one axis");
+    });
 }
 
 TEST_P(soft_pool, samples_of_windows) {
-    const unsigned seed = 20210;
-    std::mt19937 random(seed);
-    const int samples = sanitized ? 150 : 1000;
-    for (int i = 0; i < samples; ++i) {
-        const std::size_t space = 1 + static_cast<std::size_t>(i % 3);
-        const window_case windows = random_windows(random, space,
-                                                   space == 1   ? 600
-                                                   : space == 2 ? 40
-                                                                : 10,
-                                                   i % 7 == 0 ? 9 : 4);
-        const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
-        const auto run = [&](auto in, auto out) {
-            map_call<decltype(in)> c;
-            c.windows = windows;
-            c.batch = 1 + up_to(2);
-            c.channels = i % 5 == 0 ? 1 + up_to(40) : 1 + up_to(3);
-            c.x_order = memory_orders[up_to(3)];
-            c.y_order = up_to(1) ? c.x_order : memory_orders[up_to(3)];
-            c.at_end = up_to(1) == 1;
-            check<decltype(in), decltype(out)>(
-                GetParam(), c, logits(c.batch * c.channels * product(windows.in()), static_cast<unsigned>(i)),
-                scale_of(static_cast<unsigned>(i)), "sample " + std::to_string(i) + " of seed " + std::to_string(seed));
-        };
-        switch (i / 3 % 6) {
-        case 0:
-        case 1:
-            run(float(), float());
-            break;
-        case 2:
-            run(double(), double());
-            break;
-        case 3:
-            run(tarn::float16(), tarn::float16());
-            break;
-        case 4:
-            run(tarn::bfloat16(), tarn::bfloat16());
-            break;
-        default:
-            run(tarn::float16(), float());
-            break;
-        }
-        if (HasFatalFailure())
-            return;
-    }
+    each_sample(20210, sanitized ? 150 : 1000, {600, 40, 10},
+                [&](const auto& c, auto out, auto&, int i, const std::string& name) {
+                    const auto seed = static_cast<unsigned>(i);
+                    const std::ptrdiff_t n = c.batch * c.channels * product(c.windows.in());
+                    using In = typename std::decay_t<decltype(c)>::element;
+                    check<In, decltype(out)>(GetParam(), c, logits(n, seed), scale_of(seed), name);
+                });
 }
 
 // One special value at every place of a map, in layouts and windows that take different loops.
@@ -235,59 +177,18 @@ std::vector<float> normal_numbers(std::ptrdiff_t n, unsigned seed, float spread)
         x = d(random);
     return v;
 }
-std::vector<std::uint32_t> bits_of(const std::vector<float>& v) {
-    std::vector<std::uint32_t> bits(v.size());
-    std::memcpy(bits.data(), v.data(), v.size() * 4);
-    return bits;
-}
-
-// A result's bits do not depend on the layout, on who computes it, nor on what else there is.
 TEST_P(soft_pool, bits) {
+    const std::vector<float> x = normal_numbers(19 * 23 * 23, 9, 3);
+    const auto pool = [](const auto& where, const auto& in, const auto& out, const tarn::pool_window& window) {
+        tarn::soft_pool(where, in, out, window);
+    };
     for (std::ptrdiff_t kernel : {2, 3, 5, 9}) {
         for (std::ptrdiff_t stride : {1, 2, 3}) {
-            const tarn::pool_window window{{kernel, kernel}, {stride, stride}, {kernel / 2, kernel / 2}};
-            const std::ptrdiff_t channels = 19;
-            const std::ptrdiff_t n = 23;
-            const std::vector<float> x = normal_numbers(channels * n * n, 9, 3);
-            const auto in = tarn::make_view(x.data(), channels, n, n);
-            const auto e = tarn::pool_output_extents(in, window);
-            const auto elements = static_cast<std::size_t>(e[0] * e[1] * e[2]);
-            std::vector<float> y(elements);
-            tarn::soft_pool(tarn::on(GetParam()), in, tarn::make_view(y.data(), e[0], e[1], e[2]), window);
-            std::vector<float> x_last(x.size());
-            for (std::ptrdiff_t c = 0; c < channels; ++c)
-                for (std::ptrdiff_t i = 0; i < n * n; ++i)
-                    x_last[static_cast<std::size_t>(i * channels + c)] = x[static_cast<std::size_t>(c * n * n + i)];
-            std::vector<float> y_last(elements);
-            tarn::pool_window last = window;
-            last.layout = tarn::layout::channels_last;
-            tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(x_last.data(), n, n, channels),
-                            tarn::make_view(y_last.data(), e[1], e[2], channels), last);
-            std::vector<float> back(elements);
-            for (std::ptrdiff_t c = 0; c < channels; ++c)
-                for (std::ptrdiff_t i = 0; i < e[1] * e[2]; ++i)
-                    back[static_cast<std::size_t>(c * e[1] * e[2] + i)] =
-                        y_last[static_cast<std::size_t>(i * channels + c)];
-            ASSERT_EQ(bits_of(back), bits_of(y)) << "channels last, kernel " << kernel << " stride " << stride;
-            std::vector<float> alone(static_cast<std::size_t>(e[1] * e[2]));
-            tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(x.data() + 7 * n * n, n, n),
-                            tarn::make_view(alone.data(), e[1], e[2]), window);
-            ASSERT_EQ(std::memcmp(alone.data(), &y[7 * alone.size()], 4 * alone.size()), 0) << "one map alone";
-            // Far greater elements in other maps, and below the last window's row.
-            std::vector<float> beside = x;
-            for (std::ptrdiff_t i = 0; i < 7 * n * n; ++i)
-                beside[static_cast<std::size_t>(i)] = i % 3 == 0 ? 1e30f : -inf;
-            std::vector<float> z(elements);
-            tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(beside.data(), channels, n, n),
-                            tarn::make_view(z.data(), e[0], e[1], e[2]), window);
-            ASSERT_EQ(std::memcmp(&z[7 * alone.size()], &y[7 * alone.size()], 4 * 12 * alone.size()), 0);
-            for (int threads : {2, 5, 9}) {
-                std::vector<float> shared(elements);
-                odd_threads executor{threads, 3};
-                tarn::soft_pool(tarn::on(GetParam(), executor), in, tarn::make_view(shared.data(), e[0], e[1], e[2]),
-                                window);
-                ASSERT_EQ(bits_of(shared), bits_of(y)) << threads << " threads";
-            }
+            SCOPED_TRACE("kernel " + std::to_string(kernel) + " stride " + std::to_string(stride));
+            check_bits_of_maps(GetParam(), x, 19, 23, {{kernel, kernel}, {stride, stride}, {kernel / 2, kernel / 2}},
+                               pool);
+            if (HasFatalFailure())
+                return;
         }
     }
 }
@@ -346,24 +247,13 @@ TEST(soft_pool_tiers, avx2_and_avx512_agree) {
         GTEST_SKIP() << why_skipped(tarn::tier::avx512);
     }
     const std::vector<float> x = normal_numbers(7 * 40 * 40, 12, 20);
-    const std::vector<double> wide(x.begin(), x.end());
-    for (const tarn::pool_window& w : {tarn::pool_window{{3, 3}, {1, 1}, {1, 1}}, tarn::pool_window{{2, 2}},
-                                       tarn::pool_window{{12, 12}, {5, 5}, {3, 3}}}) {
-        const auto in = [](auto& v) { return tarn::make_view(v.data(), 7, 40, 40); };
-        const auto e = tarn::pool_output_extents(in(x), w);
-        const auto out = [&](auto& v) { return tarn::make_view(v.data(), e[0], e[1], e[2]); };
-        for (double scale : {1.0, -0.3, 50.0}) {
-            std::vector<float> y(static_cast<std::size_t>(e[0] * e[1] * e[2]));
-            std::vector<float> z(y.size());
-            tarn::soft_pool(tarn::on(tarn::tier::avx512), in(x), out(z), w, {scale});
-            tarn::soft_pool(tarn::on(tarn::tier::avx2), in(x), out(y), w, {scale});
-            EXPECT_EQ(bits_of(y), bits_of(z));
-            std::vector<double> a(y.size());
-            std::vector<double> b(y.size());
-            tarn::soft_pool(tarn::on(tarn::tier::avx512), in(wide), out(a), w, {scale});
-            tarn::soft_pool(tarn::on(tarn::tier::avx2), in(wide), out(b), w, {scale});
-            EXPECT_EQ(a, b);
-        }
+    for (double scale : {1.0, -0.3, 50.0}) {
+        SCOPED_TRACE("scale " + std::to_string(scale));
+        const auto pool = [&](const auto& where, const auto& in, const auto& out, const tarn::pool_window& window) {
+            tarn::soft_pool(where, in, out, window, {scale});
+        };
+        check_avx2_and_avx512_agree(x, pool);
+        check_avx2_and_avx512_agree(std::vector<double>(x.begin(), x.end()), pool);
     }
 }
 

@@ -69,82 +69,24 @@ std::vector<double> gradients(std::ptrdiff_t n, unsigned seed) {
 class soft_pool_backward : public tier_test {};
 
 TEST_P(soft_pool_backward, windows_of_one_axis) {
-    unsigned seed = 1;
-    for (std::ptrdiff_t extent : {1, 2, 3, 5, 8, 19, 40}) {
-        axis_case a;
-        a.extent = extent;
-        for (a.kernel = 1; a.kernel <= 6; ++a.kernel)
-            for (a.stride = 1; a.stride <= 6; ++a.stride)
-                for (a.before = 0; a.before <= a.kernel / 2; ++a.before)
-                    for (a.dilation = 1; a.dilation <= (sanitized ? 1 : 3); ++a.dilation)
-                        for (bool ceil : {false, true}) {
-                            a.after = seed % 3 == 0 ? a.kernel / 2 - a.before : a.before;
-                            map_call<float> c;
-                            c.windows = {{a}, ceil};
-                            if (c.windows.empty())
-                                continue;
-                            c.channels = 1 + seed % 3;
-                            c.x_order = c.y_order = memory_orders[seed / 3 % 2];
-                            c.at_end = seed % 2 == 0;
-                            check<float, float>(GetParam(), c, c.x_order, logits(c.channels * extent, seed),
-                                                gradients(c.channels * product(c.windows.out()), seed),
-                                                {scale_of(seed), seed % 4 == 0 ? weights_only : exact}, "one axis");
-                            ++seed;
-                            if (HasFatalFailure())
-                                return;
-                        }
-    }
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, sanitized ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
+        check<float, float>(GetParam(), c, c.x_order, logits(c.channels * product(c.windows.in()), seed),
+                            gradients(c.channels * product(c.windows.out()), seed),
+                            {scale_of(seed), seed % 4 == 0 ? weights_only : exact}, "one axis");
+    });
 }
 
 TEST_P(soft_pool_backward, samples_of_windows) {
-    const unsigned seed = 4712;
-    std::mt19937 random(seed);
-    const int samples = sanitized ? 90 : 400;
-    for (int i = 0; i < samples; ++i) {
-        const std::size_t space = 1 + static_cast<std::size_t>(i % 3);
-        const window_case windows = random_windows(random, space,
-                                                   space == 1   ? 1500
-                                                   : space == 2 ? 30
-                                                                : 9,
-                                                   i % 7 == 0 ? 9 : 4);
-        const auto up_to = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
-        const auto run = [&](auto in, auto out) {
-            map_call<decltype(in)> c;
-            c.windows = windows;
-            c.batch = 1 + up_to(1);
-            c.channels = i % 5 == 0 && space > 1 ? 1 + up_to(40) : 1 + up_to(2);
-            c.x_order = memory_orders[up_to(3)];
-            c.y_order = up_to(2) ? c.x_order : memory_orders[up_to(3)];
-            c.at_end = up_to(1) == 1;
-            const std::ptrdiff_t maps = c.batch * c.channels;
-            check<decltype(in), decltype(out)>(
-                GetParam(), c, up_to(2) ? c.x_order : memory_orders[up_to(3)],
-                logits(maps * product(windows.in()), static_cast<unsigned>(i)),
-                gradients(maps * product(windows.out()), static_cast<unsigned>(i) + 1),
-                {scale_of(static_cast<unsigned>(i)), up_to(3) == 0 ? weights_only : exact},
-                "sample " + std::to_string(i) + " of seed " + std::to_string(seed));
-        };
-        switch (i / 3 % 6) {
-        case 0:
-        case 1:
-            run(float(), float());
-            break;
-        case 2:
-            run(double(), double());
-            break;
-        case 3:
-            run(tarn::float16(), tarn::float16());
-            break;
-        case 4:
-            run(tarn::bfloat16(), tarn::bfloat16());
-            break;
-        default:
-            run(tarn::bfloat16(), float());
-            break;
-        }
-        if (HasFatalFailure())
-            return;
-    }
+    each_sample(4712, sanitized ? 90 : 400, {1500, 30, 9},
+                [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
+                    using In = typename std::decay_t<decltype(c)>::element;
+                    const auto seed = static_cast<unsigned>(i);
+                    const std::ptrdiff_t maps = c.batch * c.channels;
+                    const memory_order order = random() % 3 ? c.x_order : memory_orders[random() % 4];
+                    check<In, decltype(out)>(GetParam(), c, order, logits(maps * product(c.windows.in()), seed),
+                                             gradients(maps * product(c.windows.out()), seed + 1),
+                                             {scale_of(seed), random() % 4 == 0 ? weights_only : exact}, name);
+                });
 }
 
 // Windows and strides that leave no room for lines.
@@ -307,6 +249,31 @@ TEST_P(soft_pool_backward, stack) {
 }
 
 TARN_TEST_ON_ALL_TIERS(soft_pool_backward);
+
+TEST(soft_pool_backward_tiers, avx2_and_avx512_agree) {
+    if (!tarn::available(tarn::tier::avx512)) {
+        GTEST_SKIP() << why_skipped(tarn::tier::avx512);
+    }
+    const std::vector<double> x = logits(7 * 40 * 40, 2);
+    const auto maps = [](auto& v) { return tarn::make_view(v.data(), 7, 40, 40); };
+    for (const tarn::pool_window& window :
+         {tarn::pool_window{{3, 3}, {1, 1}, {1, 1}}, tarn::pool_window{{2, 2}}, tarn::pool_window{{5, 5}, {3, 3}}}) {
+        const auto e = tarn::pool_output_extents(maps(x), window);
+        const std::vector<double> dy = gradients(e[0] * e[1] * e[2], 3);
+        const auto agree = [&](const auto& in, const auto& given) {
+            const auto gradient = tarn::make_view(given.data(), e[0], e[1], e[2]);
+            auto a = in;
+            auto b = in;
+            for (double scale : {1.0, -0.3, 50.0}) {
+                tarn::soft_pool_backward(tarn::on(tarn::tier::avx512), maps(in), gradient, maps(a), window, {scale});
+                tarn::soft_pool_backward(tarn::on(tarn::tier::avx2), maps(in), gradient, maps(b), window, {scale});
+                EXPECT_EQ(bytes_of(a), bytes_of(b)) << "scale " << scale;
+            }
+        };
+        agree(x, dy);
+        agree(std::vector<float>(x.begin(), x.end()), std::vector<float>(dy.begin(), dy.end()));
+    }
+}
 
 class soft_pool_backward_errors : public refusal_test {};
 
