@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <initializer_list>
 #include <limits>
@@ -80,6 +81,13 @@ private:
     guarded_numbers<T> memory_;
     T* data_;
 };
+
+// Whether a result is what it should be: NaN or an infinity, or as near as a finite bound says.
+inline bool is_within(long double v, long double expected, long double bound) {
+    if (std::isnan(expected))
+        return std::isnan(v);
+    return v == expected || (std::isfinite(expected) && std::isfinite(bound) && std::fabs(v - expected) <= bound);
+}
 
 // f(rank as a constant) for maps of 1 to 3 axes of space beside batch and channels.
 template <class F> void with_rank(std::size_t space, F f) {

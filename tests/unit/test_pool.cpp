@@ -122,7 +122,7 @@ void check_average(tarn::tier tier, const map_call<T>& c, const std::vector<doub
         const double bound = steps * number_roundoff * static_cast<double>(size / by) +
                              (sizeof(Out) == 2 ? roundoff<Out> * std::fabs(expected) * 1.01 + 0x1p-25 : 0);
         const double v = static_cast<double>(got[i]);
-        ASSERT_TRUE(std::fabs(v - expected) <= bound || (std::isnan(v) && std::isnan(expected)) || v == expected)
+        ASSERT_TRUE(is_within(v, expected, bound))
             << what << ": window " << i << " of " << c.windows << " gives " << v << ", expected " << expected << " +- "
             << bound << "; channels " << c.channels;
     }

@@ -47,7 +47,7 @@ void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& val
         const double bound = soft_bound<T, Out>(r, taps);
         const auto v = static_cast<double>(got[i]);
         const auto expected = static_cast<double>(r.value);
-        ASSERT_TRUE(std::fabs(v - expected) <= bound || v == expected || (std::isnan(v) && std::isnan(expected)))
+        ASSERT_TRUE(is_within(v, expected, bound))
             << what << ": window " << i << " of " << c.windows << " gives " << v << ", expected " << expected << " +- "
             << bound << "; scale " << scale << ", channels " << c.channels;
     }

@@ -48,8 +48,7 @@ void check(tarn::tier tier, const map_call<T>& c, memory_order dx_order, const s
         const auto v = static_cast<double>(got[i]);
         const auto e = static_cast<double>(expected.value[i]);
         const double narrowed = sizeof(Out) == 2 ? unit_roundoff<Out> * std::fabs(e) * 1.01 + 0x1p-25 : 0;
-        ASSERT_TRUE(std::fabs(v - e) <= static_cast<double>(expected.bound[i]) + narrowed ||
-                    (std::isnan(v) && std::isnan(e)))
+        ASSERT_TRUE(is_within(v, e, expected.bound[i] + narrowed))
             << what << ": element " << i << " of " << c.windows << " has " << v << ", expected " << e << " +- "
             << static_cast<double>(expected.bound[i]) << "; scale " << options.scale << ", channels " << c.channels;
     }
