@@ -230,6 +230,25 @@ TEST_P(soft_pool, no_denormals) {
     }
 }
 
+// One element whose weight is hardly any, beside so many equal ones that its share of the mean would be denormal.
+TEST_P(soft_pool, no_denormals_of_many) {
+    const std::ptrdiff_t n = 60000;
+    std::vector<float> x(n, 0.0f);
+    std::vector<double> wide(n, 0.0);
+    for (float distance : {-80.0f, -81.0f, -81.7f}) {
+        x[777] = distance;
+        wide[777] = static_cast<double>(distance) * 955 / 118;
+        float y = -1;
+        double z = -1;
+        const mxcsr_scope scope(0);
+        tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(x.data(), n), tarn::make_view(&y, 1), {{n}});
+        tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(wide.data(), n), tarn::make_view(&z, 1), {{n}});
+        EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u) << distance;
+        EXPECT_TRUE(y == 0 || std::fabs(y) >= 0x1p-126f) << y;
+        EXPECT_TRUE(z == 0 || std::fabs(z) >= 0x1p-1022) << z;
+    }
+}
+
 TEST_P(soft_pool, stack) {
     const std::vector<float> x = normal_numbers(64 * 64, 1, 1);
     std::vector<float> y(x.size());
