@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "next_word/weightings.hpp"
+#include "weightings.hpp"
 
 #include <tarn/range.hpp>
 #include <tarn/softmax.hpp>
