@@ -13,6 +13,7 @@ namespace support {
 
 struct soft_result {
     long double value = 0;
+    long double size = 0;            // sum w |x|
     long double spread = 0;          // sum w |d| (1 + |t d|), d the distance from the greatest element
     std::vector<long double> weight; // of the members
 };
@@ -44,6 +45,8 @@ inline soft_result soft_of(const window_members& w, const long double* map, long
     long double below = 0;
     for (std::size_t k = 0; k < w.index.size(); ++k) {
         r.weight[k] /= sum;
+        if (r.weight[k] != 0)
+            r.size += r.weight[k] * std::fabs(map[w.index[k]]);
         if (r.weight[k] == 0 || sign * map[w.index[k]] == greatest)
             continue;
         const long double d = sign * map[w.index[k]] - greatest;
@@ -68,11 +71,23 @@ template <> constexpr double unit_roundoff<double> = 0x1p-53;
 template <> constexpr double unit_roundoff<tarn::float16> = 0x1p-11;
 template <> constexpr double unit_roundoff<tarn::bfloat16> = 0x1p-8;
 
-template <class T, class Out> double soft_bound(const soft_result& r, double steps) {
+// Whether all members are of the range in which windows are sums.
+template <class T> bool is_ordinary(const window_members& w, const long double* map, long double scale) {
+    constexpr bool doubles = sizeof(T) == 8;
+    return std::all_of(w.index.begin(), w.index.end(), [&](std::ptrdiff_t i) {
+        const long double x = std::fabs(map[i]);
+        return x == 0 || (x >= (doubles ? 0x1p-300L : 0x1p-30L) && x <= (doubles ? 0x1p200L : 0x1p20L) &&
+                          x * std::fabs(scale) <= 47999);
+    });
+}
+
+template <class T, class Out> double soft_bound(const soft_result& r, double steps, bool ordinary) {
     constexpr double u = sizeof(T) == 8 ? 0x1p-53 : 0x1p-24;
     constexpr double step = sizeof(T) == 8 ? 0x1p-960 : 0x1p-100;
     const auto value = static_cast<double>(std::fabs(r.value));
     const double narrowed = sizeof(Out) == 2 ? unit_roundoff<Out> * value * 1.01 + 0x1p-25 : 0;
+    if (ordinary)
+        return u * 2 * steps * static_cast<double>(r.size) + (sizeof(T) == 8 ? 0x1p-1022 : 0x1p-126) + narrowed;
     return u * (2 * value + 4 * steps * static_cast<double>(r.spread)) + steps * step + narrowed;
 }
 

@@ -43,8 +43,9 @@ void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& val
     const std::vector<Out> got = y.get();
     for (std::size_t i = 0; i < got.size(); ++i) {
         const auto map = static_cast<std::ptrdiff_t>(i / windows.size()) * product(c.windows.in());
-        const soft_result r = soft_of(windows[i % windows.size()], exact.data() + map, scale);
-        const double bound = soft_bound<T, Out>(r, taps);
+        const window_members& members = windows[i % windows.size()];
+        const soft_result r = soft_of(members, exact.data() + map, scale);
+        const double bound = soft_bound<T, Out>(r, taps, is_ordinary<T>(members, exact.data() + map, scale));
         const auto v = static_cast<double>(got[i]);
         const auto expected = static_cast<double>(r.value);
         ASSERT_TRUE(is_within(v, expected, bound))
@@ -135,12 +136,64 @@ TEST_P(soft_pool, any_range) {
     }
 }
 
-// Windows of one element, and of equal ones, are what they hold, to the bit.
+// Whatever the elements of other windows are, and however far from 0: a window has the same bits.
+template <class T> void check_neighbours(tarn::tier tier, const map_call<T>& c, double spread, T special) {
+    const std::vector<window_members> windows = members_of(c.windows);
+    const std::ptrdiff_t n = product(c.windows.in());
+    const auto results = [&](bool with) {
+        placed_map<T> x(c.full(c.windows.in()), c.x_order, c.at_end);
+        placed_map<T> y(c.full(c.windows.out()), c.y_order, c.at_end);
+        std::vector<double> values = logits(c.channels * n, 5);
+        for (double& v : values)
+            v *= spread;
+        for (std::ptrdiff_t i = 0; i < c.channels && with; i += 2)
+            values[static_cast<std::size_t>(i * n + i * 37 % n)] = static_cast<double>(special);
+        x.put(values);
+        with_rank(c.windows.axes.size(), [&](auto rank) {
+            constexpr int R = decltype(rank)::value;
+            tarn::soft_pool(tarn::on(tier), x.template view<R>(), y.template view<R>(), c.windows.window());
+        });
+        return y.get();
+    };
+    const std::vector<T> alone = results(false);
+    const std::vector<T> beside = results(true);
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+        const auto channel = static_cast<std::ptrdiff_t>(i / windows.size());
+        const std::vector<std::ptrdiff_t>& members = windows[i % windows.size()].index;
+        if (channel % 2 == 0 && std::count(members.begin(), members.end(), channel * 37 % n) > 0)
+            continue;
+        ASSERT_EQ(std::memcmp(&alone[i], &beside[i], sizeof(T)), 0)
+            << "window " << i << " of " << c.windows << " is " << alone[i] << ", beside " << special << " " << beside[i]
+            << "; spread " << spread;
+    }
+}
+TEST_P(soft_pool, bits_beside_others) {
+    for (const auto& [kernel, stride] : {std::array<std::ptrdiff_t, 2>{2, 2}, std::array<std::ptrdiff_t, 2>{3, 1},
+                                         std::array<std::ptrdiff_t, 2>{3, 2}, std::array<std::ptrdiff_t, 2>{4, 3}}) {
+        for (std::ptrdiff_t extent : {9, 40}) {
+            for (memory_order order : {memory_order::channels_first, memory_order::channels_last}) {
+                const axis_case a{extent, kernel, stride, kernel / 2, kernel / 2, 1};
+                const window_case w{{a, a}, false};
+                for (double spread : {1.0, 100.0}) {
+                    for (float special : {500.0f, -500.0f, 1e7f, -1e30f, 1e-35f, inf, nan_value}) {
+                        check_neighbours(GetParam(), map_call<float>{w, 1, 9, order, order, true}, spread, special);
+                        check_neighbours(GetParam(), map_call<double>{w, 1, 9, order, order, true}, spread,
+                                         static_cast<double>(special));
+                        if (HasFatalFailure())
+                            return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+// Powers of two are what the sums of weights and of their products differ by: equal ones are exact.
 TEST_P(soft_pool, of_equal_elements) {
-    for (float value : {3.0f, -7.25f, 0x1p-126f, 0x1.8p-110f, greatest_float, 1e5f}) {
-        std::vector<float> x(9 * 9, value);
+    for (float value : {1.0f, -0.25f, 64.0f, -0x1p20f, 0x1p-126f, 0x1.8p-110f, greatest_float, 0.0f}) {
+        std::vector<float> x(9 * 40, value);
         std::vector<float> y(x.size());
-        const auto view = [](auto& v) { return tarn::make_view(v.data(), 9, 9); };
+        const auto view = [](auto& v) { return tarn::make_view(v.data(), 9, 40); };
         for (double scale : {1.0, -2.0, 1e30, 0.0}) {
             tarn::soft_pool(tarn::on(GetParam()), view(x), view(y), {{3, 3}, {1, 1}, {1, 1}}, {scale});
             EXPECT_EQ(x, y);

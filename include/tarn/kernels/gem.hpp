@@ -91,8 +91,9 @@ template <class A, int Fields> struct gem_window : gem_parameters<A> {
     static constexpr int fields = Fields;
     static constexpr int kept = 0;
     static constexpr bool has_pair = false;
+    static constexpr bool lifts_once = false;
+    using looks_for = void;
     static constexpr bool counts = true;
-    static constexpr bool has_quick = false;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields, double>;
     using cells = typename state::cells;
@@ -282,8 +283,9 @@ template <class A> struct gem_extreme {
     static constexpr int fields = 1;
     static constexpr int kept = 0;
     static constexpr bool has_pair = false;
+    static constexpr bool lifts_once = false;
+    using looks_for = void;
     static constexpr bool counts = true;
-    static constexpr bool has_quick = false;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields>;
 

@@ -7,7 +7,10 @@
 //   kept                   how many of the last fields calls want beside the result: the tap of the window that it is
 //                          about, or the state itself
 //   counts                 whether results depend on how many members a window has
-//   has_quick              whether `quick` is the same for elements none of which is NaN
+//   looks_for              what elements are looked through for beforehand, block by block, or void: a type with add(x)
+//   looks_at_stored        whether this is worth the time for elements that have to be converted
+//   pick(seen, f)          with it: f(reduction), one that gives the same results for elements as they were seen
+//   lifts_once             whether to lift is so much work that no element should be lifted twice
 //   empty                  the result of no members
 //   neutral(f)             field f of the state of no members
 //   lift(x, row)           the state of one element in that row of the window, counted over depth and height
@@ -23,12 +26,23 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
+// Whether there may be a NaN.
+template <class A> struct nan_look {
+    simd::mask<A> found = is_nan<A>(numbers<A>(number<A>(0)));
+
+    TARN_INLINE void add(numbers<A> x) noexcept { found = found | is_nan<A>(x); }
+    // A sum is NaN if one of both is, or if they are opposite infinities: then there is none, but may be.
+    TARN_INLINE void add(numbers<A> x, numbers<A> y) noexcept { add(x + y); }
+};
+
 // The greatest element, where none is NaN.
 template <class A> struct quick_max_window {
     static constexpr int fields = 1;
     static constexpr int kept = 0;
     static constexpr bool counts = false;
     static constexpr bool has_pair = false;
+    static constexpr bool lifts_once = false;
+    using looks_for = void;
     static constexpr number<A> empty = -infinite<A>;
     using state = window_state<A, fields>;
 
@@ -43,9 +57,17 @@ template <class A> struct quick_max_window {
 
 // The greatest element; the first NaN, if there is one.
 template <class A> struct max_window : quick_max_window<A> {
-    static constexpr bool has_quick = true;
+    using looks_for = nan_look<A>;
+    static constexpr bool looks_at_stored = false;
     using quick = quick_max_window<A>;
     using state = typename quick::state;
+
+    template <class F> TARN_INLINE void pick(const nan_look<A>& seen, F f) const noexcept {
+        if (xsimd::any(seen.found))
+            f(*this);
+        else
+            f(quick{});
+    }
 
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {
         const numbers<A> x = b.field[0];
@@ -59,8 +81,9 @@ template <class A> struct max_index_window {
     static constexpr int fields = 2;
     static constexpr int kept = 1;
     static constexpr bool counts = false;
-    static constexpr bool has_quick = false;
     static constexpr bool has_pair = false;
+    static constexpr bool lifts_once = false;
+    using looks_for = void;
     static constexpr number<A> empty = -infinite<A>;
     using state = window_state<A, fields>;
 
@@ -88,8 +111,9 @@ template <class A, int Fields> struct additive_window {
     static constexpr int fields = Fields;
     static constexpr int kept = 0;
     static constexpr bool counts = true;
-    static constexpr bool has_quick = false;
     static constexpr bool has_pair = false;
+    static constexpr bool lifts_once = false;
+    using looks_for = void;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields>;
 

@@ -10,6 +10,33 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
+// A weight that needs no clip. Where it takes hundreds of instructions, one copy of them serves all loops.
+template <class A> struct near_weight {
+    TARN_INLINE static numbers<A> of(const exp_weight<A, true>& exponential, numbers<A> x) noexcept {
+        if constexpr (simd::exp2_traits<A>::is_compact)
+            return exponential.of_difference(x);
+        else
+            return out_of_line(exponential, x);
+    }
+    TARN_NOINLINE static numbers<A> out_of_line(const exp_weight<A, true>& exponential, numbers<A> x) noexcept {
+        return exponential.of_difference(x);
+    }
+};
+
+// Two states by their first fields.
+template <class A, class State> class states_by_height {
+public:
+    TARN_INLINE states_by_height(const State& a, const State& b) noexcept
+        : a_(a), b_(b), second_(b.field[0] > a.field[0]) {}
+
+    TARN_INLINE numbers<A> high(int f) const noexcept { return simd::select<A>(second_, b_.field[f], a_.field[f]); }
+    TARN_INLINE numbers<A> low(int f) const noexcept { return simd::select<A>(second_, a_.field[f], b_.field[f]); }
+
+private:
+    const State &a_, &b_;
+    const simd::mask<A> second_;
+};
+
 // exp(t d) for distances d <= 0, t >= 0. Distances are 0, or further than `step` / 2, so that neither they nor what
 // becomes of them is denormal.
 template <class A> class distance_weight {
@@ -78,21 +105,11 @@ private:
         return has ? -static_cast<number<A>>(power / t) : number<A>(0);
     }
     TARN_INLINE numbers<A> weight_of(numbers<A> d) const noexcept {
-        if constexpr (simd::exp2_traits<A>::is_compact)
-            return computed(exponential_, d);
-        else
-            return out_of_line(exponential_, d);
-    }
-    TARN_INLINE static numbers<A> computed(const exp_weight<A, true>& exponential, numbers<A> d) noexcept {
-        const numbers<A> w = exponential.of_difference(d);
+        const numbers<A> w = near_weight<A>::of(exponential_, d);
         if constexpr (weights_of<A>::weight_of_one == 1)
             return w;
         else
             return w * numbers<A>(number<A>(1 / weights_of<A>::weight_of_one));
-    }
-    // Where it takes hundreds of instructions, one copy of them serves all loops.
-    TARN_NOINLINE static numbers<A> out_of_line(const exp_weight<A, true>& exponential, numbers<A> d) noexcept {
-        return computed(exponential, d);
     }
 
     exp_weight<A, true> exponential_;
@@ -105,8 +122,9 @@ public:
     static constexpr int fields = 3;
     static constexpr int kept = 0;
     static constexpr bool counts = false;
-    static constexpr bool has_quick = false;
     static constexpr bool has_pair = true;
+    static constexpr bool lifts_once = false;
+    using looks_for = void;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields>;
 
@@ -127,12 +145,10 @@ public:
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
     // A greatest element of NaN makes both sums NaN.
     TARN_INLINE state combine(const state& a, const state& b) const noexcept {
-        const auto second = b.field[0] > a.field[0];
-        const auto of_high = [&](int f) TARN_LAMBDA { return simd::select<A>(second, b.field[f], a.field[f]); };
-        const auto of_low = [&](int f) TARN_LAMBDA { return simd::select<A>(second, a.field[f], b.field[f]); };
+        const states_by_height<A, state> by(a, b);
         const merged m = merge(a.field[0], b.field[0]);
-        const numbers<A> moved = simd::fmadd<A>(m.distance, of_low(1), of_low(2));
-        return {{m.high, simd::fmadd<A>(m.weight, of_low(1), of_high(1)), simd::fmadd<A>(m.weight, moved, of_high(2))}};
+        const numbers<A> moved = simd::fmadd<A>(m.distance, by.low(1), by.low(2));
+        return {{m.high, simd::fmadd<A>(m.weight, by.low(1), by.high(1)), simd::fmadd<A>(m.weight, moved, by.high(2))}};
     }
     TARN_INLINE numbers<A> finish(const state& s, const window_scale<A>&) const noexcept {
         const numbers<A> zero(number<A>(0));

@@ -6,7 +6,8 @@
 #pragma once
 
 #include <tarn/kernels/convert.hpp>
-#include <tarn/kernels/window_loops.hpp>
+#include <tarn/kernels/window_gathered.hpp>
+#include <tarn/kernels/window_threes.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -26,9 +27,12 @@ private:
     static constexpr int width = loops::width;
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
-    // What is at work at once stays in L1.
-    static constexpr std::ptrdiff_t line_numbers = 16384 / static_cast<std::ptrdiff_t>(sizeof(sum));
+    static constexpr bool looks = !std::is_void<typename Reduction::looks_for>::value;
+    // What is at work at once stays in L1. Of many fields most are for elements that are rarely seen.
+    static constexpr std::ptrdiff_t line_numbers =
+        (fields > 4 ? 28672 : 16384) / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
+    static constexpr std::ptrdiff_t lifted_numbers = 12288 / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
@@ -46,6 +50,11 @@ private:
         for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
             lanes_ = c_.lanes - first_lane_ < most ? c_.lanes - first_lane_ : most;
             while (!wide_ && reach_ * lanes_ > line_room(lanes_))
+                lanes_ = (lanes_ + 1) / 2;
+            // Columns that tiles share are lifted for each of them.
+            const std::ptrdiff_t wanted = Reduction::lifts_once && columns_.kernel > columns_.stride ? 8 : 0;
+            while (wanted > 0 && lanes_ >= 4 * width &&
+                   (reach_ + wanted * columns_.stride) * lanes_ > line_room(lanes_))
                 lanes_ = (lanes_ + 1) / 2;
             const std::ptrdiff_t tile = outputs_at_once();
             for (first_ = c_.first_column; first_ < c_.last_column; first_ += outputs_) {
@@ -73,6 +82,11 @@ private:
         const bool direct = Reduction::kept == 0 && c_.y.type == element_traits<number<A>>::value && lanes_ >= width;
         const std::ptrdiff_t by_results = direct ? result_numbers : result_numbers / lanes_;
         return by_lines < by_results ? by_lines : by_results;
+    }
+
+    TARN_INLINE bool few_taps() const noexcept {
+        constexpr std::ptrdiff_t most = window_gathered<A, Reduction>::most_taps;
+        return taps_.depth <= most && taps_.height <= most && taps_.width <= most && taps_.count() <= most;
     }
 
     // What all rows of a tile of output columns have in common.
@@ -103,6 +117,15 @@ private:
                  std::is_same<sum, number<A>>::value;
         pairs_ = lanes_ == 1 && unit_ && direct_ && begin_ == inside_begin_ && end == inside_end_ &&
                  columns_.kernel == 2 && columns_.stride == 2 && columns_.dilation == 1;
+        threes_ = lanes_ == 1 && unit_ && direct_ && columns_.kernel == 3 && columns_.stride == 1 &&
+                  columns_.dilation == 1 && inside_end_ - inside_begin_ >= width && inside_begin_ - begin_ <= 1;
+        // No window of a plane is cut off.
+        const auto whole = [](const dispatch::window_axis& a) TARN_LAMBDA {
+            return a.before == 0 && (a.out - 1) * a.stride + (a.kernel - 1) * a.dilation < a.in;
+        };
+        taps_ = {c_.axis[0].kernel, c_.axis[1].kernel, columns_.kernel, {step_.x[0], step_.x[1], columns_.dilation}};
+        few_ = lanes_ == 1 && unit_ && direct_ && outputs_ < width && few_taps() && whole(c_.axis[0]) &&
+               whole(c_.axis[1]) && whole(columns_);
         apart_ = lanes_ >= width && unit_ && direct_ && columns_.kernel <= columns_.stride;
 
         const std::ptrdiff_t pitch = (end - begin_) * lanes_ + (short_ ? 0 : slack(lanes_));
@@ -140,17 +163,25 @@ private:
             planes_at_once_ = c_.planes;
         if (c_.y.across != plane_rows * row && planes_at_once_ > 1)
             dense_ = false;
-        // Rows write what lies inside; the rest, and what is behind it, has no members.
-        const std::ptrdiff_t wanted = plane_rows * planes_at_once_;
+        margins_ = 0;
+    }
+    // Rows write what lies inside; the rest, and what is behind it, has no members. Reductions of as many fields have the
+    // same there.
+    template <class R> TARN_INLINE void fill_margins(const window_loops<A, R>& of) noexcept {
+        if (margins_ == R::fields)
+            return;
+        margins_ = R::fields;
+        const std::ptrdiff_t pitch = block_.pitch;
+        const std::ptrdiff_t wanted = (c_.last_row - c_.first_row) * planes_at_once_;
         const std::ptrdiff_t lines = wanted < rows_at_once_ ? wanted : rows_at_once_;
-        for (std::ptrdiff_t r = 0; r < lines && !pairs_ && !apart_; ++r) {
-            sum* const line = line_ + r * fields * pitch;
-            const std::ptrdiff_t behind = (inside_end_ - begin_) * lanes_;
-            loops{reduction_}.fill(line, block_.begin, pitch);
-            loops{reduction_}.fill(line + behind, pitch - behind, pitch);
+        const std::ptrdiff_t behind = (inside_end_ - begin_) * lanes_;
+        for (std::ptrdiff_t r = 0; r < lines; ++r) {
+            sum* const line = line_ + r * block_.line_pitch;
+            of.fill(line, block_.begin, pitch);
+            of.fill(line + behind, pitch - behind, pitch);
         }
         if (short_)
-            loops{reduction_}.fill(line_ + lines * pitch, slack(1), pitch);
+            of.fill(line_ + lines * pitch, slack(1), pitch);
     }
 
     TARN_INLINE void run_planes() noexcept {
@@ -207,6 +238,7 @@ private:
                   (h.start + h.first * height.dilation) * c_.x.step[1];
             r.y = i * c_.y.step[0] + j * c_.y.step[1] + first_ * c_.y.step[2];
             r.tap = d.first * height.kernel + h.first;
+            r.row = h.start + h.first * height.dilation;
             // None of one is none at all.
             r.count[0] = h.count == 0 ? 0 : d.count;
             r.count[1] = h.count;
@@ -223,26 +255,29 @@ private:
         block_.x = reinterpret_cast<const number<A>*>(x_) + inside_begin_ * c_.x.step[2];
         block_.y = direct_ ? reinterpret_cast<number<A>*>(y_) : result_;
         block_.room = direct_ ? (dense_ ? block_.rows * block_.group : 0) : result_numbers + width;
-        if constexpr (Reduction::has_quick) {
-            // Whole planes one behind the other are one row.
-            const std::ptrdiff_t n = c_.axis[1].in * block_.piece;
-            bool found = !unit_;
-            if (planes > 1 && packed_ && c_.axis[0].in == 1 && c_.x.step[1] == block_.piece && c_.x.across == n)
-                found = found || loops::may_have_nan(block_.x, planes * n);
-            else
-                for (std::ptrdiff_t p = 0; p < planes && !found; ++p)
-                    found = may_have_nan(rows, p * c_.x.across);
-            if (!found)
-                run_loops(window_loops<A, typename Reduction::quick>{});
-            else
-                run_loops(loops{reduction_});
+        if constexpr (looks) {
+            if (unit_ || Reduction::looks_at_stored) {
+                typename Reduction::looks_for seen;
+                look(rows, planes, seen);
+                reduction_.pick(seen, [&](const auto& picked) TARN_LAMBDA { run_loops(picked); });
+            } else {
+                run_loops(reduction_);
+            }
         } else {
-            run_loops(loops{reduction_});
+            run_loops(reduction_);
         }
         if (!direct_)
             put_results(row, rows);
     }
-    template <class Loops> TARN_INLINE void run_loops(const Loops& of) noexcept {
+    template <class R> TARN_INLINE void run_loops(const R& reduction) noexcept {
+        const window_loops<A, R> of{reduction};
+        if constexpr (R::kept == 0) {
+            using gathered = window_gathered<A, R>;
+            if (few_ && dense_ && taps_.count() * (block_.rows * block_.group + width) <= converted_numbers) {
+                gathered::run(of, block_, taps_, converted_, scales_);
+                return;
+            }
+        }
         if (pairs_) {
             of.reduce_pairs(block_, scales_);
             return;
@@ -252,17 +287,71 @@ private:
                 reduce_apart(of, block_.row[k]);
             return;
         }
+        if constexpr (R::kept == 0) {
+            if (threes_ && run_threes(of))
+                return;
+        }
+        fill_margins(of);
         if (unit_ && inside_end_ > inside_begin_) {
-            of.reduce_rows(block_);
+            bool lifted = false;
+            if constexpr (R::lifts_once)
+                lifted = run_lifted(of);
+            if (!lifted)
+                of.reduce_rows(block_);
         } else {
             for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
-                reduce_stored(block_.row[k], inside_begin_, inside_end_ - inside_begin_,
+                reduce_stored(of, block_.row[k], inside_begin_, inside_end_ - inside_begin_,
                               line_ + k * block_.line_pitch + block_.begin, block_.pitch);
         }
         of.reduce_columns(block_, scales_);
     }
+    // Rows of overlapping windows are lifted once, if there is room: f(where, from row to row, the first row of them).
+    template <class R, class F> TARN_INLINE bool with_lifted(const window_loops<A, R>& of, F f) noexcept {
+        const dispatch::window_axis& height = c_.axis[1];
+        const std::ptrdiff_t n = block_.piece;
+        const std::ptrdiff_t last = first_row_ + block_.rows - 1;
+        if (block_.pieces > 1 || n < width || planes_at_once_ > 1 || c_.axis[0].kernel > 1 ||
+            height.kernel <= height.stride || first_row_ / height.out != last / height.out)
+            return false;
+        const std::ptrdiff_t pitch = (n / width + 1) * width;
+        // With dilation the first window need not have the first row, nor the last one the last.
+        std::ptrdiff_t first = height.in;
+        std::ptrdiff_t end = 0;
+        for (const window_row* r = block_.row; r < block_.row + block_.rows; ++r) {
+            const std::ptrdiff_t behind = r->row + (r->count[1] - 1) * height.dilation + 1;
+            if (r->count[0] > 0) {
+                first = r->row < first ? r->row : first;
+                end = behind > end ? behind : end;
+            }
+        }
+        if ((end - first) * R::fields * pitch > lifted_numbers)
+            return false;
+        const number<A>* const plane = block_.x + first_row_ / height.out * c_.axis[0].stride * c_.x.step[0];
+        of.lift_rows(plane + first * c_.x.step[1], c_.x.step[1], end - first, n, lifted_, pitch);
+        f(pitch, first);
+        return true;
+    }
+    template <class R> TARN_INLINE bool run_lifted(const window_loops<A, R>& of) noexcept {
+        return with_lifted(of, [&](std::ptrdiff_t pitch, std::ptrdiff_t first) TARN_LAMBDA {
+            of.combine_rows(block_, lifted_, pitch, first, c_.axis[1].dilation);
+        });
+    }
+    template <class R> TARN_INLINE bool run_threes(const window_loops<A, R>& of) noexcept {
+        using threes = window_threes<A, R>;
+        const std::ptrdiff_t before = inside_begin_ - begin_;
+        if constexpr (R::lifts_once) {
+            return with_lifted(of, [&](std::ptrdiff_t pitch, std::ptrdiff_t first) TARN_LAMBDA {
+                threes::of_lifted(of, block_, before, scales_, lifted_, pitch, first, c_.axis[1].dilation);
+            });
+        } else {
+            if (c_.axis[0].kernel > 1 || c_.axis[1].kernel > threes::most_rows)
+                return false;
+            threes::of_elements(of, block_, before, scales_);
+            return true;
+        }
+    }
     // Windows that share no column, lane by lane from where they are.
-    template <class Loops> TARN_INLINE void reduce_apart(const Loops& of, const window_row& r) noexcept {
+    template <class R> TARN_INLINE void reduce_apart(const window_loops<A, R>& of, const window_row& r) noexcept {
         scales_.prepare(r.counted);
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             const window_taps w = window_taps::of(columns_, first_ + j);
@@ -277,8 +366,19 @@ private:
         }
     }
 
-    // Whether elements of a block may be NaN: looks at all rows between the first and the last.
-    TARN_INLINE bool may_have_nan(std::ptrdiff_t rows, std::ptrdiff_t plane) const noexcept {
+    // Looks through the elements of a block: all rows between the first and the last.
+    template <class Look> TARN_INLINE void look(std::ptrdiff_t rows, std::ptrdiff_t planes, Look& seen) noexcept {
+        // Whole planes one behind the other are one row.
+        const std::ptrdiff_t n = c_.axis[1].in * block_.piece;
+        if (unit_ && planes > 1 && packed_ && c_.axis[0].in == 1 && c_.x.step[1] == block_.piece && c_.x.across == n) {
+            loops::look(block_.x, planes * n, seen);
+            return;
+        }
+        for (std::ptrdiff_t p = 0; p < planes; ++p)
+            look_through_plane(rows, p * c_.x.across, seen);
+    }
+    template <class Look>
+    TARN_INLINE void look_through_plane(std::ptrdiff_t rows, std::ptrdiff_t plane, Look& seen) noexcept {
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
         const std::ptrdiff_t last = first_row_ + rows - 1;
@@ -295,32 +395,39 @@ private:
         };
         const std::ptrdiff_t h0 = one ? begin_of(height, first_row_ - d0 * height.out) : 0;
         const std::ptrdiff_t h1 = one ? end_of(height, last - d0 * height.out) : height.in;
+        const std::ptrdiff_t columns = inside_end_ - inside_begin_;
         const std::ptrdiff_t n = block_.pieces * block_.piece;
-        bool found = false;
         for (std::ptrdiff_t d = begin_of(depth, d0); d < end_of(depth, d1) && n > 0; ++d) {
-            const number<A>* p = block_.x + plane + d * c_.x.step[0] + h0 * c_.x.step[1];
+            const std::ptrdiff_t at = plane + d * c_.x.step[0] + h0 * c_.x.step[1];
+            if (!unit_) {
+                for (std::ptrdiff_t h = 0; h < h1 - h0; ++h) {
+                    widen(at + h * c_.x.step[1] + inside_begin_ * c_.x.step[2], 1, columns);
+                    loops::look(converted_, columns * lanes_, seen);
+                }
+                continue;
+            }
+            const number<A>* p = block_.x + at;
             if (packed_ && c_.x.step[1] == n) {
-                found = loops::may_have_nan(p, (h1 - h0) * n) || found;
+                loops::look(p, (h1 - h0) * n, seen);
                 continue;
             }
             for (std::ptrdiff_t h = h0; h < h1; ++h, p += c_.x.step[1]) {
                 for (std::ptrdiff_t j = 0; j < block_.pieces; ++j)
-                    found = loops::may_have_nan(p + j * block_.piece_step, block_.piece) || found;
+                    loops::look(p + j * block_.piece_step, block_.piece, seen);
             }
         }
-        return found;
     }
 
     // Columns from .. from + columns - 1 of a row of windows into a line: elements of any type and stride, converted as
     // many rows at once as there is room for.
-    TARN_NOINLINE void reduce_stored(const window_row& all, std::ptrdiff_t from, std::ptrdiff_t columns, sum* line,
-                                     std::ptrdiff_t pitch) noexcept {
+    template <class R>
+    TARN_NOINLINE void reduce_stored(const window_loops<A, R>& of, const window_row& all, std::ptrdiff_t from,
+                                     std::ptrdiff_t columns, sum* line, std::ptrdiff_t pitch) noexcept {
         if (columns <= 0)
             return;
         const std::ptrdiff_t n = columns * lanes_;
         const std::ptrdiff_t room = converted_numbers / n;
         const window_steps step = {{0, n}, 0};
-        const loops of{reduction_};
         of.fill(line, n, pitch);
         window_row r = all;
         r.count[0] = 1;
@@ -359,7 +466,8 @@ private:
         for (std::ptrdiff_t done = 0; done < w.count;) {
             const std::ptrdiff_t taps = w.count - done < taps_at_once ? w.count - done : taps_at_once;
             const std::ptrdiff_t first = w.first + done;
-            reduce_stored(r, w.start + first * columns_.dilation, (taps - 1) * columns_.dilation + 1, line_, pitch);
+            reduce_stored(loops{reduction_}, r, w.start + first * columns_.dilation, (taps - 1) * columns_.dilation + 1,
+                          line_, pitch);
             for (std::ptrdiff_t t = 0; t < taps; ++t) {
                 state x;
                 simd::unroll<fields>([&](auto f) TARN_LAMBDA {
@@ -458,14 +566,20 @@ private:
     bool packed_ = false; // and columns lie side by side
     bool direct_ = false; // results go where they belong at once
     bool dense_ = false;  // and lie side by side, row behind row
-    bool pairs_ = false, apart_ = false, short_ = false;
+    bool pairs_ = false, threes_ = false, few_ = false, apart_ = false, short_ = false;
+    gathered_taps taps_ = {}; // of few windows
+    int margins_ = 0;         // fields of what they were filled for
     std::ptrdiff_t planes_at_once_ = 1;
     window_block<A, sum> block_ = {};
 
     std::conditional_t<Reduction::counts, window_scales<A, result_numbers, sum>, no_scales<A>> scales_;
     window_row row_[most_rows];
     alignas(64) sum line_[line_numbers + 4 * width];
-    alignas(64) number<A> converted_[converted_numbers + width];
+    union {
+        alignas(64) number<A> converted_[converted_numbers + width];
+        alignas(
+            64) sum lifted_[Reduction::lifts_once ? lifted_numbers + width : 1]; // of elements that were not converted
+    };
     alignas(64) number<A> result_[result_numbers + width];
     alignas(64) number<A> kept_[Reduction::kept > 0 ? Reduction::kept* kept_pitch : 1];
 };

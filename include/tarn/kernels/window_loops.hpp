@@ -116,21 +116,54 @@ template <class A, class Reduction> struct window_loops {
             y[i] = Reduction::empty;
     }
 
-    // Whether any of n elements may be NaN.
-    TARN_NOINLINE static bool may_have_nan(const number<A>* p, std::ptrdiff_t n) noexcept {
-        // A sum is NaN if one of both is, or if they are opposite infinities: then a second look costs time only.
-        auto found = is_nan<A>(numbers<A>(number<A>(0)));
+    // What n elements are looked through for.
+    template <class Look> TARN_NOINLINE static void look(const number<A>* p, std::ptrdiff_t n, Look& seen) noexcept {
+        Look look = seen;
         std::ptrdiff_t i = 0;
         for (; i + 4 * width <= n; i += 4 * width) {
-            numbers<A> v[4];
-            simd::unroll<4>([&](auto k) TARN_LAMBDA {
-                v[decltype(k)::value] = numbers<A>::load_unaligned(p + i + decltype(k)::value * width);
+            simd::unroll<2>([&](auto k) TARN_LAMBDA {
+                const number<A>* const q = p + i + 2 * decltype(k)::value * width;
+                look.add(numbers<A>::load_unaligned(q), numbers<A>::load_unaligned(q + width));
             });
-            found = found | is_nan<A>(v[0] + v[1]) | is_nan<A>(v[2] + v[3]);
         }
         for (; i < n; i += width)
-            found = found | is_nan<A>(simd::load_n<A>(p + i, n - i < width ? static_cast<int>(n - i) : width));
-        return xsimd::any(found);
+            look.add(simd::load_n<A>(p + i, n - i < width ? static_cast<int>(n - i) : width));
+        seen = look;
+    }
+
+    // Rows of n elements to the states of single elements, line behind line, and numbers of no meaning up to a register
+    // behind each: there is room for (n / width + 1) * width.
+    TARN_NOINLINE void lift_rows(const number<A>* x, std::ptrdiff_t step, std::ptrdiff_t rows, std::ptrdiff_t n,
+                                 sum* to, std::ptrdiff_t pitch) const noexcept {
+        const window_loops self = *this;
+        for (; rows > 0; --rows, x += step, to += fields * pitch) {
+            std::ptrdiff_t i = 0;
+            for (; i + width <= n; i += width)
+                store_state(self.reduction.lift(numbers<A>::load_unaligned(x + i), 0), to + i, pitch);
+            store_state(i < n ? self.reduction.lift(simd::load_n<A>(x + i, static_cast<int>(n - i)), 0)
+                              : self.neutral_state(),
+                        to + i, pitch);
+        }
+    }
+    // As reduce_rows does it, of rows of a register or more that have been lifted: row `first` of the plane and those
+    // behind it.
+    TARN_NOINLINE void combine_rows(const block& b, const sum* lifted, std::ptrdiff_t lifted_pitch,
+                                    std::ptrdiff_t first, std::ptrdiff_t dilation) const noexcept {
+        const window_loops self = *this;
+        const std::ptrdiff_t n = b.piece;
+        sum* line = b.line + b.begin;
+        for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
+            if (r->count[0] == 0) {
+                self.fill(line, n, b.pitch);
+                continue;
+            }
+            const std::ptrdiff_t step = dilation * fields * lifted_pitch;
+            const sum* const from = lifted + (r->row - first) * fields * lifted_pitch;
+            if (r->count[1] == 3)
+                self.template lifted_line<3>(from, step, 3, lifted_pitch, n, line, b.pitch);
+            else
+                self.template lifted_line<0>(from, step, r->count[1], lifted_pitch, n, line, b.pitch);
+        }
     }
 
     // The fields that calls want of windows side by side.
@@ -144,7 +177,6 @@ template <class A, class Reduction> struct window_loops {
         }
     }
 
-private:
     // The elements of a row of the window and of the next.
     TARN_INLINE state pair(numbers<A> x, numbers<A> y, std::ptrdiff_t tap) const noexcept {
         if constexpr (Reduction::has_pair)
@@ -164,6 +196,47 @@ private:
         simd::unroll<fields>(
             [&](auto f) TARN_LAMBDA { cells::store(s.field[decltype(f)::value], line + decltype(f)::value * pitch); });
     }
+    TARN_INLINE state neutral_state() const noexcept {
+        return each_field([&](auto f) TARN_LAMBDA { return cells::all(reduction.neutral(decltype(f)::value)); });
+    }
+    // The first n lanes of s, no members in the others.
+    TARN_INLINE state first_or_neutral(const state& s, int n) const noexcept {
+        return each_field([&](auto f) TARN_LAMBDA {
+            constexpr int F = decltype(f)::value;
+            return cells::first_or(s.field[F], n, reduction.neutral(F));
+        });
+    }
+    // load(0) .. load(Rows - 1) of the rows of a window from `tap` on, combined.
+    template <int Rows, class Load> TARN_INLINE state few(std::ptrdiff_t tap, Load load) const noexcept {
+        constexpr int first = Rows > 1 ? 2 : 1;
+        state s;
+        if constexpr (Rows > 1)
+            s = pair(load(0), load(1), tap);
+        else
+            s = reduction.lift(load(0), tap);
+        simd::unroll<Rows - first>([&](auto k) TARN_LAMBDA {
+            constexpr int K = decltype(k)::value + first;
+            s = reduction.combine(s, reduction.lift(load(K), tap + K));
+        });
+        return s;
+    }
+    // The same of rows that have been lifted. Rows: how many, or 0 for any.
+    template <int Rows>
+    TARN_INLINE state lifted(const sum* p, std::ptrdiff_t step, std::ptrdiff_t rows,
+                             std::ptrdiff_t pitch) const noexcept {
+        state s = load_state(p, pitch);
+        if constexpr (Rows > 0) {
+            simd::unroll<Rows - 1>([&](auto k) TARN_LAMBDA {
+                s = reduction.combine(s, load_state(p + (decltype(k)::value + 1) * step, pitch));
+            });
+        } else {
+            for (std::ptrdiff_t k = 1; k < rows; ++k)
+                s = reduction.combine(s, load_state(p += step, pitch));
+        }
+        return s;
+    }
+
+private:
     // n results, fewer than a register has, to y.
     TARN_INLINE static void put(numbers<A> v, number<A>* y, std::ptrdiff_t n, std::ptrdiff_t room) noexcept {
         if (width <= room)
@@ -236,27 +309,13 @@ private:
 
     // The first n lanes of s to a line, no members in the others.
     TARN_INLINE void store_first(const state& s, int n, sum* line, std::ptrdiff_t pitch) const noexcept {
-        store_state(each_field([&](auto f) TARN_LAMBDA {
-                        constexpr int F = decltype(f)::value;
-                        return cells::first_or(s.field[F], n, reduction.neutral(F));
-                    }),
-                    line, pitch);
+        store_state(first_or_neutral(s, n), line, pitch);
     }
     template <int N>
     TARN_INLINE void few_rows(const number<A>* x, std::ptrdiff_t step, std::ptrdiff_t tap, std::ptrdiff_t n, sum* line,
                               std::ptrdiff_t pitch) const noexcept {
         const auto rows = [&](std::ptrdiff_t i, auto load) TARN_LAMBDA {
-            constexpr int first = N > 1 ? 2 : 1;
-            state s;
-            if constexpr (N > 1)
-                s = pair(load(x + i), load(x + step + i), tap);
-            else
-                s = reduction.lift(load(x + i), tap);
-            simd::unroll<N - first>([&](auto k) TARN_LAMBDA {
-                constexpr int K = decltype(k)::value + first;
-                s = reduction.combine(s, reduction.lift(load(x + K * step + i), tap + K));
-            });
-            return s;
+            return few<N>(tap, [&](int k) TARN_LAMBDA { return load(x + i + k * step); });
         };
         const auto whole = [](const number<A>* p) TARN_LAMBDA { return numbers<A>::load_unaligned(p); };
         if (n < width) {
@@ -275,6 +334,19 @@ private:
             const std::ptrdiff_t at = i + width > n ? n - width : i;
             store_state(rows(at, whole), line + at, pitch);
         }
+    }
+    template <int Rows>
+    TARN_INLINE void lifted_line(const sum* from, std::ptrdiff_t step, std::ptrdiff_t rows, std::ptrdiff_t lifted_pitch,
+                                 std::ptrdiff_t n, sum* line, std::ptrdiff_t pitch) const noexcept {
+        const auto one = [&](std::ptrdiff_t i) TARN_LAMBDA {
+            store_state(lifted<Rows>(from + i, step, rows, lifted_pitch), line + i, pitch);
+        };
+        std::ptrdiff_t i = 0;
+        for (; i + width <= n; i += width)
+            one(i);
+        // The last register repeats what the one before has.
+        if (i < n)
+            one(n - width);
     }
     template <bool More>
     TARN_INLINE void any_rows(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,

@@ -39,6 +39,9 @@ template <class A, class Number> struct window_cells {
     TARN_INLINE static type even_lanes(const type& a, const type& b) noexcept { return simd::even_lanes<A>(a, b); }
     TARN_INLINE static type odd_lanes(const type& a, const type& b) noexcept { return simd::odd_lanes<A>(a, b); }
     TARN_INLINE static type unfolded(const type& v) noexcept { return simd::unfolded<A>(v); }
+    template <int N> TARN_INLINE static type lanes_from(const type& a, const type& b) noexcept {
+        return simd::lanes_from<A, N>(a, b);
+    }
 };
 
 // Doubles for floats: two registers.
@@ -89,6 +92,13 @@ template <class A> struct window_cells<A, std::enable_if_t<!simd::is_double<A>, 
     TARN_INLINE static type unfolded(const type& v) noexcept {
         return each([&](int k) TARN_LAMBDA { return simd::unfolded<D>(v.part[k]); });
     }
+    template <int N> TARN_INLINE static type lanes_from(const type& a, const type& b) noexcept {
+        constexpr int first = N / width;
+        constexpr int rest = N % width;
+        const numbers<D> part[] = {a.part[0], a.part[1], b.part[0], b.part[1]};
+        return {{simd::lanes_from<D, rest>(part[first], part[first + 1]),
+                 simd::lanes_from<D, rest>(part[first + 1], part[first + 2])}};
+    }
 };
 
 template <class A, int Fields, class Number = number<A>> struct window_state {
@@ -110,6 +120,7 @@ template <class Reduction> TARN_INLINE Reduction reduction_of(const dispatch::wi
 struct window_row {
     std::ptrdiff_t x, y;     // of the first member and of the result, from the first elements of their planes
     std::ptrdiff_t tap;      // the first member is this row of the window
+    std::ptrdiff_t row;      // and of the plane
     std::ptrdiff_t count[2]; // members; count[0] is 0 if there are none
     std::ptrdiff_t counted;
 };

@@ -33,6 +33,13 @@ template <class A> TARN_INLINE void interleave(doubles<A>& a, doubles<A>& b, req
     b = _mm_unpackhi_pd(a, b);
     a = low;
 }
+template <int N, class A> TARN_INLINE floats<A> lanes_from(floats<A> a, floats<A> b, requires_arch<xsimd::sse2>) {
+    const __m128i low = _mm_srli_si128(_mm_castps_si128(a), 4 * N);
+    return _mm_castsi128_ps(_mm_or_si128(low, _mm_slli_si128(_mm_castps_si128(b), 16 - 4 * N)));
+}
+template <int N, class A> TARN_INLINE doubles<A> lanes_from(doubles<A> a, doubles<A> b, requires_arch<xsimd::sse2>) {
+    return _mm_shuffle_pd(a, b, 1);
+}
 template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::sse2>) {
     return _mm_setr_ps(p[0], p[s], p[2 * s], p[3 * s]);
 }
@@ -72,6 +79,24 @@ template <class A> TARN_INLINE void interleave(doubles<A>& a, doubles<A>& b, req
     b = _mm256_permute2f128_pd(low, high, 0x31);
 }
 // Gathers are slower than these on some CPUs, and faster on none that has no AVX-512.
+template <int N, class A> TARN_INLINE floats<A> lanes_from(floats<A> a, floats<A> b, requires_arch<xsimd::avx2>) {
+    const __m256i x = _mm256_castps_si256(a);
+    const __m256i y = _mm256_castps_si256(b);
+    const __m256i middle = _mm256_permute2x128_si256(x, y, 0x21);
+    if constexpr (N < 4)
+        return _mm256_castsi256_ps(_mm256_alignr_epi8(middle, x, 4 * N));
+    else
+        return _mm256_castsi256_ps(_mm256_alignr_epi8(y, middle, 4 * N - 16));
+}
+template <int N, class A> TARN_INLINE doubles<A> lanes_from(doubles<A> a, doubles<A> b, requires_arch<xsimd::avx2>) {
+    const __m256d middle = _mm256_permute2f128_pd(a, b, 0x21);
+    if constexpr (N == 2)
+        return middle;
+    else if constexpr (N < 2)
+        return _mm256_shuffle_pd(a, middle, 5);
+    else
+        return _mm256_shuffle_pd(middle, b, 5);
+}
 template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::avx2>) {
     const float* const q = p + 4 * s;
     return _mm256_setr_ps(p[0], p[s], p[2 * s], p[3 * s], q[0], q[s], q[2 * s], q[3 * s]);
@@ -116,6 +141,12 @@ template <class A> TARN_INLINE void interleave(doubles<A>& a, doubles<A>& b, req
     b = _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
     a = first;
 }
+template <int N, class A> TARN_INLINE floats<A> lanes_from(floats<A> a, floats<A> b, requires_arch<xsimd::avx512f>) {
+    return _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(b), _mm512_castps_si512(a), N));
+}
+template <int N, class A> TARN_INLINE doubles<A> lanes_from(doubles<A> a, doubles<A> b, requires_arch<xsimd::avx512f>) {
+    return _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(b), _mm512_castpd_si512(a), N));
+}
 template <class A> TARN_INLINE floats<A> load_strided(const float* p, std::ptrdiff_t s, requires_arch<xsimd::avx512f>) {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     return _mm512_i32gather_ps(_mm512_mullo_epi32(lane, _mm512_set1_epi32(static_cast<int>(s))), p, 4);
@@ -142,6 +173,18 @@ template <class A> TARN_INLINE numbers<A> unfolded(numbers<A> v) { return kernel
 
 // a[0], b[0], a[1], b[1], ...: the first half of them as a, the second as b.
 template <class A> TARN_INLINE void interleave(numbers<A>& a, numbers<A>& b) { kernel::interleave<A>(a, b, A{}); }
+
+// Lanes N .. of a, then the first N of b.
+template <class A, int N> TARN_INLINE numbers<A> lanes_from(numbers<A> a, numbers<A> b) {
+    constexpr int width = static_cast<int>(numbers<A>::size);
+    static_assert(N >= 0 && N <= width, "");
+    if constexpr (N == 0)
+        return a;
+    else if constexpr (N == width)
+        return b;
+    else
+        return kernel::lanes_from<N, A>(a, b, A{});
+}
 
 // p[0], p[s], p[2 s], ...; 0 <= s < 2^24.
 template <class A> TARN_INLINE numbers<A> load_strided(const number<A>* p, std::ptrdiff_t s) {

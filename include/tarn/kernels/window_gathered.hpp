@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Rows of few windows, none of which is cut off by an edge: the taps of all windows are gathered side by side, row behind
+// row and plane behind plane, so that registers are full.
+#pragma once
+
+#include <tarn/kernels/window_loops.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// The taps of a window, over depth, height and width, and from one to the next.
+struct gathered_taps {
+    std::ptrdiff_t depth, height, width;
+    std::ptrdiff_t step[3];
+
+    TARN_INLINE std::ptrdiff_t count() const noexcept { return depth * height * width; }
+};
+
+template <class A, class Reduction> class window_gathered {
+public:
+    using loops = window_loops<A, Reduction>;
+    using state = typename loops::state;
+    using block = typename loops::block;
+    static constexpr int width = loops::width;
+    static constexpr std::ptrdiff_t most_taps = 16;
+
+    // The windows of a block, whose results lie side by side, by room for as many registers as there are taps of them.
+    template <class Scales>
+    TARN_NOINLINE static void run(const loops& given, const block& b, const gathered_taps& taps, number<A>* room,
+                                  Scales& scales) noexcept {
+        const loops self = given;
+        const std::ptrdiff_t n = b.rows * b.group;
+        const std::ptrdiff_t pitch = (n + width - 1) / width * width;
+        if (taps.depth == 1 && taps.height == 2 && taps.width == 2)
+            gather<2>(b, taps, room, pitch);
+        else
+            gather<0>(b, taps, room, pitch);
+        scales.prepare(b.row->counted);
+        const auto scale = scales.all_of(0);
+        number<A>* const y = b.y + b.row->y;
+        for (std::ptrdiff_t i = 0; i < n; i += width) {
+            const numbers<A> v = self.reduction.finish(window_at(self, taps, room + i, pitch), scale);
+            if (i + width <= n)
+                v.store_unaligned(y + i);
+            else
+                simd::store_n<A>(y + i, v, static_cast<int>(n - i));
+        }
+    }
+
+private:
+    // Square: 2 for windows of two rows and columns, 0 for any.
+    template <int Square>
+    TARN_INLINE static void gather(const block& b, const gathered_taps& taps, number<A>* to,
+                                   std::ptrdiff_t pitch) noexcept {
+        for (std::ptrdiff_t k = 0; k < b.rows; ++k) {
+            const number<A>* x = b.x + b.row[k].x;
+            for (std::ptrdiff_t j = 0; j < b.group; ++j, ++to, x += b.windows.stride) {
+                number<A>* t = to;
+                for (std::ptrdiff_t d = 0; d < (Square ? 1 : taps.depth); ++d) {
+                    for (std::ptrdiff_t h = 0; h < (Square ? Square : taps.height); ++h) {
+                        const number<A>* const p = x + d * taps.step[0] + h * taps.step[1];
+                        for (std::ptrdiff_t w = 0; w < (Square ? Square : taps.width); ++w, t += pitch)
+                            *t = p[w * taps.step[2]];
+                    }
+                }
+            }
+        }
+        // Lanes behind the last window have no meaning, but are numbers.
+        for (std::ptrdiff_t i = b.rows * b.group; i < pitch; ++i, ++to) {
+            for (std::ptrdiff_t t = 0; t < taps.count(); ++t)
+                to[t * pitch] = 0;
+        }
+    }
+    TARN_INLINE static state window_at(const loops& self, const gathered_taps& taps, const number<A>* from,
+                                       std::ptrdiff_t pitch) noexcept {
+        const Reduction& of = self.reduction;
+        const std::ptrdiff_t rows = taps.depth * taps.height;
+        state s;
+        for (std::ptrdiff_t w = 0; w < taps.width; ++w) {
+            const number<A>* p = from + w * pitch;
+            const auto row = [&](std::ptrdiff_t h)
+                                 TARN_LAMBDA { return numbers<A>::load_unaligned(p + h * taps.width * pitch); };
+            state column;
+            if (rows > 1)
+                column = self.pair(row(0), row(1), 0);
+            else
+                column = of.lift(row(0), 0);
+            for (std::ptrdiff_t h = 2; h < rows; ++h)
+                column = of.combine(column, of.lift(row(h), h));
+            column = of.at_column(column, w, taps.width);
+            s = w == 0 ? column : of.combine(s, column);
+        }
+        return s;
+    }
+};
+
+}}}} // namespace tarn::kernels
