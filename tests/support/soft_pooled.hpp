@@ -14,6 +14,7 @@ namespace support {
 struct soft_result {
     long double value = 0;
     long double size = 0;            // sum w |x|
+    long double faint[2] = {};       // of it, what has less than 2^-125 of the greatest weight, and less than 2^-399
     long double spread = 0;          // sum w |d| (1 + |t d|), d the distance from the greatest element
     std::vector<long double> weight; // of the members
 };
@@ -44,9 +45,12 @@ inline soft_result soft_of(const window_members& w, const long double* map, long
     }
     long double below = 0;
     for (std::size_t k = 0; k < w.index.size(); ++k) {
+        const long double of_greatest = r.weight[k];
         r.weight[k] /= sum;
-        if (r.weight[k] != 0)
-            r.size += r.weight[k] * std::fabs(map[w.index[k]]);
+        const long double part = r.weight[k] == 0 ? 0 : r.weight[k] * std::fabs(map[w.index[k]]);
+        r.size += part;
+        r.faint[0] += of_greatest < 0x1p-125L ? part : 0;
+        r.faint[1] += of_greatest < 0x1p-399L ? part : 0;
         if (r.weight[k] == 0 || sign * map[w.index[k]] == greatest)
             continue;
         const long double d = sign * map[w.index[k]] - greatest;
@@ -86,8 +90,10 @@ template <class T, class Out> double soft_bound(const soft_result& r, double ste
     constexpr double step = sizeof(T) == 8 ? 0x1p-960 : 0x1p-100;
     const auto value = static_cast<double>(std::fabs(r.value));
     const double narrowed = sizeof(Out) == 2 ? unit_roundoff<Out> * value * 1.01 + 0x1p-25 : 0;
-    if (ordinary)
-        return u * 2 * steps * static_cast<double>(r.size) + (sizeof(T) == 8 ? 0x1p-1022 : 0x1p-126) + narrowed;
+    if (ordinary) {
+        const long double dropped = sizeof(T) == 8 ? r.faint[1] + 0x1p-1022L : r.faint[0] + 0x1p-126L;
+        return u * 2 * steps * static_cast<double>(r.size) + static_cast<double>(dropped) + narrowed;
+    }
     return u * (2 * value + 4 * steps * static_cast<double>(r.spread)) + steps * step + narrowed;
 }
 

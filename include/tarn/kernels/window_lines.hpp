@@ -119,17 +119,19 @@ private:
                  columns_.kernel == 2 && columns_.stride == 2 && columns_.dilation == 1;
         threes_ = lanes_ == 1 && unit_ && direct_ && columns_.kernel == 3 && columns_.stride == 1 &&
                   columns_.dilation == 1 && inside_end_ - inside_begin_ >= width && inside_begin_ - begin_ <= 1;
-        // No window of a plane is cut off.
+        apart_ = lanes_ >= width && unit_ && direct_ && columns_.kernel <= columns_.stride;
+
+        const std::ptrdiff_t plane_rows = c_.last_row - c_.first_row;
+        taps_ = {c_.axis[0].kernel, c_.axis[1].kernel, columns_.kernel, {step_.x[0], step_.x[1], columns_.dilation}};
+        // No window of a plane is cut off, and all results are one row.
         const auto whole = [](const dispatch::window_axis& a) TARN_LAMBDA {
             return a.before == 0 && (a.out - 1) * a.stride + (a.kernel - 1) * a.dilation < a.in;
         };
-        taps_ = {c_.axis[0].kernel, c_.axis[1].kernel, columns_.kernel, {step_.x[0], step_.x[1], columns_.dilation}};
         few_ = lanes_ == 1 && unit_ && direct_ && outputs_ < width && few_taps() && whole(c_.axis[0]) &&
-               whole(c_.axis[1]) && whole(columns_);
-        apart_ = lanes_ >= width && unit_ && direct_ && columns_.kernel <= columns_.stride;
+               whole(c_.axis[1]) && whole(columns_) && dense && (c_.planes == 1 || c_.y.across == plane_rows * row);
 
         const std::ptrdiff_t pitch = (end - begin_) * lanes_ + (short_ ? 0 : slack(lanes_));
-        rows_at_once_ = line_numbers / (fields * pitch);
+        rows_at_once_ = few_ ? (converted_numbers / taps_.count() - width) / outputs_ : line_numbers / (fields * pitch);
         if (short_ && rows_at_once_ > converted_numbers / pitch)
             rows_at_once_ = converted_numbers / pitch;
         if (!direct_ && rows_at_once_ > result_numbers / results)
@@ -157,7 +159,6 @@ private:
         block_.adjoining = short_;
         block_.between = converted_;
         dense_ = dense;
-        const std::ptrdiff_t plane_rows = c_.last_row - c_.first_row;
         planes_at_once_ = direct_ && plane_rows < rows_at_once_ ? rows_at_once_ / plane_rows : 1;
         if (planes_at_once_ > c_.planes)
             planes_at_once_ = c_.planes;
@@ -273,7 +274,7 @@ private:
         const window_loops<A, R> of{reduction};
         if constexpr (R::kept == 0) {
             using gathered = window_gathered<A, R>;
-            if (few_ && dense_ && taps_.count() * (block_.rows * block_.group + width) <= converted_numbers) {
+            if (few_) {
                 gathered::run(of, block_, taps_, converted_, scales_);
                 return;
             }
