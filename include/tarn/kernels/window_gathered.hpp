@@ -31,10 +31,7 @@ public:
         const loops self = given;
         const std::ptrdiff_t n = b.rows * b.group;
         const std::ptrdiff_t pitch = (n + width - 1) / width * width;
-        if (taps.depth == 1 && taps.height == 2 && taps.width == 2)
-            gather<2>(b, taps, room, pitch);
-        else
-            gather<0>(b, taps, room, pitch);
+        gather(b, taps, room, pitch);
         scales.prepare(b.row->counted);
         const auto scale = scales.all_of(0);
         number<A>* const y = b.y + b.row->y;
@@ -48,20 +45,37 @@ public:
     }
 
 private:
-    // Square: 2 for windows of two rows and columns, 0 for any.
-    template <int Square>
     TARN_INLINE static void gather(const block& b, const gathered_taps& taps, number<A>* to,
                                    std::ptrdiff_t pitch) noexcept {
-        for (std::ptrdiff_t k = 0; k < b.rows; ++k) {
-            const number<A>* x = b.x + b.row[k].x;
-            for (std::ptrdiff_t j = 0; j < b.group; ++j, ++to, x += b.windows.stride) {
-                number<A>* t = to;
-                for (std::ptrdiff_t d = 0; d < (Square ? 1 : taps.depth); ++d) {
-                    for (std::ptrdiff_t h = 0; h < (Square ? Square : taps.height); ++h) {
-                        const number<A>* const p = x + d * taps.step[0] + h * taps.step[1];
-                        for (std::ptrdiff_t w = 0; w < (Square ? Square : taps.width); ++w, t += pitch)
-                            *t = p[w * taps.step[2]];
-                    }
+        const std::ptrdiff_t n = b.group;
+        const std::ptrdiff_t stride = b.windows.stride;
+        // f(number of a tap, where it lies from a window's first)
+        const auto each_tap = [&](auto f) TARN_LAMBDA {
+            std::ptrdiff_t t = 0;
+            for (std::ptrdiff_t d = 0; d < taps.depth; ++d) {
+                for (std::ptrdiff_t h = 0; h < taps.height; ++h) {
+                    for (std::ptrdiff_t w = 0; w < taps.width; ++w, ++t)
+                        f(t, d * taps.step[0] + h * taps.step[1] + w * taps.step[2]);
+                }
+            }
+        };
+        std::ptrdiff_t from[most_taps];
+        each_tap([&](std::ptrdiff_t t, std::ptrdiff_t offset) TARN_LAMBDA { from[t] = offset; });
+        const bool square = taps.count() == 4;
+        for (std::ptrdiff_t k = 0; k < b.rows; ++k, to += n) {
+            const number<A>* const x = b.x + b.row[k].x;
+            if (square) {
+                const number<A>* p = x;
+                for (std::ptrdiff_t j = 0; j < n; ++j, p += stride) {
+                    to[j] = p[0];
+                    to[j + pitch] = p[from[1]];
+                    to[j + 2 * pitch] = p[from[2]];
+                    to[j + 3 * pitch] = p[from[3]];
+                }
+            } else {
+                for (std::ptrdiff_t t = 0; t < taps.count(); ++t) {
+                    for (std::ptrdiff_t j = 0; j < n; ++j)
+                        to[j + t * pitch] = x[from[t] + j * stride];
                 }
             }
         }

@@ -367,12 +367,14 @@ private:
         }
     }
 
+    // Whether rows that are read where they are lie one behind the other, with nothing but elements between them.
+    TARN_INLINE bool dense_rows() const noexcept { return unit_ && packed_ && c_.x.step[1] == columns_.in * lanes_; }
     // Looks through the elements of a block: all rows between the first and the last.
     template <class Look> TARN_INLINE void look(std::ptrdiff_t rows, std::ptrdiff_t planes, Look& seen) noexcept {
-        // Whole planes one behind the other are one row.
-        const std::ptrdiff_t n = c_.axis[1].in * block_.piece;
-        if (unit_ && planes > 1 && packed_ && c_.axis[0].in == 1 && c_.x.step[1] == block_.piece && c_.x.across == n) {
-            loops::look(block_.x, planes * n, seen);
+        // Whole planes one behind the other are one row. What lies between the windows is looked at as well.
+        const dispatch::window_axis& height = c_.axis[1];
+        if (planes > 1 && dense_rows() && c_.axis[0].in == 1 && c_.x.across == height.in * c_.x.step[1]) {
+            loops::look(block_.x, (planes * height.in - 1) * c_.x.step[1] + block_.pieces * block_.piece, seen);
             return;
         }
         for (std::ptrdiff_t p = 0; p < planes; ++p)
@@ -408,8 +410,9 @@ private:
                 continue;
             }
             const number<A>* p = block_.x + at;
-            if (packed_ && c_.x.step[1] == n) {
-                loops::look(p, (h1 - h0) * n, seen);
+            if (dense_rows()) {
+                if (h1 > h0)
+                    loops::look(p, (h1 - h0 - 1) * c_.x.step[1] + n, seen);
                 continue;
             }
             for (std::ptrdiff_t h = h0; h < h1; ++h, p += c_.x.step[1]) {
