@@ -29,7 +29,8 @@ private:
     // What is at work at once stays in L1.
     static constexpr std::ptrdiff_t line_numbers = 16384 / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
-    static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 ? 1024 : 2048)>;
+    static constexpr bool is_wide = Reduction::kept > 1 || sizeof(sum) > sizeof(number<A>);
+    static constexpr std::ptrdiff_t result_numbers = numbers_in<(is_wide ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t most_rows = 128;
