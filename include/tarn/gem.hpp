@@ -141,7 +141,8 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
     const operand x_group = groups.first(o.x);
     const operand dy_group = groups.first(o.dy);
     const operand dx_group = groups.first(o.dx);
-    const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x_group, dy_group, dx_group));
+    const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x_group, dy_group, dx_group),
+                          rows_of_gradients(g));
     // What a part of a group gives to dp.
     const auto run_items = [&](std::ptrdiff_t group, std::ptrdiff_t begin, std::ptrdiff_t end) {
         dispatch::window_power power{groups.of(group), epsilon};
@@ -306,20 +307,20 @@ TARN_INLINE void ggem_pool(const X& x, const P& p, Y&& y, const pool_window& win
 // Special values   p = 0 and the infinite p are limits: h = y Var(ln x) / 2; dy to the first element that is the
 //                  greatest or the least, and not below epsilon, and h = 0. NaN in a window, or in its dy, gives NaN to
 //                  all its members that are not below epsilon, with an infinite p only to the first; and to dp. Of an
-//                  infinite result x / y is 1 for infinite elements and 0 for others, and dp is NaN; dp may be NaN, too,
-//                  where products dy y are infinite. Products with dy of magnitudes below 2^-100 (doubles: 2^-960)
+//                  infinite result x / y is 1 for infinite elements and 0 for others, and dp is NaN, which it may also
+//                  be where products dy y are infinite. Products with dy of magnitudes below 2^-100 (doubles: 2^-960)
 //                  count as 0; for p of 2, 3 and 4 powers of x / y below 2^-120 (doubles: 2^-960), for dp products dy y
 //                  of doubles below 2^-800, too.
-// Accuracy         u = 2^-24, for doubles 2^-53; gem_pool is within v; element i has w windows. dx: within
-//                  (|p - 1| s + (8 + w) u) sum_j |dy_j| (1 / n_j) (x_i / y_j)^(p - 1) + 2^-90 sum_j (1 + |dy_j|), s = v + 8 u,
-//                  for doubles 2^-940. dp: within sum_j |dy_j| ((8 u + |p| s) h_j +
-//                  s y_j (s + sum_i W_ij |ln(x_i / y_j)|)). For gradients of 16 bits, half an ulp of theirs more.
-// Determinism      dx: as gem_pool; but its bits depend on whether dp is wanted. dp: sums in a fixed order, which depends
-//                  on extents, strides and the tier, not on threads.
-// Memory           x and dy are read once, by windows that overlap again from a cache; dx is written once. No
-//                  allocation, at most 64 KB of stack.
-// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as gem_pool; windows
-//                  of more than 2^24 elements where p is infinite.
+// Accuracy         u = 2^-24, for doubles 2^-53; v is the bound of gem_pool, s = v + 8 u; x_i has w windows. dx: within
+//                  (|p - 1| s + (8 + w) u) sum_j |dy_j| (1 / n_j) (x_i / y_j)^(p - 1) + 2^-90 sum_j (1 + |dy_j|), for
+//                  doubles 2^-940. dp: within s sum_j |dy_j| ((1 + |p|) h_j + y_j (s + sum_i W_ij |ln(x_i / y_j)|)).
+//                  For gradients of 16 bits, half an ulp of theirs more.
+// Determinism      dx: as gem_pool; but its bits depend on whether dp is wanted. dp: sums in a fixed order, which
+//                  depends on extents, strides and the tier, not on threads.
+// Memory           x is read for the results and again for the gradients, from a cache where windows fit into one; dx
+//                  is written once. No allocation, at most 64 KB of stack.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as gem_pool; with
+//                  an infinite p windows of more than 2^24 elements.
 template <class Executor, class X, class DY, class DX, class DP>
 TARN_INLINE void gem_pool_backward(const place<Executor>& where, const X& x, const DY& dy, DX&& dx, DP&& dp,
                                    const pool_window& window, const gem_pool_options& options = {}) {

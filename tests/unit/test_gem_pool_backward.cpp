@@ -123,7 +123,7 @@ expected_gradients expected_of(const window_case& c, const std::vector<double>& 
         const long double p = infinite ? 0 : std::fabs(static_cast<long double>(o.p));
         for (std::size_t k = 0; k < members.size(); ++k) {
             const std::size_t at = map + static_cast<std::size_t>(windows[i % windows.size()].index[k]);
-            if (members[k] < epsilon || w.share[k] == 0 || g == 0)
+            if (members[k] < epsilon || g == 0 || (w.share[k] == 0 && (infinite || !std::isnan(g))))
                 continue;
             const long double part = g * w.share[k];
             r.value[at] += part;
@@ -136,8 +136,10 @@ expected_gradients expected_of(const window_case& c, const std::vector<double>& 
         if (infinite)
             continue;
         r.p += g * w.slope;
-        r.p_bound += std::fabs(g) * ((8 * u + p * off) * std::fabs(w.slope) + off * w.result * (off + w.distance)) +
-                     least_product;
+        if (std::fabs(g) * w.result > std::numeric_limits<double>::max())
+            r.p_bound = inf;
+        r.p_bound +=
+            std::fabs(g) * off * ((1 + p) * std::fabs(w.slope) + w.result * (off + w.distance)) + least_product;
     }
     for (std::size_t i = 0; i < x.size(); ++i)
         r.bound[i] += count[i] > 1 ? u * count[i] * r.size[i] : 0;
@@ -190,7 +192,9 @@ void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& val
     }
     for (Out v : dx.gaps())
         ASSERT_EQ(static_cast<float>(v), untouched) << what << ": written between results, " << c.windows;
-    if (with_p && !(expected.p_bound > std::numeric_limits<double>::max())) {
+    const long double p_most = std::numeric_limits<double>::max();
+    const bool beyond = expected.p_bound > p_most || std::fabs(expected.p) > p_most - expected.p_bound;
+    if (with_p && !(beyond && !std::isfinite(dp))) {
         ASSERT_TRUE(is_within(dp, expected.p, expected.p_bound))
             << what << ": the gradient in p is " << dp << ", expected " << expected.p << " +- " << expected.p_bound
             << "; p " << o.p << ", " << c.windows;
@@ -277,8 +281,10 @@ template <class T> void check_ranges(tarn::tier tier, double least, double great
                                         {greatest - 1, greatest},
                                         {least, least + 1},
                                         {-1e-3, 1e-3}}) {
-            for (std::ptrdiff_t kernel : {1, 3, 19}) {
-                for (double size : {-20.0, 0.0, least / 2, greatest / 2}) {
+            for (std::ptrdiff_t kernel : {1, 3, 9}) {
+                const double sizes[] = {0, least / 2, -20, greatest / 2};
+                for (int i = 0; i < (sanitized ? 1 : 2); ++i) {
+                    const double size = sizes[(seed / 2) % 4];
                     map_call<T> c;
                     const axis_case a{19, kernel, 2, kernel / 3, kernel / 3, 1};
                     c.windows = {{a, a}, false};
@@ -460,7 +466,7 @@ TEST_P(gem_pool_backward, resources) {
                                         {p, 0x1p-1000});
                 EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u) << p << " and " << middle;
             });
-            EXPECT_LE(used, 65536);
+            EXPECT_LE(used, 65536) << p;
             EXPECT_EQ(allocations_in([&] {
                           tarn::gem_pool_backward(tarn::on(GetParam()), view(x), view(dy), view(dx), dp, window, {p});
                       }).all,

@@ -9,6 +9,7 @@
 // small p, they are dy (y / n) ln(x / y)^2 / 2: nothing cancels, and errors of y count as little as their squares.
 #pragma once
 
+#include <tarn/dispatch/gem_table.hpp>
 #include <tarn/kernels/gem.hpp>
 #include <tarn/kernels/pool_backward.hpp>
 
@@ -100,7 +101,6 @@ public:
     TARN_INLINE windows at(std::ptrdiff_t i) const noexcept { return fields_.at(i); }
     TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept { return fields_.at(i, n); }
     TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return fields_.all_of(i); }
-    TARN_INLINE static element_numbers<A, 1> lift(numbers<A> x) noexcept { return {{x}}; }
     TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& of, numbers<A>,
                                       const element_numbers<A, 1>& e) noexcept {
         const numbers<A> zero(number<A>(0));
@@ -137,6 +137,7 @@ template <class A, bool WithP> class gem_shares : public shares_of_windows {
 public:
     using call = dispatch::gem_gradients;
     static constexpr int elements = 2;
+    static constexpr bool lifts = true;
     static constexpr std::ptrdiff_t room = 512 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     using fields = window_fields<A, WithP ? 6 : 4, room>;
     using windows = typename fields::windows;
@@ -259,10 +260,14 @@ private:
     // v * power * 2^n: less than what counts is 0, more than the greatest number infinite.
     TARN_INLINE static numbers<D> scaled(numbers<D> v, numbers<D> power, numbers<D> n) noexcept {
         constexpr double least = simd::is_double<A> ? -960 : -100;
-        const numbers<D> position = between(n - numbers<D>(1.0), least - 2, 1022) + numbers<D>(rounding);
-        const numbers<D> half = simd::exp2_apply<D>(xsimd::abs(v) * power, position);
+        const numbers<D> position = between(n - numbers<D>(1.0), least - 2, 1023) + numbers<D>(rounding);
+        const numbers<D> product = xsimd::abs(v) * power;
+        // From 1 on there is no 2^1024 of it.
+        const numbers<D> limited = simd::min_of<D>(numbers<D>(1.5), product);
+        const numbers<D> half =
+            simd::exp2_apply<D>(simd::select<D>(n > numbers<D>(1023.0), limited, product), position);
         const numbers<D> inf(infinite<D>);
-        const numbers<D> size = simd::select<D>(n > numbers<D>(1023.0), inf, half + half);
+        const numbers<D> size = simd::select<D>(n > numbers<D>(1024.0), inf, half + half);
         const numbers<D> counted = simd::select<D>(n < numbers<D>(least), numbers<D>(0.0), size);
         return simd::select<D>((n == n) & (xsimd::abs(v) < inf), counted | (v & numbers<D>(-0.0)), n + v);
     }

@@ -83,7 +83,7 @@ TARN_INLINE dispatch::window_planes results_of(const dispatch::window_planes& al
 // All of it to one element of the window: its tap is what the reduction keeps.
 template <class A, class Window> class extreme_shares : public shares_of_windows {
 public:
-    static constexpr std::ptrdiff_t room = 4096 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    static constexpr std::ptrdiff_t room = 3072 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     struct windows {
         numbers<A> tap, dy;
     };
@@ -118,21 +118,23 @@ public:
     TARN_INLINE explicit divided_gradients(const dispatch::window_gradients& c) noexcept
         : gradient_block<A, Room>(c.dy), windows_(c.windows) {}
 
-    TARN_INLINE void load(const window_group& b) noexcept {
+    // Out of line: what it needs is free again when windows are reduced.
+    TARN_NOINLINE void load(const window_group& b) noexcept {
         gradient_block<A, Room>::load(b);
         const dispatch::window_divisor& divisor = windows_.divisor;
         const std::ptrdiff_t deep = window_taps::counted(windows_.axis[0], b.depth, divisor.count_padding);
+        window_scales<A, most_columns> scales;
         // A tile of columns for all rows, since their scales cost a division each.
         for (std::ptrdiff_t first = 0; first < b.columns; first += most_columns) {
             const std::ptrdiff_t some = b.columns - first < most_columns ? b.columns - first : most_columns;
-            scales_.begin(windows_.axis[2], b.column + first, some, divisor);
+            scales.begin(windows_.axis[2], b.column + first, some, divisor);
             for (std::ptrdiff_t r = 0; r < b.rows; ++r) {
-                scales_.prepare(deep * window_taps::counted(windows_.axis[1], b.row + r, divisor.count_padding));
+                scales.prepare(deep * window_taps::counted(windows_.axis[1], b.row + r, divisor.count_padding));
                 number<A>* const line = this->begin() + (r * b.columns + first) * b.lanes;
                 if (b.lanes == 1)
-                    scale(line, some);
+                    scale(scales, line, some);
                 else
-                    scale_lanes(line, some, b.lanes);
+                    scale_lanes(scales, line, some, b.lanes);
             }
         }
     }
@@ -142,15 +144,18 @@ private:
     static constexpr std::ptrdiff_t columns_in_2048 = 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr std::ptrdiff_t most_columns = Room < columns_in_2048 ? Room : columns_in_2048;
 
-    TARN_INLINE void scale(number<A>* line, std::ptrdiff_t n) const noexcept {
+    template <class Scales>
+    TARN_INLINE static void scale(const Scales& scales, number<A>* line, std::ptrdiff_t n) noexcept {
         for (std::ptrdiff_t i = 0; i < n; i += width) {
             const int some = n - i < width ? static_cast<int>(n - i) : width;
-            simd::store_n<A>(line + i, scales_.at(i).apply(simd::load_n<A>(line + i, some)), some);
+            simd::store_n<A>(line + i, scales.at(i).apply(simd::load_n<A>(line + i, some)), some);
         }
     }
-    TARN_INLINE void scale_lanes(number<A>* line, std::ptrdiff_t columns, std::ptrdiff_t lanes) const noexcept {
+    template <class Scales>
+    TARN_INLINE static void scale_lanes(const Scales& scales, number<A>* line, std::ptrdiff_t columns,
+                                        std::ptrdiff_t lanes) noexcept {
         for (std::ptrdiff_t j = 0; j < columns; ++j) {
-            const window_scale<A> all = scales_.all_of(j);
+            const window_scale<A> all = scales.all_of(j);
             for (std::ptrdiff_t i = 0; i < lanes; i += width) {
                 const int some = lanes - i < width ? static_cast<int>(lanes - i) : width;
                 number<A>* const p = line + j * lanes + i;
@@ -160,7 +165,6 @@ private:
     }
 
     const dispatch::window_planes& windows_;
-    window_scales<A, most_columns> scales_;
 };
 
 // The same to every member.

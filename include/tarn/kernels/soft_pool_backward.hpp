@@ -38,7 +38,6 @@ public:
     TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept {
         return {dy_.all_of(i), numbers<A>(field_[0][i]), numbers<A>(field_[1][i]), numbers<A>(field_[2][i])};
     }
-    TARN_INLINE static element_numbers<A, 1> lift(numbers<A> x) noexcept { return {{x}}; }
     TARN_INLINE numbers<A> add(numbers<A> sum, const windows& of, numbers<A>,
                                const element_numbers<A, 1>& e) const noexcept {
         const numbers<A> d = weight_.distance(e.number[0] ^ sign_, of.greatest);

@@ -26,11 +26,12 @@ template <class A> struct element_numbers<A, 0> {};
 //   call                   what it is made of
 //   room                   windows of a group, lanes among them, that it can hold
 //   load(group)            takes these windows
-//   at(i)                  what it knows of windows side by side from number i of the group on; n: of n of them, and 0 of
-//                          the others
+//   at(i)                  what it knows of windows side by side from number i of the group on; at(i, n): of n of
+//                          them, and 0 of the others
 //   all_of(i)              the same of window number i in all lanes
 //   elements               how many numbers it asks for of an element
-//   lift(x)                these numbers of elements x. Where there is no element they are 0
+//   lifts, lift(x)         whether these are others than the element, and then the numbers of elements x. Where there
+//                          is no element they are 0
 //   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`, whose numbers are e
 //   end()                  after the last group
 //
@@ -38,6 +39,7 @@ template <class A> struct element_numbers<A, 0> {};
 struct shares_of_windows {
     using call = dispatch::window_gradients;
     static constexpr int elements = 0;
+    static constexpr bool lifts = false;
 
     TARN_INLINE void end() noexcept {}
 };
@@ -131,8 +133,7 @@ private:
         for (std::ptrdiff_t i = 0; i < rows * row_sums_; ++i)
             sum_[i] = 0;
         if constexpr (elements > 0) {
-            for (std::ptrdiff_t k = 0; k < rows; ++k)
-                load_row(plane, lane, d, h + k, k * row_sums_);
+            load_rows(plane, lane, d, h, rows);
         }
         const window_range depths = window_range::of(depth_, d, 1);
         const window_range heights = window_range::of(height_, h, rows);
@@ -154,8 +155,7 @@ private:
                 }
             }
         }
-        for (std::ptrdiff_t k = 0; k < rows; ++k)
-            put_row(plane, lane, d, h + k, sum_ + k * row_sums_);
+        put_rows(plane, lane, d, h, rows);
     }
 
     // Those of large windows are for many elements.
@@ -263,58 +263,83 @@ private:
             simd::first_or<A>(v, some..., sum).store_unaligned(sums);
     }
 
-    // The elements of a row, where their sums are: from sum number `at` on.
-    TARN_INLINE void load_row(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
-                              std::ptrdiff_t at) noexcept {
+    // An operand's element at which a row of the tile begins.
+    TARN_INLINE char* row_of(const dispatch::plane_operand& v, std::ptrdiff_t plane, std::ptrdiff_t lane,
+                             std::ptrdiff_t d, std::ptrdiff_t h) const noexcept {
+        return static_cast<char*>(v.data) +
+               (plane * v.across + lane + d * v.step[0] + h * v.step[1] + first_ * v.step[2]) * detail::size_of(v.type);
+    }
+    // The elements of rows, where their sums are.
+    TARN_INLINE void load_rows(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
+                               std::ptrdiff_t rows) noexcept {
         const dispatch::plane_operand& x = c_.windows.x;
-        char* const from =
-            static_cast<char*>(x.data) +
-            (plane * x.across + lane + d * x.step[0] + h * x.step[1] + first_ * x.step[2]) * detail::size_of(x.type);
+        if (lanes_ == 1 && phases_ == 1)
+            convert<A>::widen(
+                {{row_of(x, plane, lane, d, h), x.type, x.step[2], x.step[1]}, element_[0], row_sums_, rows, outputs_});
+        for (std::ptrdiff_t k = 0; k < rows; ++k)
+            load_row(row_of(x, plane, lane, d, h + k), k * row_sums_);
+    }
+    TARN_INLINE void load_row(char* from, std::ptrdiff_t at) noexcept {
+        const dispatch::plane_operand& x = c_.windows.x;
         number<A>* const to = element_[0] + at;
-        number<A>* const row = phases_ > 1 ? row_ : to;
-        if (lanes_ == 1)
-            convert<A>::widen({{from, x.type, x.step[2], 0}, row, outputs_, 1, outputs_});
-        else
-            convert<A>::widen({{from, x.type, 1, x.step[2]}, row, lanes_, outputs_, lanes_});
+        if (lanes_ > 1)
+            convert<A>::widen({{from, x.type, 1, x.step[2]}, to, lanes_, outputs_, lanes_});
         if (phases_ > 1) {
+            convert<A>::widen({{from, x.type, x.step[2], 0}, row_, outputs_, 1, outputs_});
+            if (columns_.stride == 2)
+                split_pairs(to);
+            else
+                each_in_phases([&](std::ptrdiff_t i, std::ptrdiff_t k) TARN_LAMBDA { to[k] = row_[i]; });
             each_outside([&](std::ptrdiff_t i) TARN_LAMBDA { to[i] = 0; });
-            each_in_phases([&](std::ptrdiff_t i, std::ptrdiff_t k) TARN_LAMBDA { to[k] = row[i]; });
         }
-        for (std::ptrdiff_t i = 0; i < row_sums_; i += width) {
-            const int n = row_sums_ - i < width ? static_cast<int>(row_sums_ - i) : width;
-            const element_numbers<A, elements> e = shares_.lift(simd::load_n<A>(to + i, n));
-            simd::unroll<elements>([&](auto f) TARN_LAMBDA {
-                constexpr int F = decltype(f)::value;
-                simd::store_n<A>(element_[F] + at + i, e.number[F], n);
+        if constexpr (Shares::lifts) {
+            each_register(row_sums_, [&](std::ptrdiff_t i, auto... some) TARN_LAMBDA {
+                element_numbers<A, elements> e;
+                if constexpr (sizeof...(some) == 0)
+                    e = shares_.lift(numbers<A>::load_unaligned(to + i));
+                else
+                    e = shares_.lift(simd::load_n<A>(to + i, some...));
+                simd::unroll<elements>([&](auto f) TARN_LAMBDA {
+                    constexpr int F = decltype(f)::value;
+                    number<A>* const p = element_[F] + at + i;
+                    if constexpr (sizeof...(some) == 0)
+                        e.number[F].store_unaligned(p);
+                    else
+                        simd::store_n<A>(p, e.number[F], some...);
+                });
             });
-        }
-        if (phases_ > 1) {
-            each_outside([&](std::ptrdiff_t i) TARN_LAMBDA {
-                for (int f = 0; f < elements; ++f)
-                    element_[f][at + i] = 0;
-            });
+            if (phases_ > 1) {
+                each_outside([&](std::ptrdiff_t i) TARN_LAMBDA {
+                    for (int f = 0; f < elements; ++f)
+                        element_[f][at + i] = 0;
+                });
+            }
         }
     }
 
-    // The sums of a row to where they belong.
-    TARN_INLINE void put_row(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
-                             const number<A>* sums) noexcept {
+    // The sums of rows to where they belong.
+    TARN_INLINE void put_rows(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
+                              std::ptrdiff_t rows) noexcept {
         const dispatch::plane_operand& dx = c_.dx;
-        char* const to = static_cast<char*>(dx.data) +
-                         (plane * dx.across + lane + d * dx.step[0] + h * dx.step[1] + first_ * dx.step[2]) *
-                             detail::size_of(dx.type);
-        const number<A>* row = sums;
-        if (phases_ > 1) {
-            if (columns_.stride == 2)
-                join_pairs(sums);
-            else
-                join_phases(sums);
-            row = row_;
+        if (lanes_ == 1 && phases_ == 1) {
+            convert<A>::narrow(
+                {{row_of(dx, plane, lane, d, h), dx.type, dx.step[2], dx.step[1]}, sum_, row_sums_, rows, outputs_});
+            return;
         }
-        if (lanes_ == 1)
-            convert<A>::narrow({{to, dx.type, dx.step[2], 0}, const_cast<number<A>*>(row), 0, 1, outputs_});
+        for (std::ptrdiff_t k = 0; k < rows; ++k)
+            put_row(row_of(dx, plane, lane, d, h + k), sum_ + k * row_sums_);
+    }
+    TARN_INLINE void put_row(char* to, number<A>* sums) noexcept {
+        const dispatch::plane_operand& dx = c_.dx;
+        if (lanes_ > 1) {
+            convert<A>::narrow({{to, dx.type, 1, dx.step[2]}, sums, lanes_, outputs_, lanes_});
+            return;
+        }
+        if (columns_.stride == 2)
+            join_pairs(sums);
         else
-            convert<A>::narrow({{to, dx.type, 1, dx.step[2]}, const_cast<number<A>*>(row), lanes_, outputs_, lanes_});
+            join_phases(sums);
+        convert<A>::narrow({{to, dx.type, dx.step[2], 0}, row_, 0, 1, outputs_});
     }
     TARN_INLINE void join_pairs(const number<A>* sums) noexcept {
         const std::ptrdiff_t size = end_ - begin_;
@@ -328,6 +353,22 @@ private:
             simd::interleave<A>(a, b);
             a.store_unaligned(row_ + 2 * i);
             b.store_unaligned(row_ + 2 * i + width);
+        }
+    }
+    // The other way round. The last register of a phase may reach beyond it: the first phase comes first, and
+    // each_outside mends what lies between.
+    TARN_INLINE void split_pairs(number<A>* to) noexcept {
+        const std::ptrdiff_t size = end_ - begin_;
+        const std::ptrdiff_t at = first_ + columns_.before - 2 * begin_;
+        for (std::ptrdiff_t phase = 0; phase < 2; ++phase) {
+            const bool odd = (phase + at) % 2 != 0;
+            number<A>* const p = to + phase * size + (at + (odd ? 1 : 0)) / 2;
+            for (std::ptrdiff_t i = 0; 2 * i < outputs_; i += width) {
+                const numbers<A> a = numbers<A>::load_unaligned(row_ + 2 * i);
+                const numbers<A> b = numbers<A>::load_unaligned(row_ + 2 * i + width);
+                const numbers<A> v = odd ? simd::odd_lanes<A>(a, b) : simd::even_lanes<A>(a, b);
+                simd::unfolded<A>(v).store_unaligned(p + i);
+            }
         }
     }
     TARN_INLINE void join_phases(const number<A>* sums) noexcept {

@@ -27,7 +27,8 @@ private:
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     // What is at work at once stays in L1.
-    static constexpr std::ptrdiff_t line_numbers = 16384 / static_cast<std::ptrdiff_t>(sizeof(sum));
+    static constexpr std::ptrdiff_t line_bytes = sizeof(sum) == 8 ? 12288 : 16384;
+    static constexpr std::ptrdiff_t line_numbers = line_bytes / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
     static constexpr bool is_wide = Reduction::kept > 1 || sizeof(sum) > sizeof(number<A>);
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(is_wide ? 1024 : 2048)>;

@@ -76,7 +76,7 @@ struct gem_groups {
 // The items of all groups as parts, so few of them at once that there is room for a sum of each. Sums of parts in their
 // order, each of its items in their order, do not depend on threads.
 struct gem_parts {
-    static constexpr std::ptrdiff_t most = 128;
+    static constexpr std::ptrdiff_t most = 64;
 
     std::ptrdiff_t items, of_group;
     std::ptrdiff_t groups; // at once
