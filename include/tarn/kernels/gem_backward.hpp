@@ -111,9 +111,9 @@ public:
         numbers<A> power = quotient;
         for (int i = 2; i < Power; ++i)
             power = power * quotient;
-        const auto nothing = below | (power < of.field[2]);
-        const numbers<A> share = simd::select<A>(nothing, zero, power) * of.field[0];
-        return sum + simd::select<A>(nothing, zero, share);
+        // A mask, no choice: compilers move products in front of a choice, and these could underflow.
+        const numbers<A> share = simd::zero_where_le<A>(power, power, of.field[2]) * of.field[0];
+        return sum + simd::select<A>(below, zero, share);
     }
 
 private:
