@@ -88,6 +88,11 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::gem_pool:
     case op::gem_pool_any:
         break;
+    case op::gem_pool_backward:
+        for (std::ptrdiff_t i = 0; i < of.windows(); ++i) {
+            means_.push_back(pooled(i).value);
+        }
+        break;
     case op::token_mean:
     case op::token_max:
     case op::half_token_mean:
@@ -234,6 +239,9 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     if (of_.what == op::token_merge) {
         return merged(i);
     }
+    if (of_.what == op::gem_pool_backward) {
+        return power_gradient(i);
+    }
     if (pools_maps(of_.what)) {
         return pooled(i);
     }
@@ -281,6 +289,7 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::soft_pool:
     case op::gem_pool:
     case op::gem_pool_any:
+    case op::gem_pool_backward:
         break;
     }
     return {nan, nan, 0};
@@ -305,8 +314,8 @@ template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
     if (of_.what == op::max_pool) {
         return {greatest, greatest, 0};
     }
-    if (of_.what == op::gem_pool || of_.what == op::gem_pool_any) {
-        const long double p = of_.what == op::gem_pool ? 3.0L : 2.5L;
+    if (of_.what == op::gem_pool || of_.what == op::gem_pool_any || of_.what == op::gem_pool_backward) {
+        const long double p = of_.what == op::gem_pool_any ? 2.5L : 3.0L;
         long double powers = 0;
         for (const long double v : x) {
             powers += std::isnan(v) ? v : std::pow(std::max(v, 1e-6L), p);
@@ -323,6 +332,39 @@ template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
         weights += weight;
     }
     return {sum / weights, size / weights, least_normal<T>};
+}
+
+// Of p = 3, from all windows of which element i is a member.
+template <class T> exact_result exact_lane<T>::power_gradient(std::ptrdiff_t i) const {
+    const map_window& w = of_.window;
+    const std::ptrdiff_t channel = i % of_.channels, in_row = of_.columns / of_.channels;
+    const std::ptrdiff_t column = i / of_.channels % in_row, row = i / of_.columns;
+    const std::ptrdiff_t columns = w.count(in_row);
+    // Members of a window along an axis of so many elements.
+    const auto members = [&](std::ptrdiff_t window, std::ptrdiff_t extent) {
+        const std::ptrdiff_t first = window * w.stride - w.padding;
+        return std::min(extent, first + w.taps(extent)) - std::max<std::ptrdiff_t>(0, first);
+    };
+    const long double x = lane_.in[0][i];
+    exact_result r = {0, 0, least_normal<T>};
+    if (x < 1e-6L) {
+        return r;
+    }
+    for (std::ptrdiff_t a = 0; a < w.count(of_.rows); ++a) {
+        for (std::ptrdiff_t b = 0; b < columns; ++b) {
+            const std::ptrdiff_t down = row - (a * w.stride - w.padding), along = column - (b * w.stride - w.padding);
+            if (down < 0 || down >= w.taps(of_.rows) || along < 0 || along >= w.taps(in_row)) {
+                continue;
+            }
+            const std::ptrdiff_t k = (a * columns + b) * of_.channels + channel;
+            const long double quotient = x / means_[static_cast<std::size_t>(k)];
+            const auto count = static_cast<long double>(members(a, of_.rows) * members(b, in_row));
+            const long double share = lane_.in[1][k] / count * quotient * quotient;
+            r.value += share;
+            r.magnitude += std::fabs(share);
+        }
+    }
+    return r;
 }
 
 template class exact_lane<float>;

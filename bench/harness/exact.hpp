@@ -39,6 +39,7 @@ private:
     exact_result logsumexp() const;
     exact_result merged(std::ptrdiff_t slot) const;
     exact_result pooled(std::ptrdiff_t i) const;
+    exact_result power_gradient(std::ptrdiff_t i) const;
 
     const problem& of_;
     operands_of<T> lane_;
@@ -54,6 +55,9 @@ private:
     // Of gradients.
     long double sum_ = 0;
     long double sum_of_magnitudes_ = 0;
+
+    // Of the gradient of a generalized mean: the results.
+    std::vector<long double> means_;
 
     // Of token merging: the slot of every token of all sequences.
     std::vector<std::ptrdiff_t> slots_;

@@ -159,6 +159,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::soft_pool:
     case op::gem_pool:
     case op::gem_pool_any:
+    case op::gem_pool_backward:
         break;
     case op::softmax_backward:
         apply<T>(op::softmax, of, in[0], in[0]);

@@ -34,8 +34,9 @@ enum class op {
     max_pool,    // pooling of maps: of every map of a batch, in windows that the problem names
     average_pool,
     soft_pool,
-    gem_pool,    // p = 3
-    gem_pool_any // p = 2.5
+    gem_pool,         // p = 3
+    gem_pool_any,     // p = 2.5
+    gem_pool_backward // p = 3; of a map and the gradient of its results
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -58,9 +59,9 @@ struct signature {
     extent out;
 };
 
-// In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
-// the gradient of that.
-constexpr std::array<signature, 22> signatures{{
+// In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned, those
+// of maps the input; then the gradient of what it returned.
+constexpr std::array<signature, 23> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -83,6 +84,7 @@ constexpr std::array<signature, 22> signatures{{
     {"soft_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool_any", 1, {extent::matrix}, extent::windows},
+    {"gem_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
 }};
 
 // The operands in one type.
@@ -182,7 +184,7 @@ struct problem {
     bool selects() const { return operation().out == extent::selection; }
     std::ptrdiff_t output_lane_offset(std::ptrdiff_t i) const { return lane_offset(operation().out, i); }
     std::ptrdiff_t output_lane_length() const {
-        return pools_maps(what)                   ? windows()
+        return operation().out == extent::windows ? windows()
                : reduces()                        ? 1
                : selects()                        ? selected
                : operation().out == extent::slots ? slots()

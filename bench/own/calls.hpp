@@ -204,7 +204,20 @@ template <class T, class... Where> call map_call(const problem& of, Where... whe
     const std::ptrdiff_t rows = w.count(of.rows);
     return [v = views<T>{of}, window, columns, rows, to = w.count(columns), where...](const operands& a) {
         const problem& p = v.of;
-        if (p.channels > 1) {
+        if (p.what == op::gem_pool_backward) {
+            const auto backward = [&](auto... extents) {
+                return [&, extents...](auto... results) {
+                    tarn::gem_pool_backward(where..., tarn::make_view(v.numbers(a, 0), extents...),
+                                            tarn::make_view(v.numbers(a, 1), results...),
+                                            tarn::make_view(v.results(a), extents...), tarn::none, window);
+                };
+            };
+            if (p.channels > 1) {
+                backward(p.batch, p.rows, columns, p.channels)(p.batch, rows, to, p.channels);
+            } else {
+                backward(p.batch, p.rows, columns)(p.batch, rows, to);
+            }
+        } else if (p.channels > 1) {
             pool_maps(p.what, tarn::make_view(v.numbers(a, 0), p.batch, p.rows, columns, p.channels),
                       tarn::make_view(v.results(a), p.batch, rows, to, p.channels), window, where...);
         } else {
@@ -268,6 +281,7 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::soft_pool:
     case op::gem_pool:
     case op::gem_pool_any:
+    case op::gem_pool_backward:
         return map_call<T>(of, where...);
     }
     throw std::invalid_argument("no call is known for the operator");

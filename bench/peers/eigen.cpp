@@ -102,6 +102,7 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::soft_pool:
     case op::gem_pool:
     case op::gem_pool_any:
+    case op::gem_pool_backward:
         break;
     }
     return {};

@@ -311,6 +311,47 @@ template <class T, class Window> std::function<void(const operands&)> plain_map_
     };
 }
 
+// Of p = 3, window by window, one channel after the other.
+template <class T> std::function<void(const operands&)> plain_power_gradient(const problem& of) {
+    return [of](const operands& all) {
+        const operands_of<T> a = all.of<T>();
+        const map_window& w = of.window;
+        const std::ptrdiff_t columns = of.columns / of.channels, n = of.channels;
+        const T epsilon = T(1e-6);
+        const T* dy = a.in[1];
+        std::fill_n(a.out, of.size(), T(0));
+        for (std::ptrdiff_t map = 0; map < of.batch; ++map) {
+            const T* x = a.in[0] + map * of.rows * of.columns;
+            T* dx = a.out + map * of.rows * of.columns;
+            for (std::ptrdiff_t i = 0; i < w.count(of.rows); ++i) {
+                const std::ptrdiff_t first_row = std::max<std::ptrdiff_t>(0, i * w.stride - w.padding);
+                const std::ptrdiff_t last_row = std::min(of.rows, i * w.stride - w.padding + w.taps(of.rows));
+                for (std::ptrdiff_t j = 0; j < w.count(columns); ++j) {
+                    const std::ptrdiff_t first = std::max<std::ptrdiff_t>(0, j * w.stride - w.padding);
+                    const std::ptrdiff_t last = std::min(columns, j * w.stride - w.padding + w.taps(columns));
+                    const T count = static_cast<T>((last_row - first_row) * (last - first));
+                    for (std::ptrdiff_t k = 0; k < n; ++k, ++dy) {
+                        T sum = 0;
+                        for (std::ptrdiff_t r = first_row; r < last_row; ++r) {
+                            for (std::ptrdiff_t c = first; c < last; ++c) {
+                                const T v = std::max(x[r * of.columns + c * n + k], epsilon);
+                                sum += v * v * v;
+                            }
+                        }
+                        const T factor = *dy / count / std::pow(sum / count, T(2.0 / 3));
+                        for (std::ptrdiff_t r = first_row; r < last_row; ++r) {
+                            for (std::ptrdiff_t c = first; c < last; ++c) {
+                                const std::ptrdiff_t at = r * of.columns + c * n + k;
+                                dx[at] += x[at] < epsilon ? T(0) : factor * x[at] * x[at];
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+
 template <class T> std::function<void(const operands&)> loops_for(const problem& of) {
     switch (of.what) {
     case op::softmax:
@@ -352,6 +393,8 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return plain_map_pool<T>(of, window_power_mean{3});
     case op::gem_pool_any:
         return plain_map_pool<T>(of, window_power_mean{2.5});
+    case op::gem_pool_backward:
+        return plain_power_gradient<T>(of);
     case op::token_merge:
         return [of](const operands& a) { merge_tokens_of(of, a.of<T>()); };
     }

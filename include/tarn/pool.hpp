@@ -124,11 +124,18 @@ void average_pool(const place<Executor>& where, const operand& x, const operand&
                        [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
 }
 
+// Blocks of gradients have so many rows at least, where windows that reach into several are reduced for each.
+inline std::ptrdiff_t rows_of_gradients(const window_geometry& g) noexcept {
+    const std::ptrdiff_t rows = g.axis[0].in * g.axis[1].in;
+    return g.reach() < rows / 4 ? 4 * g.reach() + 1 : rows;
+}
+
 // x: the map, or for gradients that do not read it again dx.
 template <class Executor, class Kernel>
 void run_gradients(const place<Executor>& where, const window_geometry& g, const operand& x, const operand& dy,
-                   const operand& dx, const dispatch::window_divisor& divisor, Kernel kernel) {
-    const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x, dy, dx));
+                   const operand& dx, const dispatch::window_divisor& divisor, Kernel kernel,
+                   std::ptrdiff_t least_rows = 1) {
+    const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x, dy, dx), least_rows);
     const auto run = [&](const map_loops::part& p) {
         dispatch::window_gradients c{loops.windows(p), loops.plane(1, p), loops.plane(2, p)};
         c.windows.divisor = divisor;
@@ -157,7 +164,7 @@ void max_pool_backward(const place<Executor>& where, const operand& x, const ope
     check_distinct(op, dx);
     check_apart(op, x, dx);
     check_apart(op, dy, dx, "output", "gradient");
-    run_gradients(where, g, x, dy, dx, {}, kernels.max);
+    run_gradients(where, g, x, dy, dx, {}, kernels.max, rows_of_gradients(g));
 }
 
 template <class N, class Executor>

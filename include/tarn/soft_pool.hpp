@@ -72,10 +72,11 @@ void soft_pool_backward(const place<Executor>& where, const operand& x, const op
     check_apart(op, x, dx);
     check_apart(op, dy, dx, "output", "gradient");
     const bool exact = options.gradient == soft_pool_gradient::exact;
-    run_gradients(where, g, x, dy, dx, {}, [&](dispatch::window_gradients& c) {
+    const auto run = [&](dispatch::window_gradients& c) {
         c.windows.scale = options.scale;
         (exact ? kernels.exact : kernels.weights_only)(c);
-    });
+    };
+    run_gradients(where, g, x, dy, dx, {}, run, rows_of_gradients(g));
 }
 
 } // namespace shape

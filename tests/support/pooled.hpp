@@ -82,6 +82,21 @@ private:
     T* data_;
 };
 
+// Rows and columns of a window together: so many additions, one after the other.
+inline double steps_of(const window_case& c) {
+    std::ptrdiff_t rows = 1;
+    for (std::size_t i = 0; i + 1 < c.axes.size(); ++i)
+        rows *= c.axes[i].kernel;
+    return static_cast<double>(rows + c.axes.back().kernel);
+}
+
+// The unit roundoff of what a result is rounded to.
+template <class T> constexpr double unit_roundoff = 0;
+template <> constexpr double unit_roundoff<float> = 0x1p-24;
+template <> constexpr double unit_roundoff<double> = 0x1p-53;
+template <> constexpr double unit_roundoff<tarn::float16> = 0x1p-11;
+template <> constexpr double unit_roundoff<tarn::bfloat16> = 0x1p-8;
+
 // Whether a result is what it should be: NaN or an infinity, or as near as a finite bound says.
 inline bool is_within(long double v, long double expected, long double bound) {
     if (std::isnan(expected))

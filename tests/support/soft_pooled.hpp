@@ -61,20 +61,6 @@ inline soft_result soft_of(const window_members& w, const long double* map, long
     return r;
 }
 
-inline double steps_of(const window_case& c) {
-    std::ptrdiff_t rows = 1;
-    for (std::size_t i = 0; i + 1 < c.axes.size(); ++i)
-        rows *= c.axes[i].kernel;
-    return static_cast<double>(rows + c.axes.back().kernel);
-}
-
-// The unit roundoff of what a result is rounded to.
-template <class T> constexpr double unit_roundoff = 0;
-template <> constexpr double unit_roundoff<float> = 0x1p-24;
-template <> constexpr double unit_roundoff<double> = 0x1p-53;
-template <> constexpr double unit_roundoff<tarn::float16> = 0x1p-11;
-template <> constexpr double unit_roundoff<tarn::bfloat16> = 0x1p-8;
-
 // Whether all members are of the range in which windows are sums.
 template <class T> bool is_ordinary(const window_members& w, const long double* map, long double scale) {
     constexpr bool doubles = sizeof(T) == 8;

@@ -40,6 +40,11 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::gem_pool(h, h, {{1}}, {2.5});
     tarn::gem_pool(d, d, {{1}});
     tarn::ggem_pool(tarn::make_view(p, 2, 4), tarn::make_view(p + 16, 2), tarn::make_view(p + 8, 2, 2), {{2}});
+    tarn::gem_pool_backward(m, m.topRows(2), m, tarn::none, {{2, 2}});
+    tarn::gem_pool_backward(h, h, h, p[0], {{1}}, {2.5});
+    tarn::gem_pool_backward(d, d, d, tarn::none, {{1}});
+    tarn::ggem_pool_backward(tarn::make_view(p, 2, 4), tarn::make_view(p + 16, 2), tarn::make_view(p + 8, 2, 2),
+                             tarn::make_view(p + 24, 2, 4), tarn::make_view(p + 18, 2), {{2}});
     tarn::soft_pool(m, m.topRows(2), {{2, 2}});
     tarn::soft_pool(h, h, {{1}});
     tarn::soft_pool(d, d, {{1}}, {2});

@@ -4,8 +4,8 @@
 // and doubles, every type, tier and order of memory, special values, bits, and what is refused.
 #include "support/allocations.hpp"
 #include "support/executors.hpp"
+#include "support/gem.hpp"
 #include "support/mxcsr.hpp"
-#include "support/pooled.hpp"
 #include "support/refusals.hpp"
 #include "support/stack.hpp"
 #include "support/tiers.hpp"
@@ -19,71 +19,7 @@ namespace {
 
 using namespace support;
 
-constexpr double inf = std::numeric_limits<double>::infinity();
-constexpr double nan_value = std::numeric_limits<double>::quiet_NaN();
 constexpr float untouched_value = -77;
-
-// The definition, by logarithms relative to the greatest power, so that nothing overflows; for small p by the centred
-// form, ln y = mean + log1p(mean of expm1(p (ln x - mean))) / p.
-long double power_mean(const std::vector<double>& elements, double p, double epsilon) {
-    if (elements.empty())
-        return 0;
-    std::vector<long double> log;
-    bool infinite = false;
-    for (double x : elements) {
-        if (std::isnan(x))
-            return nan_value;
-        infinite = infinite || x == inf;
-        log.push_back(std::log(static_cast<long double>(x > epsilon ? x : epsilon)));
-    }
-    const auto n = static_cast<long double>(log.size());
-    const long double greatest = *std::max_element(log.begin(), log.end());
-    const long double least = *std::min_element(log.begin(), log.end());
-    if (std::isinf(p) || std::fabs(p) > 0x1p40) {
-        const double x = p > 0 ? *std::max_element(elements.begin(), elements.end())
-                               : *std::min_element(elements.begin(), elements.end());
-        return x > epsilon ? x : epsilon;
-    }
-    if (p >= 0 && infinite)
-        return inf;
-    long double sum = 0;
-    if (!infinite && std::fabs(p) < 0.01) {
-        for (long double l : log)
-            sum += l;
-        const long double mean = sum / n;
-        if (p == 0)
-            return std::exp(mean);
-        sum = 0;
-        for (long double l : log)
-            sum += std::expm1(p * (l - mean));
-        return std::exp(mean + std::log1p(sum / n) / p);
-    }
-    const long double top = p > 0 ? greatest : least;
-    if (std::isinf(top))
-        return inf;
-    for (long double l : log)
-        sum += std::isinf(l) ? 0 : std::exp(p * (l - top));
-    return std::exp(top + std::log(sum / n) / p);
-}
-
-// What the page promises, relative to the result.
-template <class T, class Out> double bound_of(const std::vector<double>& elements, double p, double epsilon) {
-    constexpr double out = sizeof(Out) == 8                          ? 0
-                           : sizeof(Out) == 4                        ? 0x1.004p-24
-                           : std::is_same<Out, tarn::float16>::value ? 0x1.01p-11
-                                                                     : 0x1.01p-8;
-    if (sizeof(T) < 8)
-        return out;
-    if (std::fabs(p) > 0x1p40)
-        return 0;
-    const bool infinite = std::find(elements.begin(), elements.end(), inf) != elements.end();
-    if (std::fabs(p) > 0x1p-11 || (infinite && p < 0))
-        return 0x1p-51 + 0x1p-50 / std::fabs(p);
-    double m = 0;
-    for (double x : elements)
-        m = std::max(m, x == inf ? 0.0 : std::fabs(std::log2(std::max(x, epsilon))));
-    return 0x1p-52 + 0x1p-51 * m;
-}
 
 template <class T, class Out>
 void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& values, const tarn::gem_pool_options& o,
@@ -107,7 +43,7 @@ void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& val
         for (std::ptrdiff_t k : windows[i % windows.size()].index)
             members.push_back(static_cast<double>(stored[i / windows.size() * elements + static_cast<std::size_t>(k)]));
         long double expected = power_mean(members, o.p, epsilon);
-        const double relative = bound_of<T, Out>(members, o.p, epsilon);
+        const double relative = gem_bound<T, Out>(members, steps_of(c.windows), o.p, epsilon);
         // Means of infinities may be finite, but no doubles or floats.
         const long double most =
             sizeof(Out) == 8 ? std::numeric_limits<double>::max() : std::numeric_limits<float>::max();
@@ -122,19 +58,6 @@ void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& val
     }
     for (Out v : y.gaps())
         ASSERT_EQ(static_cast<double>(v), untouched_value) << what << ": written between results, " << c.windows;
-}
-
-constexpr double powers[] = {-inf, -300,  -10,  -7,   -3,   -1,  -0.3, -1e-3, -3e-4, -1e-5, -1e-200,
-                             0,    1e-30, 1e-5, 4e-4, 1e-3, 0.1, 0.5,  1,     2,     2.37,  3,
-                             4,    5,     7,    7.5,  10,   60,  100,  1e6,   1e12,  1e30,  inf};
-
-std::vector<double> between(std::ptrdiff_t n, unsigned seed, double low, double high) {
-    std::mt19937 random(seed);
-    std::vector<double> v(static_cast<std::size_t>(n));
-    std::uniform_real_distribution<double> exponent(low, high);
-    for (double& x : v)
-        x = std::exp2(exponent(random));
-    return v;
 }
 
 class gem_pool : public tier_test {};

@@ -54,6 +54,17 @@ TEST(pool_header_only, generalized_mean) {
         float y = 0;
         tarn::gem_pool(tarn::make_view(x.data(), 2, 4), tarn::make_view(&y, 1, 1), {{2, 4}}, {p});
         EXPECT_NEAR(static_cast<double>(y), std::pow(sum / 8, 1 / p), 1e-6);
+        std::vector<float> dx(8);
+        float dp = 0;
+        double weighted = 0;
+        for (float v : x)
+            weighted += std::pow(static_cast<double>(v), p) / sum * std::log(static_cast<double>(v));
+        const float dy = 2;
+        const auto mean = static_cast<double>(y);
+        tarn::gem_pool_backward(tarn::make_view(x.data(), 2, 4), tarn::make_view(&dy, 1, 1),
+                                tarn::make_view(dx.data(), 2, 4), dp, {{2, 4}}, {p});
+        EXPECT_NEAR(static_cast<double>(dx[2]), 2 / 8.0 * std::pow(3 / mean, p - 1), 1e-6);
+        EXPECT_NEAR(static_cast<double>(dp), 2 * mean / p * (weighted - std::log(mean)), 1e-6);
     }
 }
 

@@ -5,29 +5,52 @@
 // is v * 2^n. Where p is small powers are all close to 1: then sums are of (x^p - 1) / p, which becomes log x.
 #pragma once
 
-#include <tarn/kernels/window_state.hpp>
+#include <tarn/kernels/pool.hpp>
 #include <tarn/simd/log.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// What depends on p and epsilon alone.
-template <class A> struct gem_parameters {
-    using D = doubles_of<A>;
+// 2^(p log), of logarithms in two parts: an integer and a rest.
+template <class D> struct gem_exponent {
+    double all;
+    double high, low; // products of the first with integers are exact
 
-    number<A> epsilon;
-    double p, inverse;  // 1 / p, or 0
-    double high, low;   // p in two parts: products of the first with exponents are exact
-    double at_infinity; // the power of infinity
-
-    TARN_INLINE explicit gem_parameters(const dispatch::window_planes& c) noexcept
-        : epsilon(static_cast<number<A>>(c.power.epsilon)), p(c.power.p), inverse(p == 0 ? 0 : 1 / p), high(p), low(0),
-          at_infinity(p < 0 ? 0 : infinite<D>) {
+    // all: high + low, rounded.
+    TARN_INLINE static gem_exponent of(double all, double low_part) noexcept {
+        double high = all;
         std::uint64_t bits;
         __builtin_memcpy(&bits, &high, sizeof bits);
         bits &= ~std::uint64_t{0xfff};
         __builtin_memcpy(&high, &bits, sizeof bits);
-        low = p - high;
+        return {all, high, (all - high) + low_part};
     }
+    // As v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2).
+    TARN_INLINE numbers<D> power(numbers<D> k, numbers<D> log, numbers<D>& position) const noexcept {
+        const numbers<D> to_integer(rounding);
+        const numbers<D> p(all);
+        position = simd::fmadd<D>(p, k + log, to_integer);
+        const numbers<D> coarse = simd::fmadd<D>(numbers<D>(high), k, to_integer - position);
+        const numbers<D> r = coarse + simd::fmadd<D>(numbers<D>(low), k, p * log);
+        return simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(1.0));
+    }
+
+    static constexpr double rounding = 1.5 * 0x1p52; // rounds to integers
+};
+
+// What depends on p and epsilon alone.
+template <class A> struct gem_parameters {
+    using D = doubles_of<A>;
+    // Where x are floats, five terms of the logarithm leave 2^-35.
+    static constexpr int log_terms = simd::is_double<A> ? 10 : 5;
+
+    number<A> epsilon;
+    double p, inverse; // 1 / p, or 0
+    gem_exponent<D> of_p;
+    double at_infinity; // the power of infinity
+
+    TARN_INLINE explicit gem_parameters(const dispatch::window_planes& c) noexcept
+        : epsilon(static_cast<number<A>>(c.power.epsilon)), p(c.power.p), inverse(p == 0 ? 0 : 1 / p),
+          of_p(gem_exponent<D>::of(p, 0)), at_infinity(p < 0 ? 0 : infinite<D>) {}
 
     TARN_INLINE numbers<A> clamped(numbers<A> x) const noexcept { return simd::max_of<A>(numbers<A>(epsilon), x); }
     // v, but for infinity `at`, and NaN for NaN.
@@ -35,18 +58,11 @@ template <class A> struct gem_parameters {
         const numbers<D> inf(infinite<D>);
         return simd::select<D>(x < inf, v, simd::min_of<D>(numbers<D>(at), x));
     }
-    // x^p as v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2). Where x are floats, five terms of the
-    // logarithm leave 2^-35.
+    // x^p as v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2).
     TARN_INLINE numbers<D> power(numbers<D> x, numbers<D>& position) const noexcept {
         numbers<D> k;
-        constexpr int terms = simd::is_double<A> ? 10 : 5;
-        const numbers<D> log = simd::log2_of<D, terms>(x, k);
-        const numbers<D> to_integer(rounding);
-        const numbers<D> all(p);
-        position = simd::fmadd<D>(all, k + log, to_integer);
-        const numbers<D> coarse = simd::fmadd<D>(numbers<D>(high), k, to_integer - position);
-        const numbers<D> r = coarse + simd::fmadd<D>(numbers<D>(low), k, all * log);
-        return simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(1.0));
+        const numbers<D> log = simd::log2_of<D, log_terms>(x, k);
+        return of_p.power(k, log, position);
     }
     // 2^(r + n), n = position - to_integer: infinity beyond doubles, but where a rounding alone exceeds the greatest.
     TARN_INLINE static numbers<D> two_to(numbers<D> r, numbers<D> position) noexcept {
@@ -66,8 +82,8 @@ template <class A> struct gem_parameters {
         const numbers<D> exponent = n + k;
         const numbers<D> position = simd::fmadd<D>(exponent + log, numbers<D>(inverse), to_integer);
         const numbers<D> less = to_integer - position;
-        const numbers<D> coarse = simd::fmadd<D>(less, numbers<D>(high), exponent);
-        const numbers<D> r = (coarse + simd::fmadd<D>(less, numbers<D>(low), log)) * numbers<D>(inverse);
+        const numbers<D> coarse = simd::fmadd<D>(less, numbers<D>(of_p.high), exponent);
+        const numbers<D> r = (coarse + simd::fmadd<D>(less, numbers<D>(of_p.low), log)) * numbers<D>(inverse);
         return two_to(r, position);
     }
     // y for means that are numbers, else NaN or the infinity that a mean of 0 or infinity stands for.
@@ -80,7 +96,7 @@ template <class A> struct gem_parameters {
         return simd::select<D>(least < numbers<D>(infinite<D>), y, numbers<D>(0.0));
     }
 
-    static constexpr double rounding = 1.5 * 0x1p52; // rounds to integers
+    static constexpr double rounding = gem_exponent<D>::rounding;
 };
 
 // What the reductions share: a state of doubles, made and finished register by register. Logarithms and powers take a
@@ -159,9 +175,23 @@ template <class A> struct gem_sum : gem_window<A, 1> {
     }
 };
 
-// Powers 2 to 4 of floats by multiplication.
-template <class A, int Power> struct gem_integer_powers : gem_sum<A> {
+// Sums of powers that are doubles.
+template <class A> struct gem_power_sum : gem_sum<A> {
     using gem_sum<A>::gem_sum;
+    using base = gem_window<A, 1>;
+    using D = typename base::D;
+
+    TARN_NOINLINE numbers<A> finish(const typename base::state& s, const typename base::scale& by) const noexcept {
+        return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
+            const numbers<D> mean = v.field[0] * share;
+            return this->unless_no_number(mean, this->root(mean, numbers<D>(0.0)));
+        });
+    }
+};
+
+// Powers 2 to 4 of floats by multiplication.
+template <class A, int Power> struct gem_integer_powers : gem_power_sum<A> {
+    using gem_power_sum<A>::gem_power_sum;
     using base = gem_window<A, 1>;
     using D = typename base::D;
     using state = typename base::state;
@@ -177,17 +207,11 @@ template <class A, int Power> struct gem_integer_powers : gem_sum<A> {
                 return window_state<D, 1>{{simd::fmadd<D>(square, Power == 3 ? v : square, numbers<D>(0.0))}};
         });
     }
-    TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
-        return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
-            const numbers<D> mean = v.field[0] * share;
-            return this->unless_no_number(mean, this->root(mean, numbers<D>(0.0)));
-        });
-    }
 };
 
 // Any powers up to 7 of floats.
-template <class A> struct gem_powers : gem_sum<A> {
-    using gem_sum<A>::gem_sum;
+template <class A> struct gem_powers : gem_power_sum<A> {
+    using gem_power_sum<A>::gem_power_sum;
     using base = gem_window<A, 1>;
     using D = typename base::D;
     using state = typename base::state;
@@ -199,12 +223,6 @@ template <class A> struct gem_powers : gem_sum<A> {
             const numbers<D> power = this->power(v, position);
             return window_state<D, 1>{
                 {this->unless_special(v, simd::exp2_apply<D>(power, position), this->at_infinity)}};
-        });
-    }
-    TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
-        return base::finished(s, by, [&](const auto& v, numbers<D> share) TARN_LAMBDA {
-            const numbers<D> mean = v.field[0] * share;
-            return this->unless_no_number(mean, this->root(mean, numbers<D>(0.0)));
         });
     }
 };
@@ -279,28 +297,18 @@ template <class A> struct gem_logs : gem_sum<A> {
 };
 
 // p = +inf or -inf: the greatest, or the least.
-template <class A> struct gem_extreme {
-    static constexpr int fields = 1;
-    static constexpr int kept = 0;
-    static constexpr bool has_pair = false;
-    static constexpr bool lifts_once = false;
+template <class A> struct gem_extreme : max_window<A> {
     using looks_for = void;
     static constexpr bool counts = true;
     static constexpr number<A> empty = 0;
-    using state = window_state<A, fields>;
+    using state = typename max_window<A>::state;
 
     number<A> epsilon, sign; // -0 for the least
 
     TARN_INLINE explicit gem_extreme(const dispatch::window_planes& c) noexcept
         : epsilon(static_cast<number<A>>(c.power.epsilon)), sign(c.power.p < 0 ? number<A>(-0.0) : number<A>(0.0)) {}
-    TARN_INLINE static number<A> neutral(int) noexcept { return -infinite<A>; }
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
         return {{simd::max_of<A>(numbers<A>(epsilon), x) ^ numbers<A>(sign)}};
-    }
-    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
-    TARN_INLINE static state combine(const state& a, const state& b) noexcept {
-        const numbers<A> x = b.field[0];
-        return {{simd::select<A>(is_nan<A>(x), x, simd::max_of<A>(x, a.field[0]))}};
     }
     TARN_INLINE numbers<A> finish(const state& s, const window_scale<A>& by) const noexcept {
         const numbers<A> zero(number<A>(0));

@@ -21,6 +21,14 @@ struct window_geometry {
     const dispatch::window_axis& of(int axis_index) const noexcept {
         return axis[dispatch::window_axes - count + axis_index - first];
     }
+    // Rows of depth and height that lie behind the first of a window up to its last.
+    std::ptrdiff_t reach() const noexcept {
+        const auto along = [](const dispatch::window_axis& a) {
+            const std::ptrdiff_t most = (a.kernel - 1) * a.dilation;
+            return most < a.in ? most : a.in;
+        };
+        return along(axis[0]) * axis[1].in + along(axis[1]);
+    }
 };
 
 namespace detail_of_windows {
@@ -119,8 +127,9 @@ public:
     };
 
     // The operands have the same extents outside of space. Those after the first `whole` may have any lanes. Work is
-    // cut into blocks of so many rows.
-    map_loops(const window_geometry& g, std::ptrdiff_t rows, int whole, const operand_list& operands)
+    // of so many rows, cut into blocks of at least `least_rows`.
+    map_loops(const window_geometry& g, std::ptrdiff_t rows, int whole, const operand_list& operands,
+              std::ptrdiff_t least_rows = 1)
         : geometry_(g), lane_axis_(choose_lanes(g, whole, operands)), count_(operands.count),
           outer_(outer_of(operands)),
           loops_({outer_.item[0].rank - 1}, count_, 1, kernel_layouts::rows_only, outer_.list(count_)), rows_(rows) {
@@ -131,7 +140,8 @@ public:
         for (int i = g.first; i < g.first + g.count; ++i)
             elements *= static_cast<double>(x.extent[i]);
         const double wanted = elements / elements_per_item;
-        blocks_ = wanted < 2 ? 1 : wanted < static_cast<double>(rows) ? static_cast<std::ptrdiff_t>(wanted) : rows;
+        const std::ptrdiff_t most = rows > least_rows ? rows / least_rows : 1;
+        blocks_ = wanted < 2 ? 1 : wanted < static_cast<double>(most) ? static_cast<std::ptrdiff_t>(wanted) : most;
         elements_ = elements / static_cast<double>(blocks_);
     }
     map_loops(const map_loops&) = delete;
