@@ -82,6 +82,8 @@ template <class T> struct cluster_problem {
             return {start.begin() + b * clusters, start.begin() + (b + 1) * clusters};
         std::vector<std::int32_t> all(static_cast<std::size_t>(tokens));
         std::iota(all.begin(), all.end(), 0);
+        if (clusters >= tokens)
+            return all;
         std::stable_sort(all.begin(), all.end(), [&](std::int32_t i, std::int32_t j) {
             return finite(b, i) != finite(b, j) ? finite(b, i) : finite(b, i) && weight(b, i) > weight(b, j);
         });
