@@ -55,7 +55,7 @@ private:
     long double sum_ = 0;
     long double sum_of_magnitudes_ = 0;
 
-    // Of token merging: the slot of every token of all sequences.
+    // Of merging and clusters of tokens: the slot of every token of all sequences.
     std::vector<std::ptrdiff_t> slots_;
 };
 

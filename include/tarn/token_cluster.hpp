@@ -84,9 +84,8 @@ void k_means(const char* op, const place<Executor>& where, const cluster_operand
     const sequences& x = operands.x();
     const double products = static_cast<double>(x.rows) * static_cast<double>(operands.slots()) *
                             static_cast<double>(x.channels) * (iterations + 1.0);
-    each_clustering<N, N>(op, where, operands, plan,
-                          dispatch::k_means_scratch<N>(x.channels, operands.slots()), products / 8,
-                          [](const auto& kernels, dispatch::cluster_call<N> call, N* scratch) {
+    each_clustering<N, N>(op, where, operands, plan, dispatch::k_means_scratch<N>(x.channels, operands.slots()),
+                          products / 8, [](const auto& kernels, dispatch::cluster_call<N> call, N* scratch) {
                               call.scratch = scratch;
                               kernels.k_means(call);
                           });
@@ -115,8 +114,7 @@ void with_room(merge_plan& plan, const sequences& x, std::ptrdiff_t slots, bool 
     if (reads_plan)
         plan = static_cast<merge_plan&&>(made);
 }
-template <class F>
-void with_room(merge_plan_view& plan, const sequences&, std::ptrdiff_t, bool, const F& f) {
+template <class F> void with_room(merge_plan_view& plan, const sequences&, std::ptrdiff_t, bool, const F& f) {
     f(plan);
 }
 
@@ -241,6 +239,10 @@ void cluster_pool(const place<Executor>& where, const operand& x, const operand*
         if (size(*slot_weights) > 0) {
             check_distinct(op, *slot_weights, "slot significance");
             check_apart(op, *weights, *slot_weights, "slot significance", "significance");
+            if (size(x) > 0) {
+                check_apart(op, x, *slot_weights, "slot significance");
+                check_apart(op, y, *slot_weights, "slot significance", "output");
+            }
         }
     }
     with_room(plan, operands.x(), operands.slots(), false, [&](merge_plan_view& room) {

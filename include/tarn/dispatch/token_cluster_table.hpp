@@ -15,15 +15,15 @@ template <class T> struct cluster_call {
     const T* weights; // may be null
     std::ptrdiff_t weights_stride;
     int iterations;
-    bool start_given; // rep holds the tokens that clusters begin with
-    T* scratch;       // of k-means: k_means_scratch() numbers at a 64-byte boundary; null: do without
+    bool start_given;  // rep holds the tokens that clusters begin with
+    T* scratch;        // of k-means: k_means_scratch() numbers at a 64-byte boundary; null: do without
     double* distances; // of k-medoids: k_medoids_scratch() numbers; null: do without
 };
 
 // Tokens whose distances are made together, at most; and as many, or as many as a cache line has numbers.
 constexpr std::ptrdiff_t cluster_tile = 12;
 template <class T>
-constexpr std::ptrdiff_t cluster_rows = cluster_tile * static_cast<std::ptrdiff_t>(sizeof(T)) > 64
+constexpr std::ptrdiff_t cluster_rows = cluster_tile* static_cast<std::ptrdiff_t>(sizeof(T)) > 64
                                             ? cluster_tile
                                             : 64 / static_cast<std::ptrdiff_t>(sizeof(T));
 

@@ -88,9 +88,8 @@ private:
         const std::int32_t* ranked = p.order;
         if (a.weights) {
             const auto weights = cluster_weights<number>::of(a);
-            ranked = sort_indices(p.order, p.assign, finite, [&](std::int32_t i, std::int32_t j) TARN_LAMBDA {
-                return weights[i] > weights[j];
-            });
+            ranked = sort_indices(p.order, p.assign, finite,
+                                  [&](std::int32_t i, std::int32_t j) TARN_LAMBDA { return weights[i] > weights[j]; });
         }
         for (std::ptrdiff_t s = 0; s < p.slots; ++s)
             p.rep[s] = s < finite ? ranked[s] : p.order[s];

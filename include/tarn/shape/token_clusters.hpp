@@ -56,8 +56,8 @@ public:
         }
     }
     template <class Plan> dispatch::cluster_call<N> of(const Plan& plan, std::ptrdiff_t b) const noexcept {
-        return {arrays_of(plan, b), x_.of(b),        centres_.of(b), x_.channels, weights_.at(b),
-                weights_.stride,    iterations_,     uses_start(),   nullptr,     nullptr};
+        return {arrays_of(plan, b), x_.of(b),    centres_.of(b), x_.channels, weights_.at(b),
+                weights_.stride,    iterations_, uses_start(),   nullptr,     nullptr};
     }
 
 private:
@@ -72,7 +72,7 @@ private:
             start_.stride[i] = start.stride[i];
         }
         const std::ptrdiff_t expected[] = {x_.batch, clusters};
-        const int skipped = start.rank == 2 ? 0 : 1;
+        const int skipped = start.rank == 2 && x_.all.rank == 3 ? 0 : 1;
         check_operand(op, "start", start_);
         bool fits = start.rank == 1 || (start.rank == 2 && x_.all.rank == 3);
         for (int i = 0; i < start.rank && fits; ++i)
