@@ -159,8 +159,9 @@ template <class W> TARN_INLINE operand erase_weights(const W& weights) noexcept 
 //                  keeps its centre. A token with NaN or an infinity starts a cluster only if it is given or no other
 //                  is left, and moves no centre; no other token is near it. All such tokens go to the first cluster
 //                  that one of them started, or to cluster 0. Means below 2^-126 (doubles: up to 2^-1022) are 0.
-// Accuracy         distances that decide are sum (x - c)^2 in double, 4 roundings for each channel at most. Of doubles,
-//                  elements below 2^-400 of the greatest of all tokens count as 0. Means as in merge_apply.
+// Accuracy         distances that decide are sum (x - c)^2 in double, within (channels + 8) * 2^-53 of the exact ones
+//                  for these centres; of doubles, elements below 2^-400 of the greatest count as 0. Means as in
+//                  merge_apply.
 // Determinism      plans and centres are the same in any batch, for any number of threads and with any scratch; of
 //                  floats and without weights on every tier, of doubles with weights on AVX2 and AVX-512.
 // Memory           x is read two times in every iteration, from a cache if it fits. k_means_scratch() bytes of the
@@ -200,9 +201,9 @@ TARN_INLINE void weighted_k_means(const X& x, const W& weights, Plan& plan, C&& 
 //   x, weights, plan, options, where   as in weighted_k_means
 //
 // Ties, special values, determinism and errors as there; sums are of doubles, in the order of the tokens, so plans are
-// the same on every tier. Accuracy: 4 roundings for each channel and 2 for each token. Memory: k_medoids_scratch()
-// bytes, a double for every pair of tokens; without such memory, or above 4 MB, distances are made again in every
-// iteration.
+// the same on every tier. Accuracy: sums within (channels + tokens + 10) * 2^-53 of the exact ones. Memory:
+// k_medoids_scratch() bytes, a double for every pair of tokens; without such memory, or above 4 MB, distances are made
+// again in every iteration.
 template <class Executor, class X, class W, class Plan>
 TARN_INLINE void weighted_k_medoids(const place<Executor>& where, const X& x, const W& weights, Plan& plan,
                                     const cluster_options& options) {

@@ -27,7 +27,7 @@ template <class A> struct column_panels {
 };
 
 // Rows of a tile in registers: of sums of the type of the elements, and of sums in double.
-template <class A> constexpr int tile_rows = pack<A>::parts == 1 ? 12 : pack<A>::parts == 2 ? 6 : 2;
+template <class A> constexpr int product_tile_rows = pack<A>::parts == 1 ? 12 : pack<A>::parts == 2 ? 6 : 2;
 template <class A> constexpr int exact_tile_rows = 8 / double_pack<A>::parts;
 
 // sums[r] + the similarities, over `width` elements, of rows and the columns of a panel.
@@ -49,8 +49,8 @@ TARN_INLINE void add_similarities(const number<A>* const (&row)[R], const number
 // sums[r] + the products, over `width` elements, of rows and the columns of a panel: in the type of the elements, from
 // the first to the last.
 template <class A, int R>
-TARN_INLINE void add_products(const number<A>* const (&row)[R], const number<A>* panel, std::ptrdiff_t width,
-                              pack<A> (&sums)[R]) noexcept {
+TARN_INLINE void add_column_products(const number<A>* const (&row)[R], const number<A>* panel, std::ptrdiff_t width,
+                                     pack<A> (&sums)[R]) noexcept {
     pack<A> s[R];
     simd::unroll<R>([&](auto r) TARN_LAMBDA { s[decltype(r)::value] = sums[decltype(r)::value]; });
     for (std::ptrdiff_t k = 0; k < width; ++k) {
@@ -137,7 +137,7 @@ TARN_NOINLINE void float_best(const float* const (&row)[R], const column_panels<
         const pack<A> start = simd::load<A>(b.start + p * lanes<A>);
         pack<A> s[R];
         simd::unroll<R>([&](auto r) TARN_LAMBDA { s[decltype(r)::value] = start; });
-        add_products<A, R>(row, b.panel(p), b.width, s);
+        add_column_products<A, R>(row, b.panel(p), b.width, s);
         const pack<A> here = simd::broadcast<A>(static_cast<float>(p));
         simd::unroll<R>([&](auto r) TARN_LAMBDA {
             constexpr int I = decltype(r)::value;

@@ -29,8 +29,8 @@ template <class T> struct cluster_weights {
     }
 };
 
-// While clusters are made, the plan's assign holds `not_finite` for tokens that take no part.
-constexpr std::int32_t not_finite = -1;
+// While clusters are made, the plan's assign holds this for tokens that are not finite.
+constexpr std::int32_t takes_no_part = -1;
 
 template <class A> class cluster_start {
 public:
@@ -40,7 +40,7 @@ public:
     product_range<A> range; // of the tokens that take part
     std::int32_t lost;      // the cluster of tokens that are not finite
 
-    // Leaves the first centres in rep, and 0 or `not_finite` in assign.
+    // Leaves the first centres in rep, and 0 or `takes_no_part` in assign.
     TARN_NOINLINE static cluster_start of(const call& a) noexcept {
         const plan_arrays& p = a.plan;
         stored_buffer<A> buffer;
@@ -48,7 +48,7 @@ public:
         for (std::ptrdiff_t t = 0; t < p.tokens; ++t) {
             with_row<A>(a.x, t, buffer, [&](const auto& x) TARN_LAMBDA {
                 const auto of_row = row_range<A>::of(x, a.channels);
-                p.assign[t] = of_row.finite ? 0 : not_finite;
+                p.assign[t] = of_row.finite ? 0 : takes_no_part;
                 greatest = of_row.greatest > greatest ? of_row.greatest : greatest;
             });
         }
@@ -56,7 +56,7 @@ public:
             choose(a);
         cluster_start r{product_range<A>::of(greatest), 0};
         for (std::ptrdiff_t s = p.slots - 1; s >= 0; --s)
-            r.lost = p.assign[p.rep[s]] == not_finite ? static_cast<std::int32_t>(s) : r.lost;
+            r.lost = p.assign[p.rep[s]] == takes_no_part ? static_cast<std::int32_t>(s) : r.lost;
         return r;
     }
 
@@ -69,7 +69,7 @@ public:
     // Tokens that take no part join their cluster.
     TARN_INLINE void add_lost(const plan_arrays& p) const noexcept {
         for (std::ptrdiff_t t = 0; t < p.tokens; ++t)
-            p.assign[t] = p.assign[t] == not_finite ? lost : p.assign[t];
+            p.assign[t] = p.assign[t] == takes_no_part ? lost : p.assign[t];
     }
 
 private:
@@ -80,7 +80,7 @@ private:
         for (const bool last : {false, true}) {
             std::ptrdiff_t n = last ? finite : 0;
             for (std::ptrdiff_t t = 0; t < p.tokens; ++t) {
-                if ((p.assign[t] == not_finite) == last)
+                if ((p.assign[t] == takes_no_part) == last)
                     p.order[n++] = static_cast<std::int32_t>(t);
             }
             finite = last ? finite : n;
@@ -96,7 +96,7 @@ private:
         for (std::ptrdiff_t t = 0; t < p.tokens; ++t)
             p.assign[t] = 0;
         for (std::ptrdiff_t i = finite; i < p.tokens; ++i)
-            p.assign[p.order[i]] = not_finite;
+            p.assign[p.order[i]] = takes_no_part;
     }
 };
 

@@ -88,7 +88,7 @@ private:
             for (int i = 0; i < count; ++i) {
                 std::int32_t& slot = p.assign[t + i];
                 const std::int32_t s = found[i] < 0 ? start.lost : found[i];
-                if (slot == not_finite || slot == s)
+                if (slot == takes_no_part || slot == s)
                     continue;
                 p.rep[slot] = p.rep[s] = 1;
                 slot = s;

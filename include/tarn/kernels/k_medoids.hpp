@@ -39,8 +39,8 @@ private:
         TARN_INLINE distances(const call& a, const cluster_start<A>& start) noexcept
             : a_(a), distance_{a.channels, start.range} {
             for (std::ptrdiff_t j = 1; j < a.plan.tokens && a.distances; ++j) {
-                for (std::ptrdiff_t i = 0; i < j && a.plan.assign[j] != not_finite; ++i) {
-                    if (a.plan.assign[i] != not_finite)
+                for (std::ptrdiff_t i = 0; i < j && a.plan.assign[j] != takes_no_part; ++i) {
+                    if (a.plan.assign[i] != takes_no_part)
                         a.distances[j * (j - 1) / 2 + i] = distance_(a.x, i, a.x, j);
                 }
             }
@@ -62,9 +62,9 @@ private:
                                      const distances& between) noexcept {
         // Medoids that are not finite are those of the start, and nobody's nearest.
         for (std::ptrdiff_t s = 0; s < p.slots; ++s)
-            p.offsets[s] = p.assign[p.rep[s]] != not_finite;
+            p.offsets[s] = p.assign[p.rep[s]] != takes_no_part;
         for (std::ptrdiff_t t = 0; t < p.tokens; ++t) {
-            if (p.assign[t] == not_finite)
+            if (p.assign[t] == takes_no_part)
                 continue;
             double least = __builtin_huge_val();
             p.assign[t] = start.lost;

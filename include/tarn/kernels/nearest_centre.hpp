@@ -18,7 +18,7 @@ template <class A> class nearest_centre {
 public:
     using number = simd::number<A>;
     using call = dispatch::cluster_call<number>;
-    static constexpr int tile = tile_rows<A>; // tokens together
+    static constexpr int tile = product_tile_rows<A>; // tokens together
     static_assert(tile <= dispatch::cluster_tile, "the scratch has room for a tile");
 
     TARN_INLINE nearest_centre(const call& a, const product_range<A>& range) noexcept
@@ -55,7 +55,7 @@ public:
             pack<A> s[tile];
             const pack<A> start = simd::load<A>(start_ + p);
             simd::unroll<tile>([&](auto r) TARN_LAMBDA { s[decltype(r)::value] = start; });
-            add_products<A, tile>(row, panels_ + p * a_.channels, a_.channels, s);
+            add_column_products<A, tile>(row, panels_ + p * a_.channels, a_.channels, s);
             simd::unroll<tile>([&](auto r) TARN_LAMBDA {
                 simd::store<A>(scores_ + decltype(r)::value * columns_ + p, s[decltype(r)::value]);
             });

@@ -185,7 +185,7 @@ private:
     // Most rows by sums in float.
     TARN_NOINLINE static void match_in_floats(const call& a, const match_list& matches, const number* rows,
                                               const column_panels<A>& b) noexcept {
-        constexpr int R = tile_rows<A>;
+        constexpr int R = product_tile_rows<A>;
         const std::ptrdiff_t evens = matches.evens();
         std::int32_t* const undecided = matches.list();
         std::ptrdiff_t undecided_count = 0;
