@@ -41,11 +41,12 @@ void add_rows(std::vector<row>& rows, const family& bench, const std::vector<pro
                 rows.back().of.what = what;
                 rows.back().of.type = type;
                 rows.back().of.window = window;
-                if (what == op::token_merge) {
+                if (what == op::token_merge || what == op::token_cluster) {
                     rows.back().of.axis = 0;
-                    if (of.rows % merge_tokens != 0) {
-                        throw std::invalid_argument("token merging takes a multiple of " +
-                                                    std::to_string(merge_tokens) + " rows");
+                    const std::ptrdiff_t tokens = rows.back().of.sequence_tokens();
+                    if (of.rows % tokens != 0) {
+                        throw std::invalid_argument(std::string(bench.name) + " takes a multiple of " +
+                                                    std::to_string(tokens) + " rows");
                     }
                 }
                 rows.back().state = state;

@@ -64,11 +64,14 @@ void pool_sheet(const picture& original, const std::string& path) {
 }
 
 void token_sheet(const picture& original, const std::string& path) {
-    sheet s(3);
+    sheet s(5);
     const patches p(original);
     s.add(original, "original", std::to_string(p.count()) + " tokens");
-    for (const std::ptrdiff_t slots : {(p.count() + 1) / 2, (p.count() + 3) / 4})
-        show(s, original, p.merged(tome(p, slots)), "ToMe, " + std::to_string(slots) + " tokens");
+    for (const std::ptrdiff_t slots : {(p.count() + 1) / 2, (p.count() + 3) / 4}) {
+        const std::string tokens = std::to_string(slots) + " tokens";
+        show(s, original, p.merged(tome(p, slots)), "ToMe, " + tokens);
+        show(s, original, p.merged(k_means(p, slots)), "k-means, " + tokens);
+    }
     s.write(path);
 }
 

@@ -102,6 +102,11 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::token_merge:
         slots_ = merged_slots(lane.in[1], of.sequences());
         break;
+    case op::token_cluster:
+        for (std::ptrdiff_t token = 0; token < of.rows; ++token) {
+            slots_.push_back(token / cluster_tokens * cluster_count + static_cast<std::ptrdiff_t>(lane.in[2][token]));
+        }
+        break;
     }
 }
 
@@ -212,16 +217,17 @@ template <class T> exact_result exact_lane<T>::logsumexp() const {
 
 // Sums may cancel: their terms count.
 template <class T> exact_result exact_lane<T>::merged(std::ptrdiff_t slot) const {
-    long double sum = 0, magnitude = 0, count = 0;
-    for (std::size_t token = 0; token < slots_.size(); ++token) {
-        if (slots_[token] == slot) {
-            const long double x = lane_.in[0][static_cast<std::ptrdiff_t>(token) * of_.element_stride()];
+    long double sum = 0, magnitude = 0, total = 0;
+    for (std::ptrdiff_t token = 0; token < of_.rows; ++token) {
+        if (slots_[static_cast<std::size_t>(token)] == slot) {
+            const long double weight = of_.what == op::token_cluster ? static_cast<long double>(lane_.in[1][token]) : 1;
+            const long double x = weight * static_cast<long double>(lane_.in[0][token * of_.element_stride()]);
             sum += x;
             magnitude += std::fabs(x);
-            ++count;
+            total += weight;
         }
     }
-    return {sum / count, magnitude / count, least_normal<T>};
+    return {sum / total, magnitude / total, least_normal<T>};
 }
 
 // Softmaxes and gradients that are no normal numbers may be 0 or denormal, logarithms of softmaxes may be wrong by what
@@ -236,7 +242,7 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
         const long double value = is_softmax ? softmax(x) : x;
         return {value, value, is_softmax ? static_cast<long double>(least_normal<T>) : 0};
     }
-    if (of_.what == op::token_merge) {
+    if (of_.what == op::token_merge || of_.what == op::token_cluster) {
         return merged(i);
     }
     if (of_.what == op::gem_pool_backward) {
@@ -284,6 +290,7 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::top_k:
     case op::softmax_top_k:
     case op::token_merge:
+    case op::token_cluster:
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:

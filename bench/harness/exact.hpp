@@ -59,7 +59,7 @@ private:
     // Of the gradient of a generalized mean: the results.
     std::vector<long double> means_;
 
-    // Of token merging: the slot of every token of all sequences.
+    // Of merging and clusters of tokens: the slot of every token of all sequences.
     std::vector<std::ptrdiff_t> slots_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <harness/inputs.hpp>
 
+#include <harness/clustering.hpp>
 #include <harness/exact.hpp>
 
 #include <algorithm>
@@ -170,6 +171,13 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::logsumexp_backward:
         apply<T>(op::logsumexp, of, in[0], in[1]);
         break;
+    case op::token_cluster: {
+        std::transform(in[1], in[1] + of.rows, in[1], [](T v) { return static_cast<T>(std::exp(v)); });
+        std::vector<T> centres(static_cast<std::size_t>(of.output_size()));
+        const auto clusters = cluster_tokens_of<T, double>(in[0], in[1], of.sequences(), of.columns, centres.data());
+        std::transform(clusters.begin(), clusters.end(), in[2], [](auto s) { return static_cast<T>(s); });
+        break;
+    }
     case op::masked_softmax:
     case op::biased_softmax:
         break;

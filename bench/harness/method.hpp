@@ -14,7 +14,7 @@
 namespace bench {
 
 enum class role {
-    movement, // moves the data and computes nothing
+    movement, // moves the data and computes nothing, or does a part of the work that no way can do without
     baseline, // written for the comparison
     peer,     // what people use today
     own,      // the library

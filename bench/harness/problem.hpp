@@ -30,8 +30,9 @@ enum class op {
     token_max,
     half_token_mean, // the same; sequences of all lengths, half of the tokens in all
     half_token_max,
-    token_merge, // of sequences of `merge_tokens` rows, by a plan from their second operand: means
-    max_pool,    // pooling of maps: of every map of a batch, in windows that the problem names
+    token_merge,   // of sequences of `merge_tokens` rows, by a plan from their second operand: means
+    token_cluster, // of sequences of `cluster_tokens` rows, with weights: centres by k-means
+    max_pool,      // pooling of maps: of every map of a batch, in windows that the problem names
     average_pool,
     soft_pool,
     gem_pool,         // p = 3
@@ -44,11 +45,14 @@ constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
 constexpr std::ptrdiff_t selected = 5;
 // Token merging as in vision transformers: a class token and 14 x 14 patches, keys of one head, and what merges in a layer.
 constexpr std::ptrdiff_t merge_tokens = 197, merge_width = 64, merge_count = 16;
+// Clusters of the patches alone.
+constexpr std::ptrdiff_t cluster_tokens = 196, cluster_count = 98;
+constexpr int cluster_iterations = 5;
 
 // How many numbers an operand has: one for every element of the matrix, or one for every lane along the axis, or
-// `selected` for every lane; for token merging also `merge_width` for every token, or a row for every slot; or one for
-// every window.
-enum class extent { matrix, lanes, selection, metric, slots, windows };
+// `selected` for every lane; for merging and clusters of tokens also `merge_width` or one for every token, or a row for
+// every slot; or one for every window.
+enum class extent { matrix, lanes, selection, metric, tokens, slots, windows };
 
 constexpr std::size_t most_inputs = 3;
 
@@ -59,9 +63,10 @@ struct signature {
     extent out;
 };
 
-// In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned, those
-// of maps the input; then the gradient of what it returned.
-constexpr std::array<signature, 23> signatures{{
+// In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
+// looks at. The gradients take what the operator returned, logsumexp's its input and what it returned, those of maps the
+// input; then the gradient of what it returned.
+constexpr std::array<signature, 24> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -79,6 +84,7 @@ constexpr std::array<signature, 23> signatures{{
     {"half_token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"token_merge", 2, {extent::matrix, extent::metric}, extent::slots},
+    {"token_cluster", 3, {extent::matrix, extent::tokens, extent::tokens}, extent::slots},
     {"max_pool", 1, {extent::matrix}, extent::windows},
     {"average_pool", 1, {extent::matrix}, extent::windows},
     {"soft_pool", 1, {extent::matrix}, extent::windows},
@@ -157,7 +163,7 @@ constexpr bool pools_maps(op what) { return what >= op::max_pool; }
 struct problem {
     std::ptrdiff_t rows = 0;
     std::ptrdiff_t columns = 0;
-    int axis = -1; // -1: along every row; 0: along every column, as token merging always is
+    int axis = -1; // -1: along every row; 0: along every column, as tokens always are
     op what = op::softmax;
     int threads = 1; // that a method may use
     element_type type = element_type::float32;
@@ -194,9 +200,12 @@ struct problem {
     // Results of a map.
     std::ptrdiff_t windows() const { return window.count(rows) * window.count(columns / channels) * channels; }
 
-    // Of token merging: whole sequences, and the slots of all.
-    std::ptrdiff_t sequences() const { return rows / merge_tokens; }
-    std::ptrdiff_t slots() const { return sequences() * (merge_tokens - merge_count); }
+    // Of merging and clusters of tokens: the tokens of a sequence, whole sequences, and the slots of all.
+    std::ptrdiff_t sequence_tokens() const { return what == op::token_cluster ? cluster_tokens : merge_tokens; }
+    std::ptrdiff_t sequences() const { return rows / sequence_tokens(); }
+    std::ptrdiff_t slots() const {
+        return sequences() * (what == op::token_cluster ? cluster_count : merge_tokens - merge_count);
+    }
 
     // The operands where lane i begins.
     template <class T> operands_of<T> lane(operands_of<T> a, std::ptrdiff_t i) const {
@@ -230,6 +239,8 @@ private:
             return selected * lanes();
         case extent::metric:
             return rows * merge_width;
+        case extent::tokens:
+            return rows;
         case extent::slots:
             return slots() * columns;
         case extent::windows:
@@ -244,7 +255,7 @@ private:
         if (pools_maps(what)) {
             return i * (e == extent::windows ? windows() : rows * columns);
         }
-        if (e == extent::metric) {
+        if (e == extent::metric || e == extent::tokens) {
             return 0;
         }
         if (e == extent::selection) {

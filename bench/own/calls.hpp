@@ -16,6 +16,7 @@
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/token_cluster.hpp>
 #include <tarn/token_merge.hpp>
 #include <tarn/token_pool.hpp>
 #include <tarn/top_k.hpp>
@@ -175,6 +176,19 @@ template <class T, class... Where> call merge_call(const problem& of, const way&
     };
 }
 
+template <class T, class... Where> call cluster_call(const problem& of, Where... where) {
+    using number = std::conditional_t<std::is_same_v<T, double>, double, float>;
+    tarn::cluster_options options;
+    options.clusters = cluster_count;
+    options.iterations = cluster_iterations;
+    return [v = views<T>{of}, options, plan = tarn::merge_plan(), where...](const operands& a) mutable {
+        const std::ptrdiff_t batch = v.of.sequences();
+        tarn::weighted_k_means(where..., tarn::make_view(v.numbers(a, 0), batch, cluster_tokens, v.of.columns),
+                               tarn::make_view(a.of<number>().in[1], batch, cluster_tokens), plan,
+                               tarn::make_view(v.results(a), batch, cluster_count, v.of.columns), options);
+    };
+}
+
 template <class X, class Y, class... Where>
 void pool_maps(op what, const X& x, const Y& y, const tarn::pool_window& window, Where... where) {
     tarn::gem_pool_options gem;
@@ -276,6 +290,8 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
         return selecting_call<T>(of, where...);
     case op::token_merge:
         return merge_call<T>(of, how, where...);
+    case op::token_cluster:
+        return cluster_call<T>(of, where...);
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:

@@ -4,6 +4,10 @@
 #include <peers/eigen.hpp>
 #include <peers/peers.hpp>
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
 namespace bench::peers {
 namespace {
 
@@ -74,6 +78,82 @@ template <class T, class Operator> method_list written_with(const problem& of) {
     return eigen_peers(at_once, lane_by_lane);
 }
 
+// Weighted k-means with distances from products of matrices, |c|^2 - 2 x . c.
+template <class T> class k_means {
+public:
+    explicit k_means(const problem& of)
+        : of_(of), products_(cluster_tokens, cluster_count), squares_(cluster_count), totals_(cluster_count),
+          ranked_(cluster_tokens) {}
+
+    void operator()(const operands& a) {
+        for (std::ptrdiff_t i = 0; i < of_.sequences(); ++i) {
+            sequence(tokens(a, i), a.of<T>().in[1] + i * cluster_tokens, centres(a, i));
+        }
+    }
+    // The products of the tokens with as many centres, as often as k-means takes them; centres are whatever is there.
+    void products_alone(const operands& a) {
+        for (std::ptrdiff_t i = 0; i < of_.sequences(); ++i) {
+            for (int k = 0; k <= cluster_iterations; ++k) {
+                products_.noalias() = tokens(a, i) * tokens(a, i).topRows(cluster_count).transpose();
+            }
+        }
+    }
+
+private:
+    using rows = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+    Eigen::Map<const rows> tokens(const operands& a, std::ptrdiff_t i) const {
+        return {a.of<T>().in[0] + i * cluster_tokens * of_.columns, cluster_tokens, of_.columns};
+    }
+    Eigen::Map<rows> centres(const operands& a, std::ptrdiff_t i) const {
+        return {a.of<T>().out + i * cluster_count * of_.columns, cluster_count, of_.columns};
+    }
+    void sequence(const Eigen::Map<const rows>& x, const T* weights, Eigen::Map<rows> c) {
+        std::iota(ranked_.begin(), ranked_.end(), std::ptrdiff_t{0});
+        std::stable_sort(ranked_.begin(), ranked_.end(), [&](auto a, auto b) { return weights[a] > weights[b]; });
+        for (std::ptrdiff_t s = 0; s < cluster_count; ++s) {
+            c.row(s) = x.row(ranked_[static_cast<std::size_t>(s)]);
+        }
+        for (int i = 0; i <= cluster_iterations; ++i) {
+            squares_ = c.rowwise().squaredNorm().transpose();
+            products_.noalias() = x * c.transpose();
+            for (std::ptrdiff_t t = 0; t < cluster_tokens; ++t) {
+                (squares_ - 2 * products_.row(t)).minCoeff(&ranked_[static_cast<std::size_t>(t)]);
+            }
+            if (i == cluster_iterations) {
+                return;
+            }
+            totals_.setZero();
+            for (std::ptrdiff_t t = 0; t < cluster_tokens; ++t) {
+                totals_(ranked_[static_cast<std::size_t>(t)]) += weights[t];
+            }
+            for (std::ptrdiff_t s = 0; s < cluster_count; ++s) {
+                if (totals_(s) > 0) {
+                    c.row(s).setZero();
+                }
+            }
+            for (std::ptrdiff_t t = 0; t < cluster_tokens; ++t) {
+                const std::ptrdiff_t s = ranked_[static_cast<std::size_t>(t)];
+                if (totals_(s) > 0) {
+                    c.row(s) += weights[t] / totals_(s) * x.row(t);
+                }
+            }
+        }
+    }
+
+    problem of_;
+    rows products_;
+    Eigen::Matrix<T, 1, Eigen::Dynamic> squares_, totals_;
+    std::vector<std::ptrdiff_t> ranked_; // tokens by weight, then the clusters of tokens
+};
+
+template <class T> method_list k_means_with_eigen(const problem& of) {
+    method products =
+        eigen_peer("products alone", [work = k_means<T>(of)](const operands& a) mutable { work.products_alone(a); });
+    products.kind = role::movement;
+    return {eigen_peer("Eigen expression", k_means<T>(of)), products};
+}
+
 template <class T> method_list eigen_of(const problem& of) {
     switch (of.what) {
     case op::softmax:
@@ -86,6 +166,8 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::log_softmax_backward:
     case op::logsumexp_backward:
         return eigen_backward(of);
+    case op::token_cluster:
+        return k_means_with_eigen<T>(of);
     case op::masked_softmax:
     case op::biased_softmax:
     case op::causal_softmax:

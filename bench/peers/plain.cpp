@@ -4,6 +4,7 @@
 // belong to.
 #include <peers/peers.hpp>
 
+#include <harness/clustering.hpp>
 #include <harness/machine.hpp>
 #include <harness/merging.hpp>
 
@@ -397,6 +398,11 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return plain_power_gradient<T>(of);
     case op::token_merge:
         return [of](const operands& a) { merge_tokens_of(of, a.of<T>()); };
+    case op::token_cluster:
+        return [of](const operands& all) {
+            const operands_of<T> a = all.of<T>();
+            cluster_tokens_of<T, T>(a.in[0], a.in[1], of.sequences(), of.columns, a.out);
+        };
     }
     return nullptr;
 }

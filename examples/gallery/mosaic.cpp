@@ -2,6 +2,7 @@
 #include "mosaic.hpp"
 
 #include <tarn/range.hpp>
+#include <tarn/token_cluster.hpp>
 #include <tarn/token_merge.hpp>
 
 #include <algorithm>
@@ -66,6 +67,20 @@ tarn::merge_plan tome(const patches& p, std::ptrdiff_t slots) {
         all = std::move(both);
     }
     return all;
+}
+
+tarn::merge_plan k_means(const patches& p, std::ptrdiff_t slots) {
+    std::vector<std::int32_t> start;
+    for (std::ptrdiff_t s = 0; s < slots; ++s)
+        start.push_back(static_cast<std::int32_t>(s * p.count() / slots));
+    tarn::cluster_options o;
+    o.clusters = slots;
+    o.iterations = 10;
+    o.start = start;
+    std::vector<float> centres(static_cast<std::size_t>(slots * features));
+    tarn::merge_plan plan;
+    tarn::weighted_k_means(p.tokens(), tarn::none, plan, tarn::make_view(centres.data(), slots, features), o);
+    return plan;
 }
 
 } // namespace gallery

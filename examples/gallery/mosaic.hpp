@@ -30,4 +30,7 @@ private:
 // Token Merging, step by step: each one merges at most half of the tokens that are left.
 tarn::merge_plan tome(const patches& p, std::ptrdiff_t slots);
 
+// k-means, from patches that lie evenly over the picture.
+tarn::merge_plan k_means(const patches& p, std::ptrdiff_t slots);
+
 } // namespace gallery

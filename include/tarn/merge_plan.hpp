@@ -128,6 +128,7 @@ inline namespace TARN_BACKEND {
 
 namespace shape {
 
+// size and slot_size: null where the call has none; there is none of slots without one of tokens.
 template <class N, class Executor>
 void merge_apply(const place<Executor>& where, const operand& x_operand, const operand* size,
                  const merge_plan_view& plan, const operand& y_operand, const operand* slot_size,
@@ -138,10 +139,10 @@ void merge_apply(const place<Executor>& where, const operand& x_operand, const o
     check_plan(op, plan);
     check_rows(op, "input", x, plan.batch, plan.tokens, x.channels);
     check_rows(op, "output", y, plan.batch, plan.slots, x.channels);
-    if (size) {
+    if (size)
         check_sizes(op, "size", *size, x);
+    if (slot_size)
         check_sizes(op, "slot size", *slot_size, y);
-    }
     const tier t = check_tier(op, where.tier_index);
     if (plan.batch * plan.slots == 0)
         return;
@@ -150,10 +151,11 @@ void merge_apply(const place<Executor>& where, const operand& x_operand, const o
         check_apart(op, x_operand, y_operand);
     }
     sequence_numbers<N> sizes{}, slot_sizes{};
-    if (size) {
+    if (size)
+        sizes = sequence_numbers<N>::of(*size);
+    if (slot_size) {
         check_distinct(op, *slot_size, "slot size");
         check_apart(op, *size, *slot_size, "slot size", "size");
-        sizes = sequence_numbers<N>::of(*size);
         slot_sizes = sequence_numbers<N>::of(*slot_size);
     }
     const bool stream = streams(options.stores, false, bytes_of(x_operand) + bytes_of(y_operand), streaming_bytes);

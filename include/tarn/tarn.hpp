@@ -15,6 +15,7 @@
 #include <tarn/softmax_state.hpp>
 #include <tarn/softpick.hpp>
 #include <tarn/sparse_softmax.hpp>
+#include <tarn/token_cluster.hpp>
 #include <tarn/token_merge.hpp>
 #include <tarn/token_pool.hpp>
 #include <tarn/token_pool_backward.hpp>

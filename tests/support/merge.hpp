@@ -6,6 +6,7 @@
 #include "support/inputs.hpp"
 #include "support/tiers.hpp"
 
+#include <tarn/half.hpp>
 #include <tarn/token_merge.hpp>
 
 #include <algorithm>
@@ -175,6 +176,46 @@ inline std::vector<std::int32_t> random_assignment(std::ptrdiff_t tokens, std::p
 
 template <class T> using number_of = std::conditional_t<std::is_same<T, double>::value, double, float>;
 template <class T> long double exact(T v) { return static_cast<long double>(static_cast<number_of<T>>(v)); }
+
+// Rows of tokens or slots in memory of any strides, and what must stay untouched between them.
+template <class T> struct placed_rows {
+    std::ptrdiff_t batch, rows, channels, along, across, sequence;
+    std::vector<T> memory;
+
+    placed_rows(std::ptrdiff_t b, std::ptrdiff_t n, std::ptrdiff_t c, int layout)
+        : batch(b), rows(n), channels(c), along(layout == 2   ? 3
+                                                : layout == 3 ? n + 1
+                                                              : 1),
+          across(layout == 0   ? c
+                 : layout == 3 ? 1
+                               : c * along + 5),
+          sequence(layout == 0   ? n * c
+                   : layout == 3 ? (n + 1) * c
+                                 : n * across + 7),
+          memory(static_cast<std::size_t>(b * sequence + 3), T(-31000.0f)) {}
+    T& at(std::ptrdiff_t b, std::ptrdiff_t r, std::ptrdiff_t c) {
+        return memory[static_cast<std::size_t>(b * sequence + r * across + c * along)];
+    }
+    auto view() {
+        return tarn::make_view(memory.data(), tarn::extents{batch, rows, channels},
+                               tarn::strides{sequence, across, along});
+    }
+    tarn::tensor_view<const T, 3> in() { return view(); }
+    auto first() { return tarn::make_view(memory.data(), tarn::extents{rows, channels}, tarn::strides{across, along}); }
+    // Elements that are still what they were made as.
+    std::ptrdiff_t untouched() const { return std::count(memory.begin(), memory.end(), T(-31000.0f)); }
+    std::ptrdiff_t gaps() const { return static_cast<std::ptrdiff_t>(memory.size()) - batch * rows * channels; }
+};
+
+// A unit in the last place.
+template <class T> long double unit_of(long double v) {
+    const int digits = std::is_same<T, double>::value          ? 53
+                       : std::is_same<T, float>::value         ? 24
+                       : std::is_same<T, tarn::float16>::value ? 11
+                                                               : 8;
+    const int least = std::is_same<T, tarn::float16>::value ? -14 : std::is_same<T, double>::value ? -1022 : -126;
+    return std::ldexp(1.0L, std::max(v == 0 ? least : std::ilogb(v), least) + 1 - digits);
+}
 
 // A slot of a plan by its definition; magnitude: the sum of the sizes of its terms.
 struct plain_slot {

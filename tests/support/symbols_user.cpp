@@ -76,6 +76,14 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::merge_compose(plan, plan, plan);
     tarn::merge_plan copy = plan;
     copy = plan;
+    tarn::cluster_options clusters;
+    clusters.start = i;
+    tarn::weighted_k_means(m, v, plan, m, clusters);
+    tarn::weighted_k_means(tarn::make_view(d.data(), 2, 3), tarn::none, plan.view(), tarn::make_view(d.data(), 2, 3),
+                           clusters);
+    tarn::weighted_k_medoids(m, v, plan, clusters);
+    tarn::cluster_pool(tarn::make_view(h.data(), 2, 3), v, plan, tarn::make_view(h.data(), 2, 3), v, {});
+    tarn::cluster_pool(m, tarn::none, plan, m, tarn::none, {2});
     tarn::logsumexp(v, p[0]);
     tarn::logaddexp(v, v, v);
     tarn::logsumexp_backward(v, p[0], p[1], v);

@@ -18,45 +18,6 @@ using indices = std::vector<std::int32_t>;
 class merge_plan : public tier_test {};
 TARN_TEST_ON_ALL_TIERS(merge_plan);
 
-// Rows of tokens or slots in memory of any strides, and what must stay untouched between them.
-template <class T> struct placed_rows {
-    std::ptrdiff_t batch, rows, channels, along, across, sequence;
-    std::vector<T> memory;
-
-    placed_rows(std::ptrdiff_t b, std::ptrdiff_t n, std::ptrdiff_t c, int layout)
-        : batch(b), rows(n), channels(c), along(layout == 2   ? 3
-                                                : layout == 3 ? n + 1
-                                                              : 1),
-          across(layout == 0   ? c
-                 : layout == 3 ? 1
-                               : c * along + 5),
-          sequence(layout == 0   ? n * c
-                   : layout == 3 ? (n + 1) * c
-                                 : n * across + 7),
-          memory(static_cast<std::size_t>(b * sequence + 3), T(-31000.0f)) {}
-    T& at(std::ptrdiff_t b, std::ptrdiff_t r, std::ptrdiff_t c) {
-        return memory[static_cast<std::size_t>(b * sequence + r * across + c * along)];
-    }
-    auto view() {
-        return tarn::make_view(memory.data(), tarn::extents{batch, rows, channels},
-                               tarn::strides{sequence, across, along});
-    }
-    tarn::tensor_view<const T, 3> in() { return view(); }
-    auto first() { return tarn::make_view(memory.data(), tarn::extents{rows, channels}, tarn::strides{across, along}); }
-    // Elements that are still what they were made as.
-    std::ptrdiff_t untouched() const { return std::count(memory.begin(), memory.end(), T(-31000.0f)); }
-    std::ptrdiff_t gaps() const { return static_cast<std::ptrdiff_t>(memory.size()) - batch * rows * channels; }
-};
-
-template <class T> long double unit_of(long double v) {
-    const int digits = std::is_same<T, double>::value          ? 53
-                       : std::is_same<T, float>::value         ? 24
-                       : std::is_same<T, tarn::float16>::value ? 11
-                                                               : 8;
-    const int least = std::is_same<T, tarn::float16>::value ? -14 : std::is_same<T, double>::value ? -1022 : -126;
-    return std::ldexp(1.0L, std::max(v == 0 ? least : std::ilogb(v), least) + 1 - digits);
-}
-
 template <class T, class U> void expect_merged(tarn::tier tier, std::uint64_t seed) {
     using N = number_of<T>;
     random_bits random(seed);

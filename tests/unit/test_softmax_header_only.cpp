@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The public function compiled into the user's own file, for the instruction set of that file.
+#include "support/cluster.hpp"
 #include "support/golden.hpp"
 #include "support/masked.hpp"
 #include "support/merge.hpp"
@@ -150,6 +151,25 @@ TEST(token_merge_header_only, plan_apply_and_back) {
         EXPECT_NEAR(back[i], means.of_token(i), 1e-6) << i;
         EXPECT_NEAR(dx[i], means.of_token(i) / means.tokens_beside(i), 1e-6) << i;
     }
+}
+
+TEST(token_cluster_header_only, means_and_medoids) {
+    random_bits random(7);
+    cluster_problem<float> p(1, 41, 20, 9, 0, 0, random);
+    tarn::merge_plan now, next;
+    std::vector<float> centres(9 * 20), moved(9 * 20);
+    const auto rows = [](const std::vector<float>& of) {
+        return [&of](std::ptrdiff_t s) {
+            return [&of, s](std::ptrdiff_t c) { return exact(of[static_cast<std::size_t>(20 * s + c)]); };
+        };
+    };
+    tarn::weighted_k_means(p.x.first(), tarn::none, now, tarn::make_view(centres.data(), 9, 20), p.options(2));
+    tarn::weighted_k_means(p.x.first(), tarn::none, next, tarn::make_view(moved.data(), 9, 20), p.options(3));
+    expect_nearest(p, 0, plan_of(now), rows(centres));
+    expect_means<float>(p, 0, plan_of(now), rows(centres), rows(moved));
+    tarn::weighted_k_medoids(p.x.first(), tarn::none, now, p.options(2));
+    tarn::weighted_k_medoids(p.x.first(), tarn::none, next, p.options(3));
+    expect_medoids(p, 0, plan_of(now), plan_of(now).rep, plan_of(next).rep);
 }
 
 TEST(softmax_header_only, gives_the_bits_of_the_library) {

@@ -26,8 +26,8 @@ template <class A> struct column_panels {
     TARN_INLINE const number<A>* panel(std::ptrdiff_t p) const noexcept { return at + p * width * lanes<A>; }
 };
 
-// Rows of a tile in registers: of floats, and of sums in double.
-template <class A> constexpr int float_tile_rows = pack<A>::parts == 1 ? 12 : pack<A>::parts == 2 ? 6 : 2;
+// Rows of a tile in registers: of sums of the type of the elements, and of sums in double.
+template <class A> constexpr int product_tile_rows = pack<A>::parts == 1 ? 12 : pack<A>::parts == 2 ? 6 : 2;
 template <class A> constexpr int exact_tile_rows = 8 / double_pack<A>::parts;
 
 // sums[r] + the similarities, over `width` elements, of rows and the columns of a panel.
@@ -41,6 +41,23 @@ TARN_INLINE void add_similarities(const number<A>* const (&row)[R], const number
         simd::unroll<R>([&](auto r) TARN_LAMBDA {
             constexpr int I = decltype(r)::value;
             add_tier_product<A>(s[I], double_pack<A>::broadcast(static_cast<double>(row[I][k])), b);
+        });
+    }
+    simd::unroll<R>([&](auto r) TARN_LAMBDA { sums[decltype(r)::value] = s[decltype(r)::value]; });
+}
+
+// sums[r] + the products, over `width` elements, of rows and the columns of a panel: in the type of the elements, from
+// the first to the last.
+template <class A, int R>
+TARN_INLINE void add_column_products(const number<A>* const (&row)[R], const number<A>* panel, std::ptrdiff_t width,
+                                     pack<A> (&sums)[R]) noexcept {
+    pack<A> s[R];
+    simd::unroll<R>([&](auto r) TARN_LAMBDA { s[decltype(r)::value] = sums[decltype(r)::value]; });
+    for (std::ptrdiff_t k = 0; k < width; ++k) {
+        const pack<A> v = simd::load<A>(panel + k * lanes<A>);
+        simd::unroll<R>([&](auto r) TARN_LAMBDA {
+            constexpr int I = decltype(r)::value;
+            s[I] = simd::fmadd<A>(simd::broadcast<A>(row[I][k]), v, s[I]);
         });
     }
     simd::unroll<R>([&](auto r) TARN_LAMBDA { sums[decltype(r)::value] = s[decltype(r)::value]; });
@@ -117,17 +134,10 @@ TARN_NOINLINE void float_best(const float* const (&row)[R], const column_panels<
         simd::store<A>(panel[r], simd::broadcast<A>(0));
     }
     for (std::ptrdiff_t p = 0; p < b.panels(); ++p) {
-        const float* const from = b.panel(p);
         const pack<A> start = simd::load<A>(b.start + p * lanes<A>);
         pack<A> s[R];
         simd::unroll<R>([&](auto r) TARN_LAMBDA { s[decltype(r)::value] = start; });
-        for (std::ptrdiff_t k = 0; k < b.width; ++k) {
-            const pack<A> v = simd::load<A>(from + k * lanes<A>);
-            simd::unroll<R>([&](auto r) TARN_LAMBDA {
-                constexpr int I = decltype(r)::value;
-                s[I] = simd::fmadd<A>(simd::broadcast<A>(row[I][k]), v, s[I]);
-            });
-        }
+        add_column_products<A, R>(row, b.panel(p), b.width, s);
         const pack<A> here = simd::broadcast<A>(static_cast<float>(p));
         simd::unroll<R>([&](auto r) TARN_LAMBDA {
             constexpr int I = decltype(r)::value;

@@ -185,6 +185,38 @@ template <class T> struct token_weights {
 
 TARN_INLINE bool is_ordinary(double weight) noexcept { return weight > 0 && weight < __builtin_huge_val(); }
 
+// Row s of y: the weighted sum of tokens, divided by `total`.
+template <class A, class Weights, class Rows>
+TARN_NOINLINE void weighted_sum(slot_members members, Weights weights, double total, Rows x, Rows y, std::ptrdiff_t s,
+                                std::ptrdiff_t channels) noexcept {
+    constexpr std::ptrdiff_t most_known = 8;
+    double known[most_known];
+    for (std::ptrdiff_t i = 0; i < members.count && i < most_known; ++i)
+        known[i] = weights[members.token[i]];
+    const double share = 1 / total;
+    each_channel_pack<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
+        auto sums = double_pack<A>::zero();
+        for (std::ptrdiff_t i = 0; i < members.count; ++i) {
+            const std::int32_t t = members.token[i];
+            const double weight = i < most_known ? known[i] : weights[t];
+            if (weight == 0)
+                continue;
+            const auto d = double_pack<A>::of(x.load(t, c, n));
+            const doubles<A> w(weight);
+            simd::unroll<double_pack<A>::parts>([&](auto k) TARN_LAMBDA {
+                constexpr int K = decltype(k)::value;
+                sums.part[K] = simd::fmadd<A>(d.part[K], w, sums.part[K]);
+            });
+        }
+        // Of doubles the quotient is rounded once; of floats a product with an inverse is as good.
+        if constexpr (simd::is_double<A>)
+            sums = sums / double_pack<A>::broadcast(total);
+        else
+            sums.multiply(double_pack<A>::broadcast(share));
+        y.store(s, c, n, normal_numbers<A>(sums));
+    });
+}
+
 template <class A> class merge_rows {
 public:
     using number = simd::number<A>;
@@ -224,7 +256,7 @@ private:
             else if (by_token)
                 greatest(members, x, y, s, a.channels);
             else
-                sum(members, weights, a.mode == merge_mode::mean ? total : 1, x, y, s, a.channels);
+                weighted_sum<A>(members, weights, a.mode == merge_mode::mean ? total : 1, x, y, s, a.channels);
         });
     }
 
@@ -232,38 +264,6 @@ private:
     TARN_INLINE static std::ptrdiff_t next_slot(const call& a, std::ptrdiff_t s, const slot_members& members) noexcept {
         const std::ptrdiff_t t = members.token[0] + 1;
         return t < a.last && a.plan.assign[t] >= 0 ? a.plan.assign[t] : s;
-    }
-
-    // The weighted sum of tokens, divided by `total`.
-    template <class Rows>
-    TARN_NOINLINE static void sum(slot_members members, token_weights<number> weights, double total, Rows x, Rows y,
-                                  std::ptrdiff_t s, std::ptrdiff_t channels) noexcept {
-        constexpr std::ptrdiff_t most_known = 8;
-        double known[most_known];
-        for (std::ptrdiff_t i = 0; i < members.count && i < most_known; ++i)
-            known[i] = weights[members.token[i]];
-        const double share = 1 / total;
-        each_channel_pack<A>(channels, [&](std::ptrdiff_t c, int n) TARN_LAMBDA {
-            auto sums = double_pack<A>::zero();
-            for (std::ptrdiff_t i = 0; i < members.count; ++i) {
-                const std::int32_t t = members.token[i];
-                const double weight = i < most_known ? known[i] : weights[t];
-                if (weight == 0)
-                    continue;
-                const auto d = double_pack<A>::of(x.load(t, c, n));
-                const doubles<A> w(weight);
-                simd::unroll<double_pack<A>::parts>([&](auto k) TARN_LAMBDA {
-                    constexpr int K = decltype(k)::value;
-                    sums.part[K] = simd::fmadd<A>(d.part[K], w, sums.part[K]);
-                });
-            }
-            // Of doubles the quotient is rounded once; of floats a product with an inverse is as good.
-            if constexpr (simd::is_double<A>)
-                sums = sums / double_pack<A>::broadcast(total);
-            else
-                sums.multiply(double_pack<A>::broadcast(share));
-            y.store(s, c, n, normal_numbers<A>(sums));
-        });
     }
 
     template <class Rows>

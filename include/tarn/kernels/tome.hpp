@@ -5,6 +5,7 @@
 #pragma once
 
 #include <tarn/kernels/best_match.hpp>
+#include <tarn/kernels/index_sort.hpp>
 #include <tarn/kernels/plan_slots.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -50,37 +51,16 @@ private:
     std::ptrdiff_t evens_, odds_;
 };
 
-// The even tokens first..evens-1, the most similar to their partner first, the first of equal ones before the others: a
-// merge sort of runs that grow. Returns the list.
+// The even tokens first..evens-1, the most similar to their partner first, the first of equal ones before the others.
+// Returns the list.
 template <class A> TARN_NOINLINE std::int32_t* rank_matches(const match_list& of, std::ptrdiff_t first) noexcept {
-    std::int32_t* from = of.list();
-    std::int32_t* to = of.other_list();
+    std::int32_t* const list = of.list();
     const std::ptrdiff_t n = of.evens() - first;
     for (std::ptrdiff_t i = 0; i < n; ++i)
-        from[i] = static_cast<std::int32_t>(first + i);
-    for (std::ptrdiff_t run = 1; run < n; run *= 2) {
-        for (std::ptrdiff_t begin = 0; begin < n; begin += 2 * run) {
-            std::ptrdiff_t i = begin;
-            std::ptrdiff_t j = begin + run < n ? begin + run : n;
-            const std::ptrdiff_t middle = j;
-            const std::ptrdiff_t end = begin + 2 * run < n ? begin + 2 * run : n;
-            std::ptrdiff_t k = begin;
-            while (i < middle && j < end) {
-                const bool later = of.similarity(from[j]) > of.similarity(from[i]);
-                to[k++] = later ? from[j] : from[i];
-                j += later;
-                i += !later;
-            }
-            while (i < middle)
-                to[k++] = from[i++];
-            while (j < end)
-                to[k++] = from[j++];
-        }
-        std::int32_t* const other = from;
-        from = to;
-        to = other;
-    }
-    return from;
+        list[i] = static_cast<std::int32_t>(first + i);
+    return sort_indices(list, of.other_list(), n, [&](std::int32_t i, std::int32_t j) TARN_LAMBDA {
+        return of.similarity(i) > of.similarity(j);
+    });
 }
 
 template <class A> class tome {
@@ -205,7 +185,7 @@ private:
     // Most rows by sums in float.
     TARN_NOINLINE static void match_in_floats(const call& a, const match_list& matches, const number* rows,
                                               const column_panels<A>& b) noexcept {
-        constexpr int R = float_tile_rows<A>;
+        constexpr int R = product_tile_rows<A>;
         const std::ptrdiff_t evens = matches.evens();
         std::int32_t* const undecided = matches.list();
         std::ptrdiff_t undecided_count = 0;
