@@ -10,8 +10,8 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct pool_backward_kernels {
-    static constexpr dispatch::pool_backward_table<number<A>> table = {&window_adjoint<A, max_shares<A>>::run,
-                                                                       &window_adjoint<A, average_shares<A>>::run};
+    static constexpr dispatch::pool_backward_table<number<A>> table = {
+        &window_adjoint<A, extreme_shares<A, max_index_window<A>>>::run, &window_adjoint<A, average_shares<A>>::run};
 };
 
 }}}} // namespace tarn::kernels

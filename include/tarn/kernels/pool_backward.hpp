@@ -29,7 +29,8 @@ public:
                 {{at(r), dy_.type, 1, dy_.step[2]}, number_ + r * b.columns * b.lanes, b.lanes, b.columns, b.lanes});
     }
     TARN_INLINE numbers<A> at(std::ptrdiff_t i) const noexcept { return numbers<A>::load_unaligned(number_ + i); }
-    TARN_INLINE numbers<A> first(std::ptrdiff_t i, int n) const noexcept { return simd::load_n<A>(number_ + i, n); }
+    TARN_INLINE numbers<A> at(std::ptrdiff_t i, int n) const noexcept { return simd::load_n<A>(number_ + i, n); }
+    TARN_INLINE numbers<A> all_of(std::ptrdiff_t i) const noexcept { return numbers<A>(number_[i]); }
     TARN_INLINE number<A>* begin() noexcept { return number_; }
 
 private:
@@ -37,10 +38,8 @@ private:
     alignas(64) number<A> number_[Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
 };
 
-// The states of a group of windows, to numbers side by side; from field to field `pitch`.
-template <class Number>
-TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all, const window_group& b, Number* to,
-                                              std::ptrdiff_t pitch) noexcept {
+// The windows of a group, results of theirs not wanted.
+TARN_INLINE dispatch::window_planes windows_of(const dispatch::window_planes& all, const window_group& b) noexcept {
     dispatch::window_planes w = all;
     w.x.data = static_cast<char*>(w.x.data) + (b.plane * w.x.across + b.lane) * detail::size_of(w.x.type);
     w.y.data = nullptr;
@@ -50,6 +49,13 @@ TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all
     w.last_row = w.first_row + b.rows;
     w.first_column = b.column;
     w.last_column = b.column + b.columns;
+    return w;
+}
+// Their states, to numbers side by side; from field to field `pitch`.
+template <class Number>
+TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all, const window_group& b, Number* to,
+                                              std::ptrdiff_t pitch) noexcept {
+    dispatch::window_planes w = windows_of(all, b);
     w.index.kind = dispatch::index_kind::state;
     w.index.step[0] = 0;
     w.index.step[1] = b.columns * b.lanes;
@@ -60,56 +66,69 @@ TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all
     w.index.first = -(b.row * b.columns + b.column) * b.lanes;
     return w;
 }
+// Their results, to numbers side by side.
+template <class Number>
+TARN_INLINE dispatch::window_planes results_of(const dispatch::window_planes& all, const window_group& b,
+                                               Number* to) noexcept {
+    dispatch::window_planes w = windows_of(all, b);
+    w.y.data = to - (b.row * b.columns + b.column) * b.lanes;
+    w.y.type = element_traits<Number>::value;
+    w.y.step[0] = 0;
+    w.y.step[1] = b.columns * b.lanes;
+    w.y.step[2] = b.lanes;
+    w.y.across = 0;
+    return w;
+}
 
-// All of it to the greatest element of the window.
-template <class A> class max_shares {
+// All of it to one element of the window: its tap is what the reduction keeps.
+template <class A, class Window> class extreme_shares : public shares_of_windows {
 public:
-    static constexpr bool of_elements = false;
     static constexpr std::ptrdiff_t room = 4096 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    struct windows {
+        numbers<A> tap, dy;
+    };
 
-    TARN_INLINE explicit max_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
+    TARN_INLINE explicit extreme_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
 
     TARN_INLINE void load(const window_group& b) noexcept {
         dy_.load(b);
-        window_lines<A, max_index_window<A>>::run(states_of(c_.windows, b, tap_, 0));
+        window_lines<A, Window>::run(states_of(c_.windows, b, tap_, 0));
     }
-    TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A> tap) const noexcept {
-        return given(numbers<A>::load_unaligned(tap_ + i), dy_.at(i), tap);
+    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept {
+        return {numbers<A>::load_unaligned(tap_ + i), dy_.at(i)};
     }
-    TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A> tap, int n) const noexcept {
-        return given(simd::load_n<A>(tap_ + i, n), dy_.first(i, n), tap);
+    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept {
+        return {simd::load_n<A>(tap_ + i, n), dy_.at(i, n)};
+    }
+    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return {numbers<A>(tap_[i]), dy_.all_of(i)}; }
+    TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& w, numbers<A> tap,
+                                      element_numbers<A, 0>) noexcept {
+        return sum + simd::select<A>(w.tap == tap, w.dy, numbers<A>(number<A>(0)));
     }
 
 private:
-    TARN_INLINE static numbers<A> given(numbers<A> taken, numbers<A> dy, number<A> tap) noexcept {
-        return simd::select<A>(taken == numbers<A>(tap), dy, numbers<A>(number<A>(0)));
-    }
-
     const dispatch::window_gradients& c_;
     gradient_block<A, room> dy_;
     alignas(64) number<A> tap_[room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
 };
 
-// The same to every member.
-template <class A> class average_shares {
+// The gradients of a block of windows, divided by what the sums of these are divided by.
+template <class A, std::ptrdiff_t Room> class divided_gradients : public gradient_block<A, Room> {
 public:
-    static constexpr bool of_elements = false;
-    static constexpr std::ptrdiff_t room = 8192 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
-
-    TARN_INLINE explicit average_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
+    TARN_INLINE explicit divided_gradients(const dispatch::window_gradients& c) noexcept
+        : gradient_block<A, Room>(c.dy), windows_(c.windows) {}
 
     TARN_INLINE void load(const window_group& b) noexcept {
-        dy_.load(b);
-        const dispatch::window_axis* const axis = c_.windows.axis;
-        const dispatch::window_divisor& divisor = c_.windows.divisor;
-        const std::ptrdiff_t deep = window_taps::counted(axis[0], b.depth, divisor.count_padding);
+        gradient_block<A, Room>::load(b);
+        const dispatch::window_divisor& divisor = windows_.divisor;
+        const std::ptrdiff_t deep = window_taps::counted(windows_.axis[0], b.depth, divisor.count_padding);
         // A tile of columns for all rows, since their scales cost a division each.
         for (std::ptrdiff_t first = 0; first < b.columns; first += most_columns) {
             const std::ptrdiff_t some = b.columns - first < most_columns ? b.columns - first : most_columns;
-            scales_.begin(axis[2], b.column + first, some, divisor);
+            scales_.begin(windows_.axis[2], b.column + first, some, divisor);
             for (std::ptrdiff_t r = 0; r < b.rows; ++r) {
-                scales_.prepare(deep * window_taps::counted(axis[1], b.row + r, divisor.count_padding));
-                number<A>* const line = dy_.begin() + (r * b.columns + first) * b.lanes;
+                scales_.prepare(deep * window_taps::counted(windows_.axis[1], b.row + r, divisor.count_padding));
+                number<A>* const line = this->begin() + (r * b.columns + first) * b.lanes;
                 if (b.lanes == 1)
                     scale(line, some);
                 else
@@ -117,12 +136,11 @@ public:
             }
         }
     }
-    TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A>) const noexcept { return dy_.at(i); }
-    TARN_INLINE numbers<A> share(std::ptrdiff_t i, number<A>, int n) const noexcept { return dy_.first(i, n); }
 
 private:
     static constexpr int width = static_cast<int>(numbers<A>::size);
-    static constexpr std::ptrdiff_t most_columns = 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    static constexpr std::ptrdiff_t columns_in_2048 = 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    static constexpr std::ptrdiff_t most_columns = Room < columns_in_2048 ? Room : columns_in_2048;
 
     TARN_INLINE void scale(number<A>* line, std::ptrdiff_t n) const noexcept {
         for (std::ptrdiff_t i = 0; i < n; i += width) {
@@ -141,9 +159,27 @@ private:
         }
     }
 
-    const dispatch::window_gradients& c_;
-    gradient_block<A, room> dy_;
+    const dispatch::window_planes& windows_;
     window_scales<A, most_columns> scales_;
+};
+
+// The same to every member.
+template <class A> class average_shares : public shares_of_windows {
+public:
+    static constexpr std::ptrdiff_t room = 8192 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+
+    TARN_INLINE explicit average_shares(const dispatch::window_gradients& c) noexcept : dy_(c) {}
+
+    TARN_INLINE void load(const window_group& b) noexcept { dy_.load(b); }
+    TARN_INLINE numbers<A> at(std::ptrdiff_t i) const noexcept { return dy_.at(i); }
+    TARN_INLINE numbers<A> at(std::ptrdiff_t i, int n) const noexcept { return dy_.at(i, n); }
+    TARN_INLINE numbers<A> all_of(std::ptrdiff_t i) const noexcept { return dy_.all_of(i); }
+    TARN_INLINE static numbers<A> add(numbers<A> sum, numbers<A> dy, numbers<A>, element_numbers<A, 0>) noexcept {
+        return sum + dy;
+    }
+
+private:
+    divided_gradients<A, room> dy_;
 };
 
 }}}} // namespace tarn::kernels

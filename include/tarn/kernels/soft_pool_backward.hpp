@@ -9,10 +9,13 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-template <class A, bool Exact> class soft_shares {
+template <class A, bool Exact> class soft_shares : public shares_of_windows {
 public:
-    static constexpr bool of_elements = true;
+    static constexpr int elements = 1;
     static constexpr std::ptrdiff_t room = 1024 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    struct windows {
+        numbers<A> c, greatest, least, slope;
+    };
 
     TARN_INLINE explicit soft_shares(const dispatch::window_gradients& c) noexcept
         : c_(c), dy_(c.dy), weight_(c.windows.scale), sign_(number<A>(c.windows.scale < 0 ? -0.0 : 0.0)) {}
@@ -24,14 +27,30 @@ public:
         for (std::ptrdiff_t i = 0; i < n; i += width)
             prepare(i, n - i < width ? static_cast<int>(n - i) : width);
     }
-    TARN_INLINE numbers<A> add(numbers<A> sum, std::ptrdiff_t i, numbers<A> x) const noexcept {
-        return with_share(sum, x, dy_.at(i), numbers<A>::load_unaligned(field_[0] + i),
-                          numbers<A>::load_unaligned(field_[1] + i), numbers<A>::load_unaligned(field_[2] + i));
+    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept {
+        return {dy_.at(i), numbers<A>::load_unaligned(field_[0] + i), numbers<A>::load_unaligned(field_[1] + i),
+                numbers<A>::load_unaligned(field_[2] + i)};
     }
-    TARN_INLINE numbers<A> add(numbers<A> sum, std::ptrdiff_t i, numbers<A> x, int n) const noexcept {
-        const numbers<A> v = with_share(sum, x, dy_.first(i, n), simd::load_n<A>(field_[0] + i, n),
-                                        simd::load_n<A>(field_[1] + i, n), simd::load_n<A>(field_[2] + i, n));
-        return simd::first_or<A>(v, n, sum);
+    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept {
+        return {dy_.at(i, n), simd::load_n<A>(field_[0] + i, n), simd::load_n<A>(field_[1] + i, n),
+                simd::load_n<A>(field_[2] + i, n)};
+    }
+    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept {
+        return {dy_.all_of(i), numbers<A>(field_[0][i]), numbers<A>(field_[1][i]), numbers<A>(field_[2][i])};
+    }
+    TARN_INLINE static element_numbers<A, 1> lift(numbers<A> x) noexcept { return {{x}}; }
+    TARN_INLINE numbers<A> add(numbers<A> sum, const windows& of, numbers<A>,
+                               const element_numbers<A, 1>& e) const noexcept {
+        const numbers<A> d = weight_.distance(e.number[0] ^ sign_, of.greatest);
+        const numbers<A> near = weight_.counted(d);
+        const numbers<A> w = simd::keep_where_ge<A>(weight_(d, near), of.least);
+        if constexpr (!Exact) {
+            return simd::fmadd<A>(w, of.c, sum);
+        } else {
+            const numbers<A> f = weight_.plus_logit(near, of.slope);
+            const auto flat = xsimd::abs(f) < numbers<A>(number<A>(least_slope));
+            return simd::fmadd<A>(w * of.c, simd::select<A>(flat, numbers<A>(number<A>(0)), f), sum);
+        }
     }
 
 private:
@@ -49,7 +68,7 @@ private:
         const numbers<A> two(number<A>(2));
         const numbers<A> zero(number<A>(0));
         const numbers<A> s = simd::max_of<A>(one, load(1)); // NaN passes
-        const numbers<A> dy = dy_.first(i, n);
+        const numbers<A> dy = dy_.at(i, n);
         const numbers<A> c = simd::select<A>(xsimd::abs(dy) < s * numbers<A>(least_normal_number<A>), zero, dy) / s;
         simd::store_n<A>(dy_.begin() + i, c, n);
         // Between bounds that keep the quotient a normal number.
@@ -58,19 +77,6 @@ private:
         const numbers<A> q = soft_window<A>::below_greatest({{load(0), load(1), load(2)}});
         simd::store_n<A>(field_[1] + i, numbers<A>(number<A>(least_product)) / size, n);
         simd::store_n<A>(field_[2] + i, two - weight_.plus_logit(q, one), n);
-    }
-    TARN_INLINE numbers<A> with_share(numbers<A> sum, numbers<A> x, numbers<A> c, numbers<A> greatest, numbers<A> least,
-                                      [[maybe_unused]] numbers<A> slope) const noexcept {
-        const numbers<A> d = weight_.distance(x ^ sign_, greatest);
-        const numbers<A> near = weight_.counted(d);
-        const numbers<A> w = simd::keep_where_ge<A>(weight_(d, near), least);
-        if constexpr (!Exact) {
-            return simd::fmadd<A>(w, c, sum);
-        } else {
-            const numbers<A> f = weight_.plus_logit(near, slope);
-            const auto flat = xsimd::abs(f) < numbers<A>(number<A>(least_slope));
-            return simd::fmadd<A>(w * c, simd::select<A>(flat, numbers<A>(number<A>(0)), f), sum);
-        }
     }
 
     const dispatch::window_gradients& c_;

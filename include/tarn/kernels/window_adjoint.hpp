@@ -17,44 +17,66 @@ struct window_group {
     std::ptrdiff_t plane, lane, lanes, depth, row, rows, column, columns;
 };
 
+// What shares depend on of a register of elements.
+template <class A, int Numbers> struct element_numbers { numbers<A> number[Numbers]; };
+template <class A> struct element_numbers<A, 0> {};
+
 // Shares: what the windows of a group give.
 //
-//   shares(c)              of a call
+//   call                   what it is made of
 //   room                   windows of a group, lanes among them, that it can hold
 //   load(group)            takes these windows
-//   of_elements            whether shares depend on the elements that get them
-//   share(i, tap)          what window number i of the group gives to its element `tap`, one register of windows; n: of
-//                          the first n only, nothing of the others. Of elements x:
-//   add(sum, i, x)         sum and the share together; n: of the first n only, the others stay as they are
+//   at(i)                  what it knows of windows side by side from number i of the group on; n: of n of them, and 0 of
+//                          the others
+//   all_of(i)              the same of window number i in all lanes
+//   elements               how many numbers it asks for of an element
+//   lift(x)                these numbers of elements x. Where there is no element they are 0
+//   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`, whose numbers are e
+//   end()                  after the last group
+//
+// Those that do not say otherwise ask nothing of elements:
+struct shares_of_windows {
+    using call = dispatch::window_gradients;
+    static constexpr int elements = 0;
+
+    TARN_INLINE void end() noexcept {}
+};
+
 template <class A, class Shares> class window_adjoint {
 public:
-    TARN_NOINLINE static void run(const dispatch::window_gradients& c) noexcept {
+    TARN_NOINLINE static void run(const typename Shares::call& c) noexcept {
         window_adjoint adjoint(c);
         for (std::ptrdiff_t p = 0; p < c.windows.planes; ++p)
             adjoint.run_plane(p);
+        adjoint.shares_.end();
     }
 
 private:
     static constexpr int width = static_cast<int>(numbers<A>::size);
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
-    static constexpr bool of_elements = Shares::of_elements;
-    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(of_elements ? 3072 : 6144)>;
+    static constexpr int elements = Shares::elements;
+    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(elements > 0 ? 3072 / elements : 6144)>;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<512>;
 
-    TARN_INLINE explicit window_adjoint(const dispatch::window_gradients& c) noexcept
-        : c_(c), depth_(c.windows.axis[0]), height_(c.windows.axis[1]), columns_(c.windows.axis[2]), shares_(c) {}
+    TARN_INLINE explicit window_adjoint(const typename Shares::call& c) noexcept
+        : c_(c), depth_(c.windows.axis[0]), height_(c.windows.axis[1]), columns_(c.windows.axis[2]), shares_(c) {
+        for (int i = 0; i < width; ++i)
+            lane_[i] = static_cast<number<A>>(i);
+    }
 
     TARN_INLINE void run_plane(std::ptrdiff_t plane) noexcept {
         const std::ptrdiff_t all_lanes = c_.windows.lanes;
         for (std::ptrdiff_t lane = 0; lane < all_lanes; lane += lanes_) {
             lanes_ = all_lanes - lane < most_lanes ? all_lanes - lane : most_lanes;
-            const std::ptrdiff_t most_columns = (sum_numbers - width) / lanes_ - 2 * columns_.stride;
+            spans_ = lanes_ == 1 && columns_.dilation == 1 && by_spans();
+            const bool in_order = lanes_ > 1 || spans_;
+            const std::ptrdiff_t most_columns = (sum_numbers - width) / lanes_ - (in_order ? 0 : 2 * columns_.stride);
             // Strides that leave no room for a column are taken one element at a time.
             const std::ptrdiff_t tile = most_columns > 0 ? most_columns : 1;
             for (first_ = 0; first_ < columns_.in; first_ += outputs_) {
                 outputs_ = columns_.in - first_ < tile ? columns_.in - first_ : tile;
-                phases_ = lanes_ > 1 || most_columns <= 0 ? 1 : columns_.stride;
+                phases_ = in_order || most_columns <= 0 ? 1 : columns_.stride;
                 begin_ = (first_ + columns_.before) / columns_.stride;
                 end_ = (first_ + outputs_ - 1 + columns_.before) / columns_.stride + 1;
                 row_sums_ = by_phases() ? phases_ * (end_ - begin_) : outputs_ * lanes_;
@@ -72,8 +94,15 @@ private:
         }
     }
 
+    // Whether windows are taken one by one, which give to elements side by side: few of them, or long ones with long
+    // strides, whose phases would be short.
+    TARN_INLINE bool by_spans() const noexcept {
+        const auto registers = [](std::ptrdiff_t n) TARN_LAMBDA { return (n + width - 1) / width; };
+        return columns_.out * registers(columns_.kernel) < columns_.kernel * registers(columns_.out) ||
+               (columns_.stride > 2 && columns_.kernel >= width);
+    }
     // Whether sums lie phase by phase: a single lane, and a phase for every column of a stride.
-    TARN_INLINE bool by_phases() const noexcept { return lanes_ == 1 && phases_ == columns_.stride; }
+    TARN_INLINE bool by_phases() const noexcept { return lanes_ == 1 && !spans_ && phases_ == columns_.stride; }
 
     // Windows first .. end - 1 along an axis may have elements from .. from + count - 1 as members.
     struct window_range {
@@ -101,9 +130,9 @@ private:
                               std::ptrdiff_t rows) noexcept {
         for (std::ptrdiff_t i = 0; i < rows * row_sums_; ++i)
             sum_[i] = 0;
-        if constexpr (of_elements) {
+        if constexpr (elements > 0) {
             for (std::ptrdiff_t k = 0; k < rows; ++k)
-                load_row(plane, lane, d, h + k, element_ + k * row_sums_);
+                load_row(plane, lane, d, h + k, k * row_sums_);
         }
         const window_range depths = window_range::of(depth_, d, 1);
         const window_range heights = window_range::of(height_, h, rows);
@@ -120,7 +149,7 @@ private:
                 const std::ptrdiff_t r_end = heights.end - r < some_rows ? heights.end : r + some_rows;
                 for (std::ptrdiff_t j = columns.first; j < columns.end; j += some_columns) {
                     const std::ptrdiff_t j_end = columns.end - j < some_columns ? columns.end : j + some_columns;
-                    shares_.load({plane, lane, lanes_, o, r, r_end - r, j, j_end - j});
+                    load_windows({plane, lane, lanes_, o, r, r_end - r, j, j_end - j});
                     add(d_tap, h, rows, r, r_end, j, j_end);
                 }
             }
@@ -129,6 +158,15 @@ private:
             put_row(plane, lane, d, h + k, sum_ + k * row_sums_);
     }
 
+    // Those of large windows are for many elements.
+    TARN_INLINE void load_windows(const window_group& b) noexcept {
+        const window_group& a = loaded_;
+        if (a.plane == b.plane && a.lane == b.lane && a.lanes == b.lanes && a.depth == b.depth && a.row == b.row &&
+            a.rows == b.rows && a.column == b.column && a.columns == b.columns)
+            return;
+        shares_.load(b);
+        loaded_ = b;
+    }
     // What windows r .. r_end - 1, j .. j_end - 1 give to rows from h on.
     TARN_INLINE void add(std::ptrdiff_t d_tap, std::ptrdiff_t h, std::ptrdiff_t rows, std::ptrdiff_t r,
                          std::ptrdiff_t r_end, std::ptrdiff_t j, std::ptrdiff_t j_end) noexcept {
@@ -143,6 +181,8 @@ private:
                 const std::ptrdiff_t line = (o - r) * (j_end - j) * lanes_;
                 if (by_phases())
                     add_phases(tap, line, j, j_end, sum_ + k * row_sums_);
+                else if (spans_)
+                    add_spans(tap, line, j, j_end, sum_ + k * row_sums_);
                 else
                     add_lanes(tap, line, j, j_end, sum_ + k * row_sums_);
             }
@@ -174,43 +214,85 @@ private:
                 add_line(tap + t, line + from - q - j, to - from, sums + phase * size + from - begin_);
         }
     }
+    // Window by window, elements side by side.
+    TARN_INLINE void add_spans(std::ptrdiff_t tap, std::ptrdiff_t line, std::ptrdiff_t j, std::ptrdiff_t j_end,
+                               number<A>* sums) noexcept {
+        for (std::ptrdiff_t o = j; o < j_end; ++o, ++line) {
+            const std::ptrdiff_t start = o * columns_.stride - columns_.before - first_;
+            const std::ptrdiff_t end = start + columns_.kernel < outputs_ ? start + columns_.kernel : outputs_;
+            const std::ptrdiff_t from = start > 0 ? start : 0;
+            const auto window = shares_.all_of(line);
+            const numbers<A> first_tap =
+                numbers<A>(static_cast<number<A>>(tap + from - start)) + numbers<A>::load_unaligned(lane_);
+            each_register(end - from, [&](std::ptrdiff_t k, auto... some) TARN_LAMBDA {
+                add_shares(sums + from + k, window, first_tap + numbers<A>(static_cast<number<A>>(k)), some...);
+            });
+        }
+    }
     TARN_INLINE void add_line(std::ptrdiff_t tap, std::ptrdiff_t i, std::ptrdiff_t n, number<A>* sums) noexcept {
-        const auto code = static_cast<number<A>>(tap);
-        const auto add_share = [&](std::ptrdiff_t k, auto... some) TARN_LAMBDA {
-            const numbers<A> sum = numbers<A>::load_unaligned(sums + k);
-            if constexpr (!of_elements) {
-                (sum + shares_.share(i + k, code, some...)).store_unaligned(sums + k);
-            } else {
-                const number<A>* const x = element_ + (sums - sum_) + k;
-                if constexpr (sizeof...(some) == 0)
-                    shares_.add(sum, i + k, numbers<A>::load_unaligned(x)).store_unaligned(sums + k);
-                else
-                    shares_.add(sum, i + k, simd::load_n<A>(x, some...), some...).store_unaligned(sums + k);
-            }
-        };
+        const numbers<A> taps(static_cast<number<A>>(tap));
+        each_register(n, [&](std::ptrdiff_t k, auto... some)
+                             TARN_LAMBDA { add_shares(sums + k, shares_.at(i + k, some...), taps, some...); });
+    }
+    // f(first of a register), and f(first, how many) for the rest.
+    template <class F> TARN_INLINE static void each_register(std::ptrdiff_t n, F f) noexcept {
         std::ptrdiff_t k = 0;
         for (; k + width <= n; k += width)
-            add_share(k);
+            f(k);
         if (k < n)
-            add_share(k, static_cast<int>(n - k));
+            f(k, static_cast<int>(n - k));
+    }
+    template <class Windows, class... Some>
+    TARN_INLINE void add_shares(number<A>* sums, const Windows& windows, numbers<A> taps, Some... some) noexcept {
+        const numbers<A> sum = numbers<A>::load_unaligned(sums);
+        element_numbers<A, elements> e;
+        if constexpr (elements > 0) {
+            simd::unroll<elements>([&](auto i) TARN_LAMBDA {
+                constexpr int I = decltype(i)::value;
+                const number<A>* const p = element_[I] + (sums - sum_);
+                if constexpr (sizeof...(some) == 0)
+                    e.number[I] = numbers<A>::load_unaligned(p);
+                else
+                    e.number[I] = simd::load_n<A>(p, some...);
+            });
+        }
+        const numbers<A> v = shares_.add(sum, windows, taps, e);
+        if constexpr (sizeof...(some) == 0)
+            v.store_unaligned(sums);
+        else
+            simd::first_or<A>(v, some..., sum).store_unaligned(sums);
     }
 
-    // The elements of a row, where their sums are.
+    // The elements of a row, where their sums are: from sum number `at` on.
     TARN_INLINE void load_row(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
-                              number<A>* to) noexcept {
+                              std::ptrdiff_t at) noexcept {
         const dispatch::plane_operand& x = c_.windows.x;
         char* const from =
             static_cast<char*>(x.data) +
             (plane * x.across + lane + d * x.step[0] + h * x.step[1] + first_ * x.step[2]) * detail::size_of(x.type);
+        number<A>* const to = element_[0] + at;
         number<A>* const row = phases_ > 1 ? row_ : to;
         if (lanes_ == 1)
             convert<A>::widen({{from, x.type, x.step[2], 0}, row, outputs_, 1, outputs_});
         else
             convert<A>::widen({{from, x.type, 1, x.step[2]}, row, lanes_, outputs_, lanes_});
         if (phases_ > 1) {
-            for (std::ptrdiff_t i = 0; i < row_sums_; ++i)
-                to[i] = 0;
-            each_in_phases([&](std::ptrdiff_t i, std::ptrdiff_t at) TARN_LAMBDA { to[at] = row[i]; });
+            each_outside([&](std::ptrdiff_t i) TARN_LAMBDA { to[i] = 0; });
+            each_in_phases([&](std::ptrdiff_t i, std::ptrdiff_t k) TARN_LAMBDA { to[k] = row[i]; });
+        }
+        for (std::ptrdiff_t i = 0; i < row_sums_; i += width) {
+            const int n = row_sums_ - i < width ? static_cast<int>(row_sums_ - i) : width;
+            const element_numbers<A, elements> e = shares_.lift(simd::load_n<A>(to + i, n));
+            simd::unroll<elements>([&](auto f) TARN_LAMBDA {
+                constexpr int F = decltype(f)::value;
+                simd::store_n<A>(element_[F] + at + i, e.number[F], n);
+            });
+        }
+        if (phases_ > 1) {
+            each_outside([&](std::ptrdiff_t i) TARN_LAMBDA {
+                for (int f = 0; f < elements; ++f)
+                    element_[f][at + i] = 0;
+            });
         }
     }
 
@@ -251,6 +333,16 @@ private:
     TARN_INLINE void join_phases(const number<A>* sums) noexcept {
         each_in_phases([&](std::ptrdiff_t i, std::ptrdiff_t at) TARN_LAMBDA { row_[i] = sums[at]; });
     }
+    // f(where there is a sum of no column of the tile): phases begin before the tile, or end behind it.
+    template <class F> TARN_INLINE void each_outside(F f) const noexcept {
+        const std::ptrdiff_t size = end_ - begin_;
+        const std::ptrdiff_t first = (first_ + columns_.before) % columns_.stride;
+        const std::ptrdiff_t last = (first_ + outputs_ - 1 + columns_.before) % columns_.stride;
+        for (std::ptrdiff_t phase = 0; phase < first; ++phase)
+            f(phase * size);
+        for (std::ptrdiff_t phase = last + 1; phase < columns_.stride; ++phase)
+            f(phase * size + size - 1);
+    }
     // f(column of the tile, where its sum is).
     template <class F> TARN_INLINE void each_in_phases(F f) const noexcept {
         const std::ptrdiff_t size = end_ - begin_;
@@ -268,13 +360,16 @@ private:
     const dispatch::window_gradients& c_;
     const dispatch::window_axis &depth_, &height_, &columns_;
     Shares shares_;
+    window_group loaded_ = {};
     std::ptrdiff_t lanes_ = 1;
+    bool spans_ = false;
     // The tile: columns first_ .. first_ + outputs_ - 1, which belong to windows begin_ .. end_ - 1 and before.
     std::ptrdiff_t first_ = 0, outputs_ = 0, begin_ = 0, end_ = 0;
     std::ptrdiff_t phases_ = 1, row_sums_ = 0;
     alignas(64) number<A> sum_[sum_numbers + width];
     alignas(64) number<A> row_[sum_numbers + 2 * width];
-    alignas(64) number<A> element_[of_elements ? sum_numbers + width : 1];
+    alignas(64) number<A> element_[elements > 0 ? elements : 1][elements > 0 ? sum_numbers + width : 1];
+    alignas(64) number<A> lane_[width];
 };
 
 }}}} // namespace tarn::kernels
