@@ -4,35 +4,19 @@
 #include <tarn/dispatch/ada_pool_table.hpp>
 #include <tarn/dispatch/family.hpp>
 #include <tarn/pool.hpp>
+#include <tarn/shape/beta_sums.hpp>
 
 #if !defined(TARN_DISPATCH)
+#include <tarn/dispatch/ada_pool_backward_kernels.hpp>
 #include <tarn/dispatch/ada_pool_kernels.hpp>
 #endif
 
 TARN_DEFINE_KERNELS_OF(ada_pool)
+TARN_DEFINE_KERNELS_OF(ada_pool_backward)
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND {
 
 namespace shape {
-
-// A number for every window, aligned at the last axis of space, repeated along those where its extent is 1 or missing.
-inline dispatch::ada_shares check_beta(const char* op, const operand& beta, const window_geometry& g) {
-    check_operand(op, "beta", beta);
-    dispatch::ada_shares r{beta.data, beta.type == element::float64, {}};
-    std::ptrdiff_t expected[dispatch::window_axes];
-    bool fits = beta.rank <= g.count;
-    for (int i = 0; i < g.count; ++i)
-        expected[i] = g.axis[dispatch::window_axes - g.count + i].out;
-    for (int i = 0; i < beta.rank && fits; ++i) {
-        const int axis = g.count - beta.rank + i;
-        fits = beta.extent[i] == 1 || beta.extent[i] == expected[axis];
-        r.step[dispatch::window_axes - beta.rank + i] = beta.extent[i] == 1 ? 0 : beta.stride[i];
-    }
-    if (!fits)
-        fail(op, "beta", "extents " + list(beta.extent, beta.rank),
-             "extents that broadcast to " + list(expected, g.count));
-    return r;
-}
 
 // beta: null for eDSCW alone.
 template <class N, class Executor>
@@ -57,6 +41,56 @@ void ada_pool(const place<Executor>& where, const char* op, const operand& x, co
     };
     where.parallel_for(loops.items(), loops.cost(static_cast<double>(element_size(x)), 0),
                        [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
+}
+
+struct ada_backward_operands {
+    const operand &x, &dy, &dx;
+    const operand *beta, *dbeta; // null: eDSCW alone; not wanted
+};
+
+inline void check_ada_backward(const char* op, const window_geometry& g, const ada_backward_operands& o) {
+    check_operand(op, "gradient", o.dy);
+    check_operand(op, "output", o.dx);
+    check_window_extents(op, "gradient", g, o.x, o.dy);
+    check_same_extents(op, o.x, o.dx);
+    if (o.dbeta) {
+        check_operand(op, "beta_gradient", *o.dbeta);
+        check_same_extents(op, *o.beta, *o.dbeta, "beta_gradient");
+        check_distinct(op, *o.dbeta, "beta_gradient");
+        check_apart(op, *o.beta, *o.dbeta, "beta_gradient", "beta");
+    }
+    if (size(o.x) == 0)
+        return;
+    check_distinct(op, o.dx);
+    check_apart(op, o.x, o.dx);
+    check_apart(op, o.dy, o.dx, "output", "gradient");
+    if (o.beta)
+        check_apart(op, *o.beta, o.dx, "output", "beta");
+    if (o.dbeta) {
+        check_apart(op, o.x, *o.dbeta, "beta_gradient");
+        check_apart(op, o.dy, *o.dbeta, "beta_gradient", "gradient");
+        check_apart(op, o.dx, *o.dbeta, "beta_gradient", "output");
+    }
+}
+
+template <class N, class Executor>
+void ada_pool_backward(const place<Executor>& where, const char* op, const ada_backward_operands& o,
+                       const pool_window& window) {
+    check_operand(op, "input", o.x);
+    const window_geometry g = check_window(op, window, o.x.extent, o.x.rank);
+    const dispatch::ada_shares shares = o.beta ? check_beta(op, *o.beta, g) : dispatch::ada_shares{};
+    check_ada_backward(op, g, o);
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::ada_pool_backward_table<N>& kernels = ada_pool_backward_kernels_of<N>(t);
+    if (size(o.x) > 0) {
+        run_gradients(where, g, o.x, o.dy, o.dx, {}, [&](const dispatch::window_gradients& c) {
+            dispatch::ada_gradients all{c, shares, false};
+            all.windows.scale = 1;
+            (o.beta ? kernels.pool : kernels.edscw)(all);
+        });
+    }
+    if (o.dbeta && size(*o.dbeta) > 0)
+        beta_sums<N>(kernels, g, o.x, o.dy, *o.beta, shares, *o.dbeta).run(where);
 }
 
 template <class Beta, bool Viewable> TARN_INLINE constexpr void assert_beta() {
@@ -139,6 +173,99 @@ TARN_INLINE void edscw_pool(const place<Executor>& where, const X& x, Y&& y, con
 template <class X, class Y, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
 TARN_INLINE void edscw_pool(const X& x, Y&& y, const pool_window& window) {
     edscw_pool(on(serial), x, static_cast<Y&&>(y), window);
+}
+
+// The gradients of ada_pool: in x, with the results y_j and z_j of eDSCW and of SoftPool, the means a_j and the weights w
+// and e of the windows j of which x_i is a member, of n_j members each, and in beta,
+//
+//   dx_i = sum_j dy_j (b_j (w_ij (1 + (x_i - y_j) ds/dx_i) + (1 / n_j) sum_k w_kj (x_k - y_j) ds/da_k) +
+//                      (1 - b_j) e_ij (1 + x_i - z_j))
+//   dbeta = sum dy_j (y_j - z_j), over all windows that share a beta
+//
+// with the derivatives of the similarity s of an element and the mean by both, which are taken for 0 where one of both
+// is 0. (The published code takes the weights for constants, and has no gradient of beta in one of its modes.) Results
+// are computed again from x, unrounded.
+//
+//   x, beta  the inputs of the forward call
+//   dy       the type of x; the extents of its results, any strides
+//   dx       the type of x, or float for x of 16 bits; the extents of x, any strides but 0; memory apart from all others
+//   dbeta    float or double, the extents of beta, any strides but 0; memory apart from all others; tarn::none: not wanted
+//   window, where   as for ada_pool
+//
+// Special values   NaN in a window, in its dy or its beta gives NaN to all its members, and to the gradient of its beta.
+//                  Where one of both results is infinite, its equal members share what it has of dy and the others get
+//                  0; dbeta is infinite or NaN. Where beta is below 0 or above 1, dbeta is 0. Products of dy and beta,
+//                  1 - beta, weights and derivatives below 2^-100 (doubles: 2^-960) count as 0.
+// Accuracy         with u, k and m of ada_pool, c = min(1 / u, m / |a|), w windows of which an element is a member and
+//                  f_ij the magnitude of what window j gives to element i, all parts of it positive: dx is within
+//                  sum_j |dy_j| (b_j (u (w + 40) + 32 k u c) f_ij, and for the rest as soft_pool_backward) +
+//                  2^-90 sum_j (1 + |dy_j|), for doubles 2^-940. Where positive and negative elements cancel, the
+//                  gradient of what is next to 0 is known no better. dbeta: within the bounds of both averages, times
+//                  |dy_j|, added.
+// Determinism      dx: as ada_pool. dbeta: sums of doubles in a fixed order, which depends on extents, strides and the
+//                  tier, not on threads.
+// Memory           x and dy are read once, by windows that overlap again from a cache, and once more for dbeta; dx is
+//                  written once. No allocation, at most 64 KB of stack.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as ada_pool; extents
+//                  of dbeta.
+template <class Executor, class X, class Beta, class DY, class DX, class DBeta>
+TARN_INLINE void ada_pool_backward(const place<Executor>& where, const X& x, const Beta& beta, const DY& dy, DX&& dx,
+                                   DBeta&& dbeta, const pool_window& window) {
+    const auto input = detail::input_view(x);
+    const auto shares = detail::input_view(beta);
+    const auto gradient = detail::input_view(dy);
+    const auto output = detail::output_view(static_cast<DX&&>(dx));
+    constexpr bool viewable =
+        detail::accepts_input<X>::value && detail::accepts_input<DY>::value && detail::accepts_output<DX>::value;
+    shape::assert_pool<decltype(input), decltype(output), viewable>();
+    shape::assert_pool<decltype(gradient), decltype(output), viewable>();
+    shape::assert_beta<decltype(shares), detail::accepts_input<Beta>::value>();
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    const shape::operand from = shape::erase(input);
+    const shape::operand b = shape::erase(shares);
+    const shape::operand dresult = shape::erase(gradient);
+    const shape::operand to = shape::erase(output);
+    if constexpr (detail::is_none<DBeta>) {
+        shape::ada_pool_backward<number>(where, "ada_pool_backward", {from, dresult, to, &b, nullptr}, window);
+    } else {
+        const auto beta_gradient = detail::output_view(static_cast<DBeta&&>(dbeta));
+        shape::assert_beta<decltype(beta_gradient), detail::accepts_output<DBeta>::value>();
+        static_assert(!detail::accepts_output<DBeta>::value || decltype(beta_gradient)::rank == decltype(shares)::rank,
+                      "tarn: beta and its gradient have different ranks");
+        const shape::operand db = shape::erase(beta_gradient);
+        shape::ada_pool_backward<number>(where, "ada_pool_backward", {from, dresult, to, &b, &db}, window);
+    }
+}
+template <class X, class Beta, class DY, class DX, class DBeta, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
+TARN_INLINE void ada_pool_backward(const X& x, const Beta& beta, const DY& dy, DX&& dx, DBeta&& dbeta,
+                                   const pool_window& window) {
+    ada_pool_backward(on(serial), x, beta, dy, static_cast<DX&&>(dx), static_cast<DBeta&&>(dbeta), window);
+}
+
+// The gradient of edscw_pool: that of ada_pool with beta of 1.
+//
+//   x, dy, dx, window, where   as for ada_pool_backward
+//
+// Special values, accuracy, determinism, memory, errors   as ada_pool_backward.
+template <class Executor, class X, class DY, class DX>
+TARN_INLINE void edscw_pool_backward(const place<Executor>& where, const X& x, const DY& dy, DX&& dx,
+                                     const pool_window& window) {
+    const auto input = detail::input_view(x);
+    const auto gradient = detail::input_view(dy);
+    const auto output = detail::output_view(static_cast<DX&&>(dx));
+    constexpr bool viewable =
+        detail::accepts_input<X>::value && detail::accepts_input<DY>::value && detail::accepts_output<DX>::value;
+    shape::assert_pool<decltype(input), decltype(output), viewable>();
+    shape::assert_pool<decltype(gradient), decltype(output), viewable>();
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    const shape::operand from = shape::erase(input);
+    const shape::operand dresult = shape::erase(gradient);
+    const shape::operand to = shape::erase(output);
+    shape::ada_pool_backward<number>(where, "edscw_pool_backward", {from, dresult, to, nullptr, nullptr}, window);
+}
+template <class X, class DY, class DX, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
+TARN_INLINE void edscw_pool_backward(const X& x, const DY& dy, DX&& dx, const pool_window& window) {
+    edscw_pool_backward(on(serial), x, dy, static_cast<DX&&>(dx), window);
 }
 
 } // namespace TARN_BACKEND

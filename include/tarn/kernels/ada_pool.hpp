@@ -4,34 +4,11 @@
 #pragma once
 
 #include <tarn/dispatch/ada_pool_table.hpp>
+#include <tarn/kernels/ada_beta.hpp>
 #include <tarn/kernels/ada_window.hpp>
 #include <tarn/kernels/whole_windows.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
-
-// The beta of windows as numbers from 0 to 1. Smaller ones than `least` are 0: what they add is nothing beside the
-// window's elements, and their products would be denormal.
-template <class A> struct ada_beta {
-    static constexpr double least = simd::is_double<A> ? 0x1p-480 : 0x1p-60;
-
-    dispatch::ada_shares of;
-
-    TARN_INLINE bool is_regional() const noexcept { return of.step[0] != 0 || of.step[1] != 0 || of.step[2] != 0; }
-    TARN_INLINE number<A> at(std::ptrdiff_t offset) const noexcept {
-        const double v = of.doubles ? static_cast<const double*>(of.data)[offset]
-                                    : static_cast<double>(static_cast<const float*>(of.data)[offset]);
-        return static_cast<number<A>>(simd::settled(v < least ? 0 : v > 1 ? 1 : v)); // NaN stays
-    }
-    // Of windows of a row, lane by lane.
-    TARN_INLINE void load(const windows_of_row& r, number<A>* to) const noexcept {
-        std::ptrdiff_t offset = r.depth * of.step[0] + r.height * of.step[1] + r.column * of.step[2];
-        for (std::ptrdiff_t j = 0; j < r.columns; ++j, offset += of.step[2]) {
-            const number<A> v = at(offset);
-            for (std::ptrdiff_t l = 0; l < r.lanes; ++l)
-                *to++ = v;
-        }
-    }
-};
 
 template <class A, bool Soft> class ada_results {
 public:

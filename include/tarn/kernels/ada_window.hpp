@@ -90,18 +90,19 @@ template <class A> struct window_mean {
 
     template <class Elements, class Unit>
     TARN_INLINE static window_mean of(const Elements& e, const Unit& unit, numbers<A> one_by_members) noexcept {
-        window_mean m;
-        m.total = e.template sum<1>([&](numbers<A> x, auto, auto& sum, auto first) TARN_LAMBDA {
-                       const numbers<A> v = unit.scaled(x);
-                       sum.field[0] = decltype(first)::value ? v : sum.field[0] + v;
-                   }).field[0];
-        const numbers<A> mean = m.total * one_by_members;
-        m.mean = simd::zero_where_le<A>(mean, xsimd::abs(mean), numbers<A>(window_unit<A>::least));
+        const numbers<A> total = e.template sum<1>([&](numbers<A> x, auto, auto& sum, auto first) TARN_LAMBDA {
+                                      const numbers<A> v = unit.scaled(x);
+                                      sum.field[0] = decltype(first)::value ? v : sum.field[0] + v;
+                                  }).field[0];
+        const numbers<A> mean = total * one_by_members;
+        const window_mean r =
+            of_mean(simd::zero_where_le<A>(mean, xsimd::abs(mean), numbers<A>(window_unit<A>::least)));
+        return {total, r.mean, r.twice, r.square};
+    }
+    TARN_INLINE static window_mean of_mean(numbers<A> mean) noexcept {
         // Where an element and the mean are 0, this makes their similarity 0.
         constexpr number<A> floor = simd::is_double<A> ? number<A>(0x1p-1000) : number<A>(0x1p-124f);
-        m.twice = xsimd::abs(m.mean + m.mean);
-        m.square = simd::fmadd<A>(m.mean, m.mean, numbers<A>(floor));
-        return m;
+        return {mean, mean, xsimd::abs(mean + mean), simd::fmadd<A>(mean, mean, numbers<A>(floor))};
     }
     // exp(s) of an element in units.
     TARN_INLINE numbers<A> weight(numbers<A> x) const noexcept {
