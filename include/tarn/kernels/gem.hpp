@@ -34,7 +34,7 @@ template <class D> struct gem_exponent {
         return simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(1.0));
     }
 
-    static constexpr double rounding = 1.5 * 0x1p52; // rounds to integers
+    static constexpr double rounding = 1.5 * 0x1p52;          // rounds to integers
 };
 
 // What depends on p and epsilon alone.
@@ -77,7 +77,7 @@ template <class A> struct gem_parameters {
     // (mean * 2^n)^(1/p) of the mean of powers.
     TARN_INLINE numbers<D> root(numbers<D> mean, numbers<D> n) const noexcept {
         numbers<D> k;
-        const numbers<D> log = simd::log2_of<D>(mean, k);
+        const numbers<D> log = simd::log2_of<D, log_terms>(mean, k);
         const numbers<D> to_integer(rounding);
         const numbers<D> exponent = n + k;
         const numbers<D> position = simd::fmadd<D>(exponent + log, numbers<D>(inverse), to_integer);
@@ -215,6 +215,7 @@ template <class A> struct gem_powers : gem_power_sum<A> {
     using base = gem_window<A, 1>;
     using D = typename base::D;
     using state = typename base::state;
+    static constexpr bool lifts_once = true;
 
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return powers_of(x); }
     TARN_NOINLINE state powers_of(numbers<A> x) const noexcept {
@@ -233,6 +234,7 @@ template <class A> struct gem_scaled_powers : gem_window<A, 2> {
     using base = gem_window<A, 2>;
     using D = typename base::D;
     using state = typename base::state;
+    static constexpr bool lifts_once = true;
 
     // Below all exponents of powers, |p| <= 2^40.
     TARN_INLINE static double neutral(int f) noexcept { return f == 0 ? 0 : -0x1p51; }
@@ -269,6 +271,7 @@ template <class A> struct gem_logs : gem_sum<A> {
     using base = gem_window<A, 1>;
     using D = typename base::D;
     using state = typename base::state;
+    static constexpr bool lifts_once = true;
 
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return logs_of(x); }
     TARN_NOINLINE state logs_of(numbers<A> x) const noexcept {

@@ -59,6 +59,13 @@ public:
     TARN_INLINE numbers<A> operator()(numbers<A> d, numbers<A> counted) const noexcept {
         return simd::zero_where_le<A>(weight_of(simd::min_of<A>(nearest_, counted)), d, furthest_);
     }
+    // exp(t d) times a constant, for distances of both signs, none as far as the furthest.
+    TARN_INLINE numbers<A> proportional(numbers<A> d) const noexcept {
+        if constexpr (simd::exp2_traits<A>::is_compact)
+            return exponential_.of_difference(d);
+        else
+            return out_of_line(exponential_, d);
+    }
     // t d + c, for c not next to 0.
     TARN_INLINE numbers<A> plus_logit(numbers<A> counted, numbers<A> c) const noexcept {
         return simd::fmadd<A>(scale_, simd::min_of<A>(nearest_, counted), c);
@@ -151,13 +158,15 @@ public:
         return {{m.high, simd::fmadd<A>(m.weight, by.low(1), by.high(1)), simd::fmadd<A>(m.weight, moved, by.high(2))}};
     }
     TARN_INLINE numbers<A> finish(const state& s, const window_scale<A>&) const noexcept {
-        const numbers<A> zero(number<A>(0));
+        return simd::select<A>(s.field[1] == numbers<A>(number<A>(0)), numbers<A>(empty), value_of(s) ^ sign_);
+    }
+    // The result of a window with members, for a positive scale.
+    TARN_INLINE static numbers<A> value_of(const state& s) noexcept {
         const numbers<A> q = below_greatest(s);
         // Added to a sum of neighbours of 0, the step keeps it from being denormal.
         const auto step = numbers<A>(number<A>(distance_weight<A>::step));
         const numbers<A> sum = (s.field[0] + (q - step)) + step;
-        const numbers<A> y = simd::select<A>(q == zero, s.field[0], sum) ^ sign_;
-        return simd::select<A>(s.field[1] == zero, numbers<A>(empty), y);
+        return simd::select<A>(q == numbers<A>(number<A>(0)), s.field[0], sum);
     }
     // a / s, the result less the greatest element.
     TARN_INLINE static numbers<A> below_greatest(const state& s) noexcept {

@@ -9,16 +9,24 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-template <class A, bool Exact> class soft_shares : public shares_of_windows {
+template <class A> struct soft_gradients : gradient_block<A, 1024 / static_cast<std::ptrdiff_t>(sizeof(number<A>))> {
+    static constexpr std::ptrdiff_t room = 1024 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+
+    TARN_INLINE explicit soft_gradients(const dispatch::window_gradients& c) noexcept : gradient_block<A, room>(c.dy) {}
+};
+
+// Gradients: a block of those of the results, made of a call, that has `room` for so many.
+template <class A, bool Exact, class Gradients = soft_gradients<A>> class soft_shares : public shares_of_windows {
 public:
     static constexpr int elements = 1;
-    static constexpr std::ptrdiff_t room = 1024 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    static constexpr std::ptrdiff_t room = Gradients::room;
     struct windows {
         numbers<A> c, greatest, least, slope;
     };
 
-    TARN_INLINE explicit soft_shares(const dispatch::window_gradients& c) noexcept
-        : c_(c), dy_(c.dy), weight_(c.windows.scale), sign_(number<A>(c.windows.scale < 0 ? -0.0 : 0.0)) {}
+    template <class Call>
+    TARN_INLINE explicit soft_shares(const Call& c) noexcept
+        : c_(c), dy_(c), weight_(c.windows.scale), sign_(number<A>(c.windows.scale < 0 ? -0.0 : 0.0)) {}
 
     TARN_INLINE void load(const window_group& b) noexcept {
         dy_.load(b);
@@ -79,7 +87,7 @@ private:
     }
 
     const dispatch::window_gradients& c_;
-    gradient_block<A, room> dy_;
+    Gradients dy_;
     distance_weight<A> weight_;
     numbers<A> sign_;
     alignas(64) number<A> field_[3][pitch];

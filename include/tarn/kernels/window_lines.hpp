@@ -148,7 +148,9 @@ private:
         block_.begin = (inside_begin_ - begin_) * lanes_;
         block_.pitch = pitch;
         block_.line_pitch = fields * pitch;
-        block_.windows = {columns_.kernel, columns_.dilation * lanes_, lanes_ == 1 ? columns_.stride : 1};
+        // A single window has no other beside it.
+        block_.windows = {columns_.kernel, columns_.dilation * lanes_,
+                          lanes_ == 1 && outputs_ > 1 ? columns_.stride : 1};
         block_.groups = flat ? 1 : outputs_;
         block_.group = flat ? results : lanes_;
         block_.one_scale = lanes_ > 1;

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The boundary between calls and kernels of adaPool.
+#pragma once
+
+#include <tarn/dispatch/pool_table.hpp>
+
+namespace tarn { inline namespace v0 { namespace dispatch {
+
+// How much of every window's result is eDSCW's: numbers along the axes of windows, floats or doubles, a step of 0 along
+// those that share them.
+struct ada_shares {
+    const void* data; // null: all of it
+    bool doubles;
+    std::ptrdiff_t step[window_axes];
+};
+
+struct ada_windows {
+    window_planes windows;
+    ada_shares beta; // not looked at by kernels of eDSCW alone
+};
+
+template <class T> struct ada_pool_table {
+    void (*pool)(const ada_windows&) noexcept;
+    void (*edscw)(const ada_windows&) noexcept;
+};
+
+struct ada_gradients : window_gradients {
+    ada_shares beta;
+    bool times_members; // what windows give, for each of their members
+};
+
+// The gradients of windows in beta, of columns first_column .. last_column - 1, `most_beta_columns` at most.
+constexpr std::ptrdiff_t most_beta_columns = 128;
+
+// They read x.
+template <class T> struct ada_pool_backward_table {
+    void (*pool)(const ada_gradients&) noexcept;
+    void (*edscw)(const ada_gradients&) noexcept;
+    void (*beta)(const ada_gradients&, double* columns) noexcept; // added to the number of each column
+};
+
+// dy is what is spread, dx where to.
+template <class T> struct ada_unpool_table { void (*unpool)(const ada_gradients&) noexcept; };
+
+}}} // namespace tarn::dispatch

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// How much of the results of windows is eDSCW's, and gradients of these with their shares.
+#pragma once
+
+#include <tarn/dispatch/ada_pool_table.hpp>
+#include <tarn/kernels/pool_backward.hpp>
+#include <tarn/kernels/soft_pool.hpp>
+#include <tarn/kernels/whole_windows.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// The beta of windows as numbers from 0 to 1. Smaller ones than `least` are 0: what they add is nothing beside the
+// window's elements, and their products would be denormal.
+template <class A> struct ada_beta {
+    static constexpr double least = simd::is_double<A> ? 0x1p-480 : 0x1p-60;
+
+    dispatch::ada_shares of;
+
+    TARN_INLINE bool is_regional() const noexcept { return of.step[0] != 0 || of.step[1] != 0 || of.step[2] != 0; }
+    TARN_INLINE number<A> at(std::ptrdiff_t offset) const noexcept {
+        const double v = of.doubles ? static_cast<const double*>(of.data)[offset]
+                                    : static_cast<double>(static_cast<const float*>(of.data)[offset]);
+        return static_cast<number<A>>(simd::settled(v < least ? 0 : v > 1 ? 1 : v)); // NaN stays
+    }
+    // Of windows of a row, lane by lane.
+    TARN_INLINE void load(const windows_of_row& r, number<A>* to) const noexcept {
+        std::ptrdiff_t offset = r.depth * of.step[0] + r.height * of.step[1] + r.column * of.step[2];
+        for (std::ptrdiff_t j = 0; j < r.columns; ++j, offset += of.step[2]) {
+            const number<A> v = at(offset);
+            for (std::ptrdiff_t l = 0; l < r.lanes; ++l)
+                *to++ = v;
+        }
+    }
+};
+
+// The gradients of a group of windows times beta, or times 1 - beta; and if a call says so, times the number of members.
+template <class A, std::ptrdiff_t Room> class shared_gradients : public gradient_block<A, Room> {
+public:
+    // Products of smaller magnitudes count as 0: shares of them would be denormal.
+    static constexpr double least = distance_weight<A>::step;
+
+    TARN_INLINE shared_gradients(const dispatch::ada_gradients& c, bool of_similar) noexcept
+        : gradient_block<A, Room>(c.dy), c_(c), beta_{c.beta}, of_similar_(of_similar) {}
+
+    TARN_INLINE void load(const window_group& b) noexcept {
+        gradient_block<A, Room>::load(b);
+        const dispatch::window_axis* const axis = c_.windows.axis;
+        const std::ptrdiff_t deep = window_taps::of(axis[0], b.depth).count;
+        number<A>* p = this->begin();
+        for (std::ptrdiff_t r = 0; r < b.rows; ++r) {
+            const std::ptrdiff_t high = deep * window_taps::of(axis[1], b.row + r).count;
+            for (std::ptrdiff_t j = 0; j < b.columns; ++j) {
+                const std::ptrdiff_t members = high * window_taps::of(axis[2], b.column + j).count;
+                const double factor = share(b, r, j) * (c_.times_members ? static_cast<double>(members) : 1);
+                for (std::ptrdiff_t l = 0; l < b.lanes; ++l, ++p)
+                    *p = product(*p, factor);
+            }
+        }
+    }
+
+private:
+    TARN_INLINE double share(const window_group& b, std::ptrdiff_t row, std::ptrdiff_t column) const noexcept {
+        if (!beta_.of.data)
+            return of_similar_ ? 1 : 0;
+        const dispatch::ada_shares& of = beta_.of;
+        const number<A> beta =
+            beta_.at(b.depth * of.step[0] + (b.row + row) * of.step[1] + (b.column + column) * of.step[2]);
+        return static_cast<double>(of_similar_ ? beta : number<A>(1) - beta);
+    }
+    TARN_INLINE static number<A> product(number<A> dy, double factor) noexcept {
+        const auto v = static_cast<double>(dy);
+        const bool nothing = factor == 0 || (v < least / factor && -v < least / factor);
+        return static_cast<number<A>>(simd::settled(nothing ? 0 : v) * factor);
+    }
+
+    const dispatch::ada_gradients& c_;
+    ada_beta<A> beta_;
+    bool of_similar_;
+};
+
+}}}} // namespace tarn::kernels
