@@ -165,7 +165,7 @@ template <class W> TARN_INLINE operand erase_weights(const W& weights) noexcept 
 // Determinism      plans and centres are the same in any batch, for any number of threads and with any scratch; of
 //                  floats and without weights on every tier, of doubles with weights on AVX2 and AVX-512.
 // Memory           x is read two times in every iteration, from a cache if it fits. k_means_scratch() bytes of the
-//                  thread's buffer, or of scratch that is lent; without such memory, or above 4 MB, it takes several
+//                  thread's buffer, or of scratch that is lent; without such memory, or above 4 MB, it takes about ten
 //                  times as long.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that do not
 //                  fit, a start that is no token, fewer than 1 cluster, more than 2^28 tokens, overlap.

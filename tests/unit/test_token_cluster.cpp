@@ -42,8 +42,9 @@ template <class R> void expect_published_values(tarn::tier tier) {
         return sum;
     };
     EXPECT_NEAR(objective(0), 21.382386745268, sizeof(R) == 8 ? 1e-11 : 1e-5);
-    for (const std::size_t start : {0, 6, 7})
-        EXPECT_EQ(std::count(x.begin(), x.end(), centres[start == 0 ? 0 : 4 * (start - 5)]), 1);
+    const std::size_t first[] = {0, 6, 7};
+    for (std::size_t s = 0; s < 3; ++s)
+        EXPECT_EQ(centres[4 * s], x[4 * first[s]]);
     EXPECT_NEAR(objective(5), 14.114594969545, sizeof(R) == 8 ? 1e-11 : 1e-5);
     EXPECT_EQ(plan_of(plan).assign, (indices{0, 0, 2, 1, 0, 0, 1, 2, 0, 0, 1, 1}));
     tarn::weighted_k_medoids(tarn::on(tier), view, weights, plan, o);
@@ -63,7 +64,7 @@ TEST_P(token_cluster, published_values) {
 // f(problem, name) for problems of all kinds, sizes and layouts.
 template <class T, class F> void each_problem(int rounds, std::uint64_t seed, const F& f) {
     random_bits random(seed);
-    for (int round = 0; round < rounds && !testing::Test::HasFailure(); ++round) {
+    for (int round = 0; round < (sanitized ? rounds / 3 : rounds) && !testing::Test::HasFailure(); ++round) {
         const int kind = round % cluster_problem<T>::kinds;
         const std::ptrdiff_t tokens = round < 3 ? round : 1 + random.below(round % 4 == 0 ? 90 : 40);
         const std::ptrdiff_t clusters = 1 + random.below(tokens + 2);
@@ -137,11 +138,11 @@ template <class T, class U> void expect_k_means(tarn::tier tier, int rounds) {
         }
     });
 }
-TEST_P(token_cluster, k_means_of_floats) { expect_k_means<float, float>(GetParam(), 120); }
-TEST_P(token_cluster, k_means_of_doubles) { expect_k_means<double, double>(GetParam(), 60); }
+TEST_P(token_cluster, k_means_of_floats) { expect_k_means<float, float>(GetParam(), 80); }
+TEST_P(token_cluster, k_means_of_doubles) { expect_k_means<double, double>(GetParam(), 45); }
 TEST_P(token_cluster, k_means_of_halves) {
-    expect_k_means<tarn::bfloat16, float>(GetParam(), 40);
-    expect_k_means<tarn::float16, tarn::float16>(GetParam(), 40);
+    expect_k_means<tarn::bfloat16, float>(GetParam(), 27);
+    expect_k_means<tarn::float16, tarn::float16>(GetParam(), 27);
 }
 
 template <class T> void expect_k_medoids(tarn::tier tier, int rounds) {
@@ -187,9 +188,9 @@ template <class T> void expect_k_medoids(tarn::tier tier, int rounds) {
         }
     });
 }
-TEST_P(token_cluster, k_medoids_of_floats) { expect_k_medoids<float>(GetParam(), 80); }
-TEST_P(token_cluster, k_medoids_of_doubles) { expect_k_medoids<double>(GetParam(), 50); }
-TEST_P(token_cluster, k_medoids_of_halves) { expect_k_medoids<tarn::float16>(GetParam(), 30); }
+TEST_P(token_cluster, k_medoids_of_floats) { expect_k_medoids<float>(GetParam(), 54); }
+TEST_P(token_cluster, k_medoids_of_doubles) { expect_k_medoids<double>(GetParam(), 36); }
+TEST_P(token_cluster, k_medoids_of_halves) { expect_k_medoids<tarn::float16>(GetParam(), 27); }
 
 // Equal tokens go to the first cluster, and the others keep where they were.
 TEST_P(token_cluster, equal_tokens) {
@@ -227,7 +228,7 @@ TEST_P(token_cluster, start_of_the_plan_itself) {
 // Pooling is clusters, then their means or medoids.
 template <class T, class U> void expect_pooled(tarn::tier tier) {
     using N = number_of<T>;
-    each_problem<T>(40, 13, [&](cluster_problem<T>& p) {
+    each_problem<T>(27, 13, [&](cluster_problem<T>& p) {
         p.start.clear();
         for (const auto centre : {cluster_centre::mean, cluster_centre::medoid}) {
             tarn::cluster_pool_options o;
@@ -268,7 +269,8 @@ template <class T, class U> void expect_pooled(tarn::tier tier) {
                     EXPECT_EQ(std::memcmp(again.memory.data(), y.memory.data(), y.memory.size() * sizeof(U)), 0);
                 }
             });
-            EXPECT_EQ(std::memcmp(totals.data(), expected_totals.data(), totals.size() * sizeof(N)), 0);
+            EXPECT_TRUE(totals.empty() ||
+                        std::memcmp(totals.data(), expected_totals.data(), totals.size() * sizeof(N)) == 0);
             EXPECT_EQ(y.untouched(), y.gaps());
             for (std::ptrdiff_t b = 0; b < p.batch; ++b) {
                 expect_same(plan_of(plan, b), plan_of(clusters, b));
