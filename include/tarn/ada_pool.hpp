@@ -124,13 +124,14 @@ template <class Beta, bool Viewable> TARN_INLINE constexpr void assert_beta() {
 //            has no weight. Default: windows side by side
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
-// Special values   NaN in a window, or in its beta, gives NaN. With b of 0 the result is soft_pool's. Otherwise
+// Special values   NaN in a window, or in its beta, gives NaN. With b of 0 those of soft_pool. Otherwise
 //                  infinite elements give an infinity of their sign, those of both signs NaN. A window without members:
 //                  0. Results below 2^-126 (doubles: 2^-1022) are 0.
-// Accuracy         safe for elements of any size. The first average is within u (2 |y| + 8 k m) of the formula: m is the
-//                  mean of |x_i|, k the rows and columns of a window together, u = 2^-24, for doubles 2^-53; the second
-//                  within the bound of soft_pool. Together they are within both bounds, with their shares, and
-//                  u (|first| + |second|) more. For results of 16 bits, half an ulp of theirs more.
+// Accuracy         safe for elements of any size. With k the rows and columns of a window together, u = 2^-24, for doubles
+//                  2^-53: the first average y is within u (2 |y| + 8 k m) of the formula, m the mean of |x_i|; the second
+//                  z within u (2 |z| + 4 k sum_i e_i d_i (1 + d_i)) + k 2^-100 (doubles: 2^-960), d_i the distance of x_i
+//                  from the greatest element or, if that is more, from the mean. Together they are within both bounds,
+//                  with their shares, and u (|y| + |z|) more. For results of 16 bits, half an ulp of theirs more.
 // Determinism      the bits of a result depend on the members of its window, the kernel and beta only: not on the
 //                  layout, strides, threads or other windows. The same on AVX2 and AVX-512; not on SSE2.
 // Memory           x is read once from memory, by windows that overlap again from a cache; y is written once. No
