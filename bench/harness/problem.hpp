@@ -34,6 +34,7 @@ enum class op {
     max_pool,    // pooling of maps: of every map of a batch, in windows that the problem names
     average_pool,
     soft_pool,
+    ada_pool,    // half of each average
     gem_pool,    // p = 3
     gem_pool_any // p = 2.5
 };
@@ -60,7 +61,7 @@ struct signature {
 
 // In the order of `op`. The gradients take what the operator returned, logsumexp's its input and what it returned; then
 // the gradient of that.
-constexpr std::array<signature, 22> signatures{{
+constexpr std::array<signature, 23> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -81,6 +82,7 @@ constexpr std::array<signature, 22> signatures{{
     {"max_pool", 1, {extent::matrix}, extent::windows},
     {"average_pool", 1, {extent::matrix}, extent::windows},
     {"soft_pool", 1, {extent::matrix}, extent::windows},
+    {"ada_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool_any", 1, {extent::matrix}, extent::windows},
 }};

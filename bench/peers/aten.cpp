@@ -54,6 +54,7 @@ public:
             at::_log_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);
             break;
         case op::logsumexp_backward:
+        case op::ada_pool:
             break;
         // Nothing of ATen does these at once: what people write.
         case op::masked_softmax:

@@ -100,6 +100,7 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:
+    case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
         break;

@@ -117,7 +117,7 @@ template <class Beta, bool Viewable> TARN_INLINE constexpr void assert_beta() {
 //            all other axes are independent of each other
 //   beta     b: float or double, a number for all windows (rank 0), or regional: for every place of windows in space,
 //            [space...] of y, shared by all maps; any strides, repeated along axes where its extent is 1 or missing.
-//            Below 0 counts as 0, as does what is below 2^-60 (doubles: 2^-200); above 1 as 1
+//            Below 0 counts as 0, as does what is below 2^-60 (doubles: 2^-480); above 1 as 1
 //   y        the type of x, or float for x of 16 bits; the extents that pool_output_extents gives, any strides but 0;
 //            memory apart from x and beta
 //   window   kernel, stride, padding, dilation, rounding and layout: see pool_window. Padding is no part of a mean and
@@ -129,7 +129,8 @@ template <class Beta, bool Viewable> TARN_INLINE constexpr void assert_beta() {
 //                  0. Results below 2^-126 (doubles: 2^-1022) are 0.
 // Accuracy         safe for elements of any size. The first average is within u (2 |y| + 8 k m) of the formula: m is the
 //                  mean of |x_i|, k the rows and columns of a window together, u = 2^-24, for doubles 2^-53; the second
-//                  within the bound of soft_pool. Together they are within both bounds, with their shares, and
+//                  within the bound of soft_pool, where in windows of magnitudes up to 24 d_i is the distance from the
+//                  mean if that is greater. Together they are within both bounds, with their shares, and
 //                  u (|first| + |second|) more. For results of 16 bits, half an ulp of theirs more.
 // Determinism      the bits of a result depend on the members of its window, the kernel and beta only: not on the
 //                  layout, strides, threads or other windows. The same on AVX2 and AVX-512; not on SSE2.
