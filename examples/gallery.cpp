@@ -6,6 +6,8 @@
 #include "gallery/picture.hpp"
 #include "gallery/sheet.hpp"
 
+#include <tarn/ada_pool.hpp>
+#include <tarn/ada_unpool.hpp>
 #include <tarn/gem.hpp>
 #include <tarn/pool.hpp>
 #include <tarn/soft_pool.hpp>
@@ -60,6 +62,15 @@ void pool_sheet(const picture& original, const std::string& path) {
     pooled("average", [&](map_view x, output_view y) { tarn::average_pool(x, y, window); });
     pooled("SoftPool", [&](map_view x, output_view y) { tarn::soft_pool(x, y, window); });
     pooled("GeM, p = 3", [&](map_view x, output_view y) { tarn::gem_pool(x, y, window); });
+    pooled("eDSCW", [&](map_view x, output_view y) { tarn::edscw_pool(x, y, window); });
+    constexpr double beta = 0.5;
+    pooled("adaPool", [&](map_view x, output_view y) { tarn::ada_pool(x, beta, y, window); });
+    // The same, brought back with the weights that it was pooled with.
+    picture small(original.height / factor, original.width / factor);
+    picture spread(original.height, original.width);
+    tarn::ada_pool(view(original), beta, view(small), window);
+    tarn::ada_unpool(view(original), beta, view(small), view(spread), window);
+    show(s, original, spread, "adaPool, adaUnPool");
     s.write(path);
 }
 

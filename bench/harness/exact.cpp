@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <type_traits>
 
 namespace bench {
@@ -35,6 +36,17 @@ long double exp_of_difference(double a, double b) {
     const parted_sum difference(a, -static_cast<long double>(b));
     const long double e = std::exp(difference.sum);
     return std::isfinite(e) && std::isfinite(difference.rest) ? e + e * difference.rest : e;
+}
+
+// The average of elements that weigh what `weight` says.
+template <class Weight> exact_result average(const std::vector<long double>& x, Weight weight) {
+    long double sum = 0, size = 0, weights = 0;
+    for (const long double v : x) {
+        sum += weight(v) * v;
+        size += weight(v) * std::fabs(v);
+        weights += weight(v);
+    }
+    return {sum / weights, size / weights, 0};
 }
 
 // A long sum. What long double loses by it does not show in floats; for doubles it is added up beside it.
@@ -85,6 +97,7 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:
+    case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
         break;
@@ -294,6 +307,7 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:
+    case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
     case op::gem_pool_backward:
@@ -330,15 +344,18 @@ template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
         const long double mean = std::pow(powers / static_cast<long double>(x.size()), 1 / p);
         return {mean, mean, least_normal<T>};
     }
-    // Averages, whose elements weigh 1 or the exponentials of SoftPool.
-    long double sum = 0, size = 0, weights = 0;
-    for (const long double v : x) {
-        const long double weight = of_.what == op::soft_pool ? std::exp(v - greatest) : 1;
-        sum += weight * v;
-        size += weight * std::fabs(v);
-        weights += weight;
+    const long double mean = std::accumulate(x.begin(), x.end(), 0.0L) / static_cast<long double>(x.size());
+    const auto exponential = [&](long double v) { return std::exp(v - greatest); };
+    const auto similarity = [&](long double v) {
+        return std::exp(v == 0 || mean == 0 ? 0 : 2 / (std::fabs(v / mean) + std::fabs(mean / v)));
+    };
+    if (of_.what == op::ada_pool) {
+        const exact_result a = average(x, similarity), b = average(x, exponential);
+        return {(a.value + b.value) / 2, (a.magnitude + b.magnitude) / 2, least_normal<T>};
     }
-    return {sum / weights, size / weights, least_normal<T>};
+    exact_result r = of_.what == op::soft_pool ? average(x, exponential) : average(x, [](long double) { return 1.0L; });
+    r.small = least_normal<T>;
+    return r;
 }
 
 // Of p = 3, from all windows of which element i is a member.

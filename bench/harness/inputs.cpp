@@ -158,6 +158,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:
+    case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
     case op::gem_pool_backward:

@@ -35,6 +35,7 @@ enum class op {
     max_pool,      // pooling of maps: of every map of a batch, in windows that the problem names
     average_pool,
     soft_pool,
+    ada_pool,         // half of each average
     gem_pool,         // p = 3
     gem_pool_any,     // p = 2.5
     gem_pool_backward // p = 3; of a map and the gradient of its results
@@ -66,7 +67,7 @@ struct signature {
 // In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
 // looks at. The gradients take what the operator returned, logsumexp's its input and what it returned, those of maps the
 // input; then the gradient of what it returned.
-constexpr std::array<signature, 24> signatures{{
+constexpr std::array<signature, 25> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -88,6 +89,7 @@ constexpr std::array<signature, 24> signatures{{
     {"max_pool", 1, {extent::matrix}, extent::windows},
     {"average_pool", 1, {extent::matrix}, extent::windows},
     {"soft_pool", 1, {extent::matrix}, extent::windows},
+    {"ada_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool_any", 1, {extent::matrix}, extent::windows},
     {"gem_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},

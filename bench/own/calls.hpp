@@ -6,6 +6,7 @@
 
 #include <own/own.hpp>
 
+#include <tarn/ada_pool.hpp>
 #include <tarn/gem.hpp>
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
@@ -197,6 +198,8 @@ void pool_maps(op what, const X& x, const Y& y, const tarn::pool_window& window,
         return tarn::average_pool(where..., x, y, window);
     case op::soft_pool:
         return tarn::soft_pool(where..., x, y, window);
+    case op::ada_pool:
+        return tarn::ada_pool(where..., x, 0.5, y, window);
     case op::gem_pool_any:
         gem.p = 2.5;
         return tarn::gem_pool(where..., x, y, window, gem);
@@ -295,6 +298,7 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:
+    case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
     case op::gem_pool_backward:

@@ -55,6 +55,7 @@ public:
             break;
         case op::logsumexp_backward:
         case op::gem_pool_backward:
+        case op::ada_pool:
             break;
         // Nothing of ATen does these at once: what people write.
         case op::masked_softmax:

@@ -182,6 +182,7 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:
+    case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
     case op::gem_pool_backward:

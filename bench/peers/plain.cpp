@@ -312,6 +312,50 @@ template <class T, class Window> std::function<void(const operands&)> plain_map_
     };
 }
 
+// As published; the mean of a window first, then its weights.
+template <class T>
+T ada_window(const T* x, std::ptrdiff_t row, std::ptrdiff_t column, std::ptrdiff_t rows, std::ptrdiff_t columns) {
+    T mean = 0;
+    for (std::ptrdiff_t r = 0; r < rows; ++r)
+        for (std::ptrdiff_t c = 0; c < columns; ++c)
+            mean += x[r * row + c * column];
+    mean /= static_cast<T>(rows * columns);
+    T similar = 0, similarities = 0, soft = 0, exponentials = 0;
+    for (std::ptrdiff_t r = 0; r < rows; ++r) {
+        for (std::ptrdiff_t c = 0; c < columns; ++c) {
+            const T v = x[r * row + c * column];
+            const T weight = std::exp(2 * std::fabs(v * mean) / (v * v + mean * mean)), exponential = std::exp(v);
+            similar += weight * v;
+            similarities += weight;
+            soft += exponential * v;
+            exponentials += exponential;
+        }
+    }
+    return (similar / similarities + soft / exponentials) / 2;
+}
+template <class T> std::function<void(const operands&)> plain_ada_pool(const problem& of) {
+    return [of](const operands& all) {
+        const operands_of<T> a = all.of<T>();
+        const map_window& w = of.window;
+        const std::ptrdiff_t columns = of.columns / of.channels, n = of.channels;
+        T* y = a.out;
+        for (std::ptrdiff_t map = 0; map < of.batch; ++map) {
+            const T* x = a.in[0] + map * of.rows * of.columns;
+            for (std::ptrdiff_t i = 0; i < w.count(of.rows); ++i) {
+                const std::ptrdiff_t first_row = std::max<std::ptrdiff_t>(0, i * w.stride - w.padding);
+                const std::ptrdiff_t last_row = std::min(of.rows, i * w.stride - w.padding + w.taps(of.rows));
+                for (std::ptrdiff_t j = 0; j < w.count(columns); ++j, y += n) {
+                    const std::ptrdiff_t first = std::max<std::ptrdiff_t>(0, j * w.stride - w.padding);
+                    const std::ptrdiff_t last = std::min(columns, j * w.stride - w.padding + w.taps(columns));
+                    for (std::ptrdiff_t k = 0; k < n; ++k)
+                        y[k] = ada_window(x + first_row * of.columns + first * n + k, of.columns, n,
+                                          last_row - first_row, last - first);
+                }
+            }
+        }
+    };
+}
+
 // Of p = 3, window by window, one channel after the other.
 template <class T> std::function<void(const operands&)> plain_power_gradient(const problem& of) {
     return [of](const operands& all) {
@@ -390,6 +434,8 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return plain_map_pool<T>(of, window_average());
     case op::soft_pool:
         return plain_map_pool<T>(of, window_soft());
+    case op::ada_pool:
+        return plain_ada_pool<T>(of);
     case op::gem_pool:
         return plain_map_pool<T>(of, window_power_mean{3});
     case op::gem_pool_any:

@@ -117,7 +117,7 @@ template <class Beta, bool Viewable> TARN_INLINE constexpr void assert_beta() {
 //            all other axes are independent of each other
 //   beta     b: float or double, a number for all windows (rank 0), or regional: for every place of windows in space,
 //            [space...] of y, shared by all maps; any strides, repeated along axes where its extent is 1 or missing.
-//            Below 0 counts as 0, as does what is below 2^-60 (doubles: 2^-200); above 1 as 1
+//            Below 0 counts as 0, as does what is below 2^-60 (doubles: 2^-480); above 1 as 1
 //   y        the type of x, or float for x of 16 bits; the extents that pool_output_extents gives, any strides but 0;
 //            memory apart from x and beta
 //   window   kernel, stride, padding, dilation, rounding and layout: see pool_window. Padding is no part of a mean and

@@ -3,6 +3,8 @@
 // Every operator. Adapters for Eigen and for standard containers are headers of their own.
 #pragma once
 
+#include <tarn/ada_pool.hpp>
+#include <tarn/ada_unpool.hpp>
 #include <tarn/gem.hpp>
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>

@@ -160,41 +160,38 @@ template <class Random> beta_case random_beta(Random& random, const std::vector<
         b.value.push_back(pick());
     return b;
 }
-// f(beta as an operand), numbers between guard pages.
-template <class B, class F> void with_beta_of(const beta_case& b, F f) {
-    guarded_numbers<B> memory(static_cast<std::ptrdiff_t>(b.value.size()));
-    B* const p = memory.against_end(static_cast<std::ptrdiff_t>(b.value.size()));
-    for (std::size_t i = 0; i < b.value.size(); ++i)
+// f(beta as an operand, its gradient), numbers between guard pages; the gradient is `gradient` before and after.
+template <class B, class F> void with_beta_of(const beta_case& b, std::vector<double>& gradient, F f) {
+    const auto count = static_cast<std::ptrdiff_t>(b.value.size());
+    guarded_numbers<B> memory(count);
+    guarded_numbers<B> of_gradient(count);
+    B* const p = memory.against_end(count);
+    B* const q = of_gradient.against_end(count);
+    for (std::size_t i = 0; i < b.value.size(); ++i) {
         p[i] = static_cast<B>(b.value[i]);
+        q[i] = static_cast<B>(gradient[i]);
+    }
     const auto& n = b.extent;
     if (!b.regional)
-        f(*p);
+        f(*p, *q);
     else if (n.size() == 1)
-        f(tarn::make_view(p, n[0]));
+        f(tarn::make_view(p, n[0]), tarn::make_view(q, n[0]));
     else if (n.size() == 2)
-        f(tarn::make_view(p, n[0], n[1]));
+        f(tarn::make_view(p, n[0], n[1]), tarn::make_view(q, n[0], n[1]));
     else
-        f(tarn::make_view(p, n[0], n[1], n[2]));
+        f(tarn::make_view(p, n[0], n[1], n[2]), tarn::make_view(q, n[0], n[1], n[2]));
+    for (std::size_t i = 0; i < b.value.size(); ++i)
+        gradient[i] = static_cast<double>(q[i]);
+}
+template <class F> void with_beta(const beta_case& b, std::vector<double>& gradient, F f) {
+    if (b.doubles)
+        with_beta_of<double>(b, gradient, f);
+    else
+        with_beta_of<float>(b, gradient, f);
 }
 template <class F> void with_beta(const beta_case& b, F f) {
-    if (b.doubles)
-        with_beta_of<double>(b, f);
-    else
-        with_beta_of<float>(b, f);
-}
-
-template <class B> std::vector<double> numbers_of(const B& v) {
-    if constexpr (std::is_arithmetic<B>::value) {
-        return {static_cast<double>(v)};
-    } else {
-        std::ptrdiff_t n = 1;
-        for (int i = 0; i < B::rank; ++i)
-            n *= v.extent[i];
-        std::vector<double> all;
-        for (std::ptrdiff_t i = 0; i < n; ++i)
-            all.push_back(static_cast<double>(v.data[i]));
-        return all;
-    }
+    std::vector<double> none(b.value.size());
+    with_beta(b, none, [&](const auto& beta, const auto&) { f(beta); });
 }
 
 // Of all elements, [maps, elements], of the betas, and what they are documented to be within.
@@ -243,7 +240,7 @@ ada_gradient ada_gradient_of(const window_case& c, const std::vector<long double
                 continue;
             const long double q = v * v + a * a;
             const long double by_mean =
-                a == 0 ? 0 : std::copysign(2 * std::fabs(v) * (v * v - a * a) / q / q, a) * (v * v - a * a < 0 ? 1 : 1);
+                a == 0 ? 0 : std::copysign(2 * std::fabs(v), a) * (v * v - a * a) / q / q * (v * v - a * a < 0 ? 1 : 1);
             all += s.weight[k] * (v - s.similar) * by_mean / n;
             size_of_all +=
                 s.weight[k] * (std::fabs(v - s.similar) + lost) * 2 / std::max(std::fabs(v), std::fabs(a)) / n;
@@ -267,7 +264,7 @@ ada_gradient ada_gradient_of(const window_case& c, const std::vector<long double
             } else {
                 const long double q = v * v + a * a;
                 const long double slope =
-                    v == 0 || a == 0 ? 0 : std::copysign(2 * std::fabs(a) * (a * a - v * v) / q / q, v);
+                    v == 0 || a == 0 ? 0 : std::copysign(2 * std::fabs(a), v) * (a * a - v * v) / q / q;
                 similar = s.weight[k] * (1 + (v - s.similar) * slope) + all;
                 size_of_similar = size_of_all + s.weight[k] * (1 + (v == 0 ? 0
                                                                            : (std::fabs(v - s.similar) + lost) * 2 /

@@ -49,6 +49,15 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::soft_pool(h, h, {{1}});
     tarn::soft_pool(d, d, {{1}}, {2});
     tarn::soft_pool_backward(d, d, d, {{1}});
+    tarn::ada_pool(m, 0.5, m.topRows(2), {{2, 2}});
+    tarn::ada_pool(h, v, h, {{1}});
+    tarn::ada_pool(d, d, d, {{1}});
+    tarn::edscw_pool(m, m.topRows(2), {{2, 2}});
+    tarn::ada_pool_backward(m, v, m.topRows(2), m, v, {{2, 2}});
+    tarn::ada_pool_backward(d, 0.5, d, d, tarn::none, {{1}});
+    tarn::edscw_pool_backward(h, h, h, {{1}});
+    tarn::ada_unpool(m, 0.5, m.topRows(2), m, {{2, 2}});
+    tarn::ada_unpool(d, d, d, d, {{1}}, {tarn::unpool_scale::sum});
     tarn::token_pool(m, v);
     tarn::token_pool(tarn::make_view(p, 2, 3, 4), tarn::make_view(p + 24, 2, 8),
                      {{tarn::token_pooling::max, tarn::token_pooling::mean}});

@@ -270,6 +270,7 @@ TEST_P(ada_pool, no_denormals) {
                               {0x1p-20f, -0x1p-20f, 0x1.000002p-59f, 0x1p-60f},
                               {greatest_float, 0x1p-126f, -greatest_float, 0x1p-30f},
                               {24, -24, 0x1p-24f, -23.99999f},
+                              {1e12f, 1e-18f, -1e12f, 3e-18f},
                               {1e-20f, 2e-38f, 3e10f, -2e38f}};
     const auto view = [](auto& v) { return tarn::make_view(v.data(), 2, 40, 40); };
     for (const auto& kind : kinds) {

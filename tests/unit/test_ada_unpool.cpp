@@ -202,6 +202,7 @@ TEST_P(ada_unpool, no_denormals) {
                               {1, 0x1.000002p0f, -0x1p-100f, -0x1p-126f},
                               {0x1p-20f, -0x1p-20f, 0x1.000002p-59f, 0x1p-60f},
                               {24, -24, 0x1p-24f, -23.99999f},
+                              {1e12f, 1e-18f, -1e12f, 3e-18f},
                               {1e-20f, 2e-38f, 3e10f, -2e38f}};
     for (const auto& kind : kinds) {
         for (double beta : {0.0, 1.0, 0.5, 1e-17, 1 - 1e-7}) {

@@ -3,6 +3,8 @@
 // Pooling compiled into its caller.
 #include "support/tiers.hpp"
 
+#include <tarn/ada_pool.hpp>
+#include <tarn/ada_unpool.hpp>
 #include <tarn/gem.hpp>
 #include <tarn/pool.hpp>
 #include <tarn/soft_pool.hpp>
@@ -83,6 +85,32 @@ TEST(pool_header_only, soft) {
     tarn::soft_pool_backward(tarn::make_view(x.data(), 8), tarn::make_view(y.data(), 4), tarn::make_view(dx.data(), 8),
                              {{2}});
     EXPECT_NEAR(dx[1], pair * (2 - pair) * y[0], 1e-6);
+}
+
+TEST(pool_header_only, adaptive) {
+    const std::vector<float> x = {1, 3, 0, 2, -4, -4};
+    std::vector<float> y(3);
+    const auto in = tarn::make_view(x.data(), 6);
+    const auto out = tarn::make_view(y.data(), 3);
+    tarn::edscw_pool(in, out, {{2}});
+    // Of 1 and 3 the mean is 2, of 0 and 2 it is 1: similarities 0.8 and 12 / 13, 0 and 0.8.
+    const float first = (std::exp(0.8f) + 3 * std::exp(12 / 13.0f)) / (std::exp(0.8f) + std::exp(12 / 13.0f));
+    const float second = 2 * std::exp(0.8f) / (1 + std::exp(0.8f));
+    const std::vector<float> expected = {first, second, -4};
+    const float soft = 2 / (1 + std::exp(-2.0f));
+    for (std::size_t i = 0; i < y.size(); ++i)
+        EXPECT_NEAR(y[i], expected[i], 1e-6);
+    tarn::ada_pool(in, 0.25f, out, {{2}});
+    EXPECT_NEAR(y[1], second / 4 + soft * 3 / 4, 1e-6);
+    std::vector<float> z(6);
+    tarn::ada_unpool(in, 0.25f, out, tarn::make_view(z.data(), 6), {{2}});
+    EXPECT_NEAR(z[4], -4, 1e-5);
+    std::vector<float> dx(6);
+    float dbeta = 0;
+    const std::vector<float> dy = {0, 1, 0};
+    tarn::ada_pool_backward(in, 0.25f, tarn::make_view(dy.data(), 3), tarn::make_view(dx.data(), 6), dbeta, {{2}});
+    EXPECT_NEAR(dbeta, second - soft, 1e-6);
+    EXPECT_EQ(dx[0], 0);
 }
 
 } // namespace

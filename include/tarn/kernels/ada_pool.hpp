@@ -44,12 +44,14 @@ public:
 
 private:
     using window = ada_window<A, Soft>;
+    static constexpr int width = static_cast<int>(numbers<A>::size);
     static constexpr std::ptrdiff_t most_windows = Soft ? 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>)) : 0;
 
     TARN_INLINE explicit ada_results(const dispatch::ada_windows& c) noexcept
         : window_(c.windows), beta_{c.beta}, regional_(beta_.is_regional()) {
-        for (std::ptrdiff_t i = 0; i < most_windows && !regional_; ++i)
-            beta_of_[i] = beta_.at(0);
+        // Lanes without a window load what is behind the last beta.
+        for (std::ptrdiff_t i = 0; Soft && i < most_windows + 2 * width; ++i)
+            beta_of_[i] = regional_ ? number<A>(0) : beta_.at(0);
     }
 
     // Out of line, since windows of such elements are few.
@@ -82,7 +84,7 @@ private:
     window window_;
     ada_beta<A> beta_;
     bool regional_;
-    alignas(64) number<A> beta_of_[most_windows + 2 * static_cast<std::ptrdiff_t>(numbers<A>::size)];
+    alignas(64) number<A> beta_of_[most_windows + 2 * width];
 };
 
 }}}} // namespace tarn::kernels

@@ -18,7 +18,7 @@ template <class A> struct window_unit {
     static constexpr bool doubles = simd::is_double<A>;
     // Windows whose greatest magnitude lies between these have the unit 1.
     static constexpr number<A> least_near = doubles ? number<A>(0x1p-300) : number<A>(0x1p-20f);
-    static constexpr number<A> greatest_near = doubles ? number<A>(0x1p480) : number<A>(0x1p60f);
+    static constexpr number<A> greatest_near = doubles ? number<A>(0x1p480) : number<A>(0x1p40f);
     // Of the unit 1; multiples of the others count down to least_part.
     static constexpr number<A> least = doubles ? number<A>(0x1p-480) : number<A>(0x1p-60f);
     static constexpr number<A> least_part = doubles ? number<A>(0x1p-200) : number<A>(0x1p-50f);

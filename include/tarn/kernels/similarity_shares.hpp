@@ -74,10 +74,14 @@ public:
         to[2] = m.mean;
         to[3] = one / simd::max_of<A>(one, s.field[0]); // NaN passes
         if constexpr (Exact) {
-            const numbers<A> above = counted(s.field[1], numbers<A>(window_unit<A>::least)) * to[3];
-            const numbers<A> size = xsimd::abs(m.mean);
+            // No average by similarity is further from the mean, but for what large elements that cancel leave.
+            const numbers<A> reach = xsimd::abs(m.mean) * numbers<A>(number<A>(8));
+            const numbers<A> found = counted(s.field[1], numbers<A>(window_unit<A>::least)) * to[3];
+            const numbers<A> above = simd::max_of<A>(zero - reach, simd::min_of<A>(reach, found)); // NaN passes
             const numbers<A> part(number<A>(simd::is_double<A> ? 0x1p-80 : 0x1p-40));
-            const numbers<A> all = counted(s.field[3] - above * s.field[2], size * part);
+            const numbers<A> size = xsimd::abs(m.mean);
+            const numbers<A> sum = simd::fmadd<A>(zero - above, counted(s.field[2], part), s.field[3]);
+            const numbers<A> all = counted(sum, size * part);
             const numbers<A> mean = simd::select<A>(m.mean == zero, one, m.mean);
             const auto ordinary = size < numbers<A>(infinite<A>);
             to[4] = m.mean + above;
@@ -149,8 +153,8 @@ public:
                 (xsimd::abs(x) + xsimd::abs(of.mean)) * numbers<A>(number<A>(simd::is_double<A> ? 0x1p-60 : 0x1p-30));
             const numbers<A> far = simd::zero_where_le<A>(d, xsimd::abs(d), reach);
             const numbers<A> steep = ((far * s.quotient) * m.twice) * s.h;
-            const numbers<A> signed_steep = simd::select<A>(x < zero, zero - steep, steep);
-            const auto flat = infinite_mean | (x == zero);
+            const numbers<A> signed_steep = simd::select<A>(e.number[0] < zero, zero - steep, steep);
+            const auto flat = infinite_mean | (e.number[0] == zero);
             const numbers<A> f = simd::select<A>(flat, one, one - signed_steep);
             constexpr number<A> least_slope = number<A>(simd::is_double<A> ? 0x1p-54 : 0x1p-25);
             const numbers<A> slope = simd::zero_where_le<A>(f, xsimd::abs(f), numbers<A>(least_slope));

@@ -60,12 +60,7 @@ public:
         return simd::zero_where_le<A>(weight_of(simd::min_of<A>(nearest_, counted)), d, furthest_);
     }
     // exp(t d) times a constant, for distances of both signs, none as far as the furthest.
-    TARN_INLINE numbers<A> proportional(numbers<A> d) const noexcept {
-        if constexpr (simd::exp2_traits<A>::is_compact)
-            return exponential_.of_difference(d);
-        else
-            return out_of_line(exponential_, d);
-    }
+    TARN_INLINE numbers<A> proportional(numbers<A> d) const noexcept { return near_weight<A>::of(exponential_, d); }
     // t d + c, for c not next to 0.
     TARN_INLINE numbers<A> plus_logit(numbers<A> counted, numbers<A> c) const noexcept {
         return simd::fmadd<A>(scale_, simd::min_of<A>(nearest_, counted), c);
