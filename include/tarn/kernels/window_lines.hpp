@@ -33,7 +33,8 @@ private:
     static constexpr std::ptrdiff_t line_bytes = fields > 4 ? 28672 : is_wide ? 12288 : 16384;
     static constexpr std::ptrdiff_t line_numbers = line_bytes / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
-    static constexpr std::ptrdiff_t lifted_numbers = 12288 / static_cast<std::ptrdiff_t>(sizeof(sum));
+    static constexpr std::ptrdiff_t lifted_numbers =
+        (is_wide ? 8192 : 12288) / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 || is_wide ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
