@@ -82,15 +82,18 @@ void ada_pool_backward(const place<Executor>& where, const char* op, const ada_b
     check_ada_backward(op, g, o);
     const tier t = check_tier(op, where.tier_index);
     const dispatch::ada_pool_backward_table<N>& kernels = ada_pool_backward_kernels_of<N>(t);
-    if (size(o.x) > 0) {
-        run_gradients(where, g, o.x, o.dy, o.dx, {}, [&](const dispatch::window_gradients& c) {
-            dispatch::ada_gradients all{c, shares, false};
-            all.windows.scale = 1;
-            (o.beta ? kernels.pool : kernels.edscw)(all);
-        });
+    if (size(o.x) == 0) {
+        if (o.dbeta)
+            put_no_sums(*o.dbeta);
+        return;
     }
-    if (o.dbeta && size(*o.dbeta) > 0)
-        beta_sums<N>(kernels, g, o.x, o.dy, *o.beta, shares, *o.dbeta).run(where);
+    run_gradients(where, g, o.x, o.dy, o.dx, {}, [&](const dispatch::window_gradients& c) {
+        dispatch::ada_gradients all{c, shares, false};
+        all.windows.scale = 1;
+        (o.beta ? kernels.pool : kernels.edscw)(all);
+    });
+    if (o.dbeta)
+        put_beta_sums<N>(where, kernels, g, o.x, o.dy, *o.beta, shares, *o.dbeta);
 }
 
 template <class Beta, bool Viewable> TARN_INLINE constexpr void assert_beta() {

@@ -41,7 +41,7 @@ private:
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr std::ptrdiff_t line_numbers = numbers_in<16384>;
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<4096>;
-    static constexpr std::ptrdiff_t most_windows = numbers_in<(fields > 1 ? 1024 : 2048)>;
+    static constexpr std::ptrdiff_t most_windows = numbers_in<(fields > 1 ? 512 : 2048)>;
     static constexpr std::ptrdiff_t result_pitch = most_windows + width;
     static constexpr std::ptrdiff_t most_rows = 64;
     static constexpr std::ptrdiff_t most_planes = 64;

@@ -36,7 +36,6 @@ template <class A, int N> struct window_sums {
 // Both kinds of elements below have
 //
 //   clipped        whether windows may have fewer members than elements, or none
-//   in_registers   whether they are few
 //   each(f)        f(x, member) for every element
 //   sum<N>(f)      f(x, member, sums, first) adds what an element is worth to N sums; `first`, known at compile time:
 //                  they hold nothing yet
@@ -45,7 +44,6 @@ template <class A, int N> struct window_sums {
 // As many as stay in registers.
 template <class A, int Rows, int Columns> struct few_elements {
     static constexpr bool clipped = false;
-    static constexpr bool in_registers = true;
 
     numbers<A> x[Rows][Columns];
 
@@ -85,7 +83,6 @@ template <class A, int Rows, int Columns> struct few_elements {
 //   member(column)             who has members there
 template <class A, class Lines> struct listed_elements {
     static constexpr bool clipped = Lines::clipped;
-    static constexpr bool in_registers = false;
 
     const Lines& lines;
 
@@ -105,8 +102,10 @@ template <class A, class Lines> struct listed_elements {
     }
     template <class Reduction> TARN_INLINE typename Reduction::state reduce(const Reduction& of) const noexcept {
         using state = typename Reduction::state;
-        const auto all_of = [&](int f) TARN_LAMBDA { return numbers<A>(of.neutral(f)); };
-        const state nothing{{all_of(0), all_of(1), all_of(2)}};
+        state nothing;
+        simd::unroll<Reduction::fields>([&](auto f) TARN_LAMBDA {
+            nothing.field[decltype(f)::value] = numbers<A>(of.neutral(decltype(f)::value));
+        });
         state all = nothing;
         for (std::ptrdiff_t r = 0; r < lines.rows; ++r) {
             state row = nothing;

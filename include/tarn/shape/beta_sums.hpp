@@ -27,6 +27,23 @@ inline dispatch::ada_shares check_beta(const char* op, const operand& beta, cons
     return r;
 }
 
+// Sums over no windows at all.
+inline void put_no_sums(const operand& to) noexcept {
+    for (std::ptrdiff_t i = 0; i < size(to); ++i) {
+        std::ptrdiff_t at = 0;
+        std::ptrdiff_t rest = i;
+        for (int k = to.rank - 1; k >= 0; --k) {
+            at += rest % to.extent[k] * to.stride[k];
+            rest /= to.extent[k];
+        }
+        void* const data = const_cast<void*>(to.data);
+        if (to.type == element::float64)
+            static_cast<double*>(data)[at] = 0;
+        else
+            static_cast<float*>(data)[at] = 0;
+    }
+}
+
 // The gradient in beta: every number of it is a sum over planes, and over the windows that share it, in a fixed order.
 template <class N> class beta_sums {
 public:
@@ -157,5 +174,13 @@ private:
     map_loops loops_;
     std::ptrdiff_t extent_[dispatch::window_axes], step_[dispatch::window_axes];
 };
+
+// By itself, so that what it has on the stack is not beside what the gradient in x has.
+template <class N, class Executor>
+TARN_NOINLINE void put_beta_sums(const place<Executor>& where, const dispatch::ada_pool_backward_table<N>& kernels,
+                                 const window_geometry& g, const operand& x, const operand& dy, const operand& beta,
+                                 const dispatch::ada_shares& shares, const operand& dbeta) {
+    beta_sums<N>(kernels, g, x, dy, beta, shares, dbeta).run(where);
+}
 
 }}}} // namespace tarn::shape
