@@ -13,6 +13,15 @@ struct ada_shares {
     const void* data; // null: all of it
     bool doubles;
     std::ptrdiff_t step[window_axes];
+
+    TARN_INLINE double at(std::ptrdiff_t offset) const noexcept {
+        if (doubles)
+            return static_cast<const double*>(data)[offset];
+        float v = static_cast<const float*>(data)[offset];
+        // Not converted before it is known to be one: half a double may be a denormal float.
+        __asm__("" : "+x"(v));
+        return static_cast<double>(v);
+    }
 };
 
 struct ada_windows {

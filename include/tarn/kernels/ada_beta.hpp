@@ -19,8 +19,7 @@ template <class A> struct ada_beta {
 
     TARN_INLINE bool is_regional() const noexcept { return of.step[0] != 0 || of.step[1] != 0 || of.step[2] != 0; }
     TARN_INLINE number<A> at(std::ptrdiff_t offset) const noexcept {
-        const double v = of.doubles ? static_cast<const double*>(of.data)[offset]
-                                    : static_cast<double>(static_cast<const float*>(of.data)[offset]);
+        const double v = of.at(offset);
         return static_cast<number<A>>(simd::settled(v < least ? 0 : v > 1 ? 1 : v)); // NaN stays
     }
     // Of windows of a row, lane by lane.

@@ -72,7 +72,7 @@ private:
             const numbers<A> zero(number<A>(0));
             const numbers<A> rest = numbers<A>(number<A>(1)) - beta;
             constexpr auto least = static_cast<number<A>>(ada_beta<A>::least);
-            const numbers<A> similar = simd::zero_where_le<A>(v.similar, xsimd::abs(v.similar), numbers<A>(least));
+            const numbers<A> similar = counted<A>(v.similar, numbers<A>(least));
             const numbers<A> both = simd::fmadd<A>(beta, similar, rest * unit.scaled(v.soft));
             const numbers<A> y = unit.original(simd::select<A>(rest == zero, v.similar, both));
             return simd::select<A>(beta == zero, v.soft, y);

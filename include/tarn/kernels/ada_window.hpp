@@ -10,8 +10,15 @@
 
 #include <tarn/kernels/soft_pool.hpp>
 #include <tarn/kernels/window_elements.hpp>
+#include <tarn/simd/settled.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// v, but 0 where its magnitude is not above `least`. Nothing is computed of it before it was chosen, which could be
+// denormal.
+template <class A> TARN_INLINE numbers<A> counted(numbers<A> v, numbers<A> least) noexcept {
+    return simd::settled<A>(simd::zero_where_le<A>(v, xsimd::abs(v), least));
+}
 
 template <class A> struct window_unit {
     static constexpr bool is_one = false;
@@ -37,23 +44,23 @@ template <class A> struct window_unit {
         const numbers<A> exponent(infinite<A>);
         const numbers<A> power =
             simd::min_of<A>(numbers<A>(highest), simd::max_of<A>(numbers<A>(lowest), greatest & exponent));
-        const numbers<A> counted = simd::zero_where_le<A>(power, power, numbers<A>(lowest / least_part));
+        const numbers<A> low(lowest / least_part);
+        const numbers<A> part = simd::max_of<A>(low, power) * numbers<A>(least_part);
+        const numbers<A> least_of_far = simd::select<A>(power > low, part, numbers<A>(number<A>(0)));
         const numbers<A> one(number<A>(1));
         const auto far = is_far(greatest, greatest_near);
         return {simd::select<A>(far, power, one),
                 simd::select<A>(far, (power ^ exponent) * numbers<A>(number<A>(0.5)), one),
-                simd::select<A>(far, counted * numbers<A>(least_part), numbers<A>(least))};
+                simd::select<A>(far, least_of_far, numbers<A>(least))};
     }
-    TARN_INLINE numbers<A> scaled(numbers<A> x) const noexcept {
-        return simd::zero_where_le<A>(x, xsimd::abs(x), least_element) * inverse;
-    }
+    TARN_INLINE numbers<A> scaled(numbers<A> x) const noexcept { return counted<A>(x, least_element) * inverse; }
     // 0 where the number would be denormal.
     TARN_INLINE numbers<A> original(numbers<A> v) const noexcept {
         constexpr number<A> below_two = doubles ? number<A>(2 - 0x1p-52) : number<A>(2 - 0x1p-23);
-        const numbers<A> above_one = simd::zero_where_le<A>(inverse, inverse, numbers<A>(number<A>(1)));
-        const numbers<A> low =
-            (above_one * numbers<A>(number<A>(0.5))) * numbers<A>(below_two * least_normal_number<A>);
-        return simd::zero_where_le<A>(v, xsimd::abs(v), low) * unit;
+        // Multiples of units above 1/2 are no denormal numbers themselves.
+        const numbers<A> half = simd::max_of<A>(numbers<A>(number<A>(2)), inverse) * numbers<A>(number<A>(0.5));
+        const numbers<A> low = half * numbers<A>(below_two * least_normal_number<A>);
+        return counted<A>(v, low) * unit;
     }
 };
 
@@ -62,7 +69,7 @@ template <class A> struct unit_of_one {
     static constexpr bool is_one = true;
 
     TARN_INLINE static numbers<A> scaled(numbers<A> x) noexcept {
-        return simd::zero_where_le<A>(x, xsimd::abs(x), numbers<A>(window_unit<A>::least));
+        return counted<A>(x, numbers<A>(window_unit<A>::least));
     }
     TARN_INLINE static numbers<A> original(numbers<A> v) noexcept { return v + numbers<A>(number<A>(0)); }
 };
@@ -95,8 +102,7 @@ template <class A> struct window_mean {
                                       sum.field[0] = decltype(first)::value ? v : sum.field[0] + v;
                                   }).field[0];
         const numbers<A> mean = total * one_by_members;
-        const window_mean r =
-            of_mean(simd::zero_where_le<A>(mean, xsimd::abs(mean), numbers<A>(window_unit<A>::least)));
+        const window_mean r = of_mean(counted<A>(mean, numbers<A>(window_unit<A>::least)));
         return {total, r.mean, r.twice, r.square};
     }
     TARN_INLINE static window_mean of_mean(numbers<A> mean) noexcept {
@@ -170,7 +176,7 @@ private:
         const auto quotient = [&](int f) TARN_LAMBDA {
             constexpr number<A> least = simd::is_double<A> ? number<A>(0x1p-900) : number<A>(0x1p-90f);
             const numbers<A> a = s.field[f + 1];
-            return simd::zero_where_le<A>(a, xsimd::abs(a), numbers<A>(least)) / s.field[f];
+            return counted<A>(a, numbers<A>(least)) / s.field[f];
         };
         averages r{m.mean + quotient(0), zero};
         if constexpr (Soft)

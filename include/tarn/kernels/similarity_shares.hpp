@@ -76,22 +76,17 @@ public:
         if constexpr (Exact) {
             // No average by similarity is further from the mean, but for what large elements that cancel leave.
             const numbers<A> reach = xsimd::abs(m.mean) * numbers<A>(number<A>(8));
-            const numbers<A> found = counted(s.field[1], numbers<A>(window_unit<A>::least)) * to[3];
+            const numbers<A> found = counted<A>(s.field[1], numbers<A>(window_unit<A>::least)) * to[3];
             const numbers<A> above = simd::max_of<A>(zero - reach, simd::min_of<A>(reach, found)); // NaN passes
             const numbers<A> part(number<A>(simd::is_double<A> ? 0x1p-80 : 0x1p-40));
             const numbers<A> size = xsimd::abs(m.mean);
-            const numbers<A> sum = simd::fmadd<A>(zero - above, counted(s.field[2], part), s.field[3]);
-            const numbers<A> all = counted(sum, size * part);
+            const numbers<A> sum = simd::fmadd<A>(zero - above, counted<A>(s.field[2], part), s.field[3]);
+            const numbers<A> all = counted<A>(sum, size * part);
             const numbers<A> mean = simd::select<A>(m.mean == zero, one, m.mean);
             const auto ordinary = size < numbers<A>(infinite<A>);
             to[4] = m.mean + above;
             to[5] = simd::select<A>(ordinary, ((all / mean) * to[3]) * one_by_n, zero);
         }
-    }
-
-private:
-    TARN_INLINE static numbers<A> counted(numbers<A> v, numbers<A> least) noexcept {
-        return simd::zero_where_le<A>(v, xsimd::abs(v), least);
     }
 };
 
@@ -151,13 +146,13 @@ public:
             const numbers<A> d = x - of.y;
             const numbers<A> reach =
                 (xsimd::abs(x) + xsimd::abs(of.mean)) * numbers<A>(number<A>(simd::is_double<A> ? 0x1p-60 : 0x1p-30));
-            const numbers<A> far = simd::zero_where_le<A>(d, xsimd::abs(d), reach);
+            const numbers<A> far = counted<A>(d, reach);
             const numbers<A> steep = ((far * s.quotient) * m.twice) * s.h;
             const numbers<A> signed_steep = simd::select<A>(e.number[0] < zero, zero - steep, steep);
             const auto flat = infinite_mean | (e.number[0] == zero);
             const numbers<A> f = simd::select<A>(flat, one, one - signed_steep);
             constexpr number<A> least_slope = number<A>(simd::is_double<A> ? 0x1p-54 : 0x1p-25);
-            const numbers<A> slope = simd::zero_where_le<A>(f, xsimd::abs(f), numbers<A>(least_slope));
+            const numbers<A> slope = counted<A>(f, numbers<A>(least_slope));
             return simd::fmadd<A>(w * of.dy, slope, sum + of.all);
         }
     }
@@ -172,7 +167,7 @@ private:
         constexpr number<A> least = static_cast<number<A>>(shared_gradients<A, room>::least);
         const numbers<A> v = simd::load_n<A>(p, n);
         const numbers<A> size = simd::max_of<A>(xsimd::abs(v), numbers<A>(least * number<A>(0x1p-10)));
-        simd::store_n<A>(p, v * simd::zero_where_le<A>(dy, xsimd::abs(dy), numbers<A>(least) / size), n);
+        simd::store_n<A>(p, v * counted<A>(dy, numbers<A>(least) / size), n);
     }
     template <class F> TARN_INLINE windows of(F load) const noexcept {
         windows w;

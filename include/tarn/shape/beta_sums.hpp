@@ -156,9 +156,7 @@ private:
         const auto at = [&](const std::ptrdiff_t* step) {
             return depth * step[0] + height * step[1] + column * step[2];
         };
-        const std::ptrdiff_t from = at(shares_.step);
-        const double beta = shares_.doubles ? static_cast<const double*>(shares_.data)[from]
-                                            : static_cast<double>(static_cast<const float*>(shares_.data)[from]);
+        const double beta = shares_.at(at(shares_.step));
         const double v = beta < 0 || beta > 1 ? 0 : sum;
         void* const data = const_cast<void*>(to_.data);
         if (to_.type == element::float64)
