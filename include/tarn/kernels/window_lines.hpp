@@ -30,15 +30,15 @@ private:
     static constexpr bool looks = !std::is_void<typename Reduction::looks_for>::value;
     // What is at work at once stays in L1. Of many fields most are for elements that are rarely seen.
     static constexpr bool is_wide = sizeof(sum) > sizeof(number<A>);
-    static constexpr std::ptrdiff_t line_bytes = fields > 4 ? 28672 : is_wide ? 8192 : 16384;
+    static constexpr std::ptrdiff_t line_bytes = fields > 4 ? 28672 : is_wide ? 12288 : 16384;
     static constexpr std::ptrdiff_t line_numbers = line_bytes / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
     static constexpr std::ptrdiff_t lifted_numbers =
-        (is_wide ? 8192 : 12288) / static_cast<std::ptrdiff_t>(sizeof(sum));
+        (fields > 4 ? 12288 : 8192) / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 || is_wide ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
-    static constexpr std::ptrdiff_t most_rows = is_wide ? 64 : 128;
+    static constexpr std::ptrdiff_t most_rows = Reduction::counts ? 64 : 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
         : c_(c), reduction_(kernels::reduction_of<Reduction>(c)), columns_(c.axis[2]),
