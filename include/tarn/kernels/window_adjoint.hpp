@@ -130,7 +130,8 @@ private:
 
     TARN_INLINE void run_rows(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
                               std::ptrdiff_t rows) noexcept {
-        for (std::ptrdiff_t i = 0; i < rows * row_sums_; ++i)
+        // Registers of sums reach behind the last one.
+        for (std::ptrdiff_t i = 0; i < rows * row_sums_ + width; ++i)
             sum_[i] = 0;
         if constexpr (elements > 0) {
             load_rows(plane, lane, d, h, rows);
