@@ -38,7 +38,7 @@ private:
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 || is_wide ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
-    static constexpr std::ptrdiff_t most_rows = Reduction::counts ? 64 : 128;
+    static constexpr std::ptrdiff_t most_rows = Reduction::counts || Reduction::kept > 1 ? 64 : 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
         : c_(c), reduction_(kernels::reduction_of<Reduction>(c)), columns_(c.axis[2]),
