@@ -43,20 +43,20 @@ TYPED_TEST_SUITE(strided, number_types, );
 TYPED_TEST(strided, lanes_from) { this->check_from_all(std::make_integer_sequence<int, TestFixture::size + 1>{}); }
 
 TYPED_TEST(strided, even_and_odd_lanes) {
-    using A = typename TestFixture::A;
-    using numbers = typename TestFixture::numbers;
+    using target = typename TestFixture::A;
+    using pack = typename TestFixture::numbers;
     const auto v = this->both();
-    const numbers a = numbers::load_unaligned(v.data());
-    const numbers b = numbers::load_unaligned(&v[TestFixture::size]);
-    const auto even = this->of(simd::unfolded<A>(simd::even_lanes<A>(a, b)));
-    const auto odd = this->of(simd::unfolded<A>(simd::odd_lanes<A>(a, b)));
+    const pack a = pack::load_unaligned(v.data());
+    const pack b = pack::load_unaligned(&v[TestFixture::size]);
+    const auto even = this->of(simd::unfolded<target>(simd::even_lanes<target>(a, b)));
+    const auto odd = this->of(simd::unfolded<target>(simd::odd_lanes<target>(a, b)));
     for (std::size_t i = 0; i < even.size(); ++i) {
         EXPECT_EQ(even[i], v[2 * i]);
         EXPECT_EQ(odd[i], v[2 * i + 1]);
     }
-    numbers x = numbers::load_unaligned(even.data());
-    numbers y = numbers::load_unaligned(odd.data());
-    simd::interleave<A>(x, y);
+    pack x = pack::load_unaligned(even.data());
+    pack y = pack::load_unaligned(odd.data());
+    simd::interleave<target>(x, y);
     EXPECT_EQ(this->of(x), std::vector<TypeParam>(v.begin(), v.begin() + TestFixture::size));
     EXPECT_EQ(this->of(y), std::vector<TypeParam>(v.begin() + TestFixture::size, v.end()));
 }
