@@ -43,57 +43,34 @@ void ada_pool(const place<Executor>& where, const char* op, const operand& x, co
                        [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
 }
 
-struct ada_backward_operands {
-    const operand &x, &dy, &dx;
-    const operand *beta, *dbeta; // null: eDSCW alone; not wanted
-};
-
-inline void check_ada_backward(const char* op, const window_geometry& g, const ada_backward_operands& o) {
-    check_operand(op, "gradient", o.dy);
-    check_operand(op, "output", o.dx);
-    check_window_extents(op, "gradient", g, o.x, o.dy);
-    check_same_extents(op, o.x, o.dx);
-    if (o.dbeta) {
-        check_operand(op, "beta_gradient", *o.dbeta);
-        check_same_extents(op, *o.beta, *o.dbeta, "beta_gradient");
-        check_distinct(op, *o.dbeta, "beta_gradient");
-        check_apart(op, *o.beta, *o.dbeta, "beta_gradient", "beta");
-    }
-    if (size(o.x) == 0)
-        return;
-    check_distinct(op, o.dx);
-    check_apart(op, o.x, o.dx);
-    check_apart(op, o.dy, o.dx, "output", "gradient");
-    if (o.beta)
-        check_apart(op, *o.beta, o.dx, "output", "beta");
-    if (o.dbeta) {
-        check_apart(op, o.x, *o.dbeta, "beta_gradient");
-        check_apart(op, o.dy, *o.dbeta, "beta_gradient", "gradient");
-        check_apart(op, o.dx, *o.dbeta, "beta_gradient", "output");
-    }
-}
-
 template <class N, class Executor>
-void ada_pool_backward(const place<Executor>& where, const char* op, const ada_backward_operands& o,
+void ada_pool_backward(const place<Executor>& where, const char* op, const window_gradient_operands& o,
                        const pool_window& window) {
+    const operand* const beta = o.parameter;
     check_operand(op, "input", o.x);
     const window_geometry g = check_window(op, window, o.x.extent, o.x.rank);
-    const dispatch::ada_shares shares = o.beta ? check_beta(op, *o.beta, g) : dispatch::ada_shares{};
-    check_ada_backward(op, g, o);
+    const dispatch::ada_shares shares = beta ? check_beta(op, *beta, g) : dispatch::ada_shares{};
+    check_window_gradients(op, g, o);
     const tier t = check_tier(op, where.tier_index);
     const dispatch::ada_pool_backward_table<N>& kernels = ada_pool_backward_kernels_of<N>(t);
     if (size(o.x) == 0) {
-        if (o.dbeta)
-            put_no_sums(*o.dbeta);
+        if (o.dparameter)
+            put_no_sums(*o.dparameter);
         return;
     }
-    run_gradients(where, g, o.x, o.dy, o.dx, {}, [&](const dispatch::window_gradients& c) {
+    const auto run = [&](const dispatch::window_gradients& c) {
         dispatch::ada_gradients all{c, shares, false};
         all.windows.scale = 1;
-        (o.beta ? kernels.pool : kernels.edscw)(all);
-    });
-    if (o.dbeta)
-        put_beta_sums<N>(where, kernels, g, o.x, o.dy, *o.beta, shares, *o.dbeta);
+        (beta ? kernels.pool : kernels.edscw)(all);
+    };
+    run_gradients(where, g, o.x, o.dy, o.dx, {}, run, rows_of_gradients(g));
+    if (o.dparameter)
+        put_beta_sums<N>(where, kernels, g, o.x, o.dy, *beta, shares, *o.dparameter);
+}
+template <class N, class Executor>
+void ada_pool_backward(const place<Executor>& where, const operand& x, const operand& beta, const operand& dy,
+                       const operand& dx, const operand* dbeta, const pool_window& window) {
+    ada_pool_backward<N>(where, "ada_pool_backward", {x, dy, dx, &beta, dbeta, "beta", "beta_gradient"}, window);
 }
 
 template <class Beta, bool Viewable> TARN_INLINE constexpr void assert_beta() {
@@ -199,7 +176,8 @@ TARN_INLINE void edscw_pool(const X& x, Y&& y, const pool_window& window) {
 // Special values   NaN in a window, in its dy or its beta gives NaN to all its members, and to the gradient of its beta.
 //                  Where one of both results is infinite, its equal members share what it has of dy and the others get
 //                  0; dbeta is infinite or NaN. Where beta is below 0 or above 1, dbeta is 0. Products of dy and beta,
-//                  1 - beta, weights and derivatives below 2^-100 (doubles: 2^-960) count as 0.
+//                  1 - beta, weights and derivatives below 2^-100 (doubles: 2^-960) count as 0, and a dbeta of
+//                  float below 2^-126 is 0.
 // Accuracy         with u, k and m of ada_pool, c = min(1 / u, m / |a|), w windows of which an element is a member and
 //                  f_ij the magnitude of what window j gives to element i, all parts of it positive: dx is within
 //                  sum_j |dy_j| (b_j (u (w + 40) + 32 k u c) f_ij, and for the rest as soft_pool_backward) +
@@ -230,14 +208,14 @@ TARN_INLINE void ada_pool_backward(const place<Executor>& where, const X& x, con
     const shape::operand dresult = shape::erase(gradient);
     const shape::operand to = shape::erase(output);
     if constexpr (detail::is_none<DBeta>) {
-        shape::ada_pool_backward<number>(where, "ada_pool_backward", {from, dresult, to, &b, nullptr}, window);
+        shape::ada_pool_backward<number>(where, from, b, dresult, to, nullptr, window);
     } else {
         const auto beta_gradient = detail::output_view(static_cast<DBeta&&>(dbeta));
         shape::assert_beta<decltype(beta_gradient), detail::accepts_output<DBeta>::value>();
         static_assert(!detail::accepts_output<DBeta>::value || decltype(beta_gradient)::rank == decltype(shares)::rank,
                       "tarn: beta and its gradient have different ranks");
         const shape::operand db = shape::erase(beta_gradient);
-        shape::ada_pool_backward<number>(where, "ada_pool_backward", {from, dresult, to, &b, &db}, window);
+        shape::ada_pool_backward<number>(where, from, b, dresult, to, &db, window);
     }
 }
 template <class X, class Beta, class DY, class DX, class DBeta, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
@@ -265,7 +243,7 @@ TARN_INLINE void edscw_pool_backward(const place<Executor>& where, const X& x, c
     const shape::operand from = shape::erase(input);
     const shape::operand dresult = shape::erase(gradient);
     const shape::operand to = shape::erase(output);
-    shape::ada_pool_backward<number>(where, "edscw_pool_backward", {from, dresult, to, nullptr, nullptr}, window);
+    shape::ada_pool_backward<number>(where, "edscw_pool_backward", {from, dresult, to}, window);
 }
 template <class X, class DY, class DX, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
 TARN_INLINE void edscw_pool_backward(const X& x, const DY& dy, DX&& dx, const pool_window& window) {

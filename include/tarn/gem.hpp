@@ -91,51 +91,24 @@ void ggem_pool(const place<Executor>& where, const operand& x, const operand& p,
     run_gem<N>(where, op, g, x, y, groups, options.epsilon);
 }
 
-// dp: where the gradient in p goes, if it is wanted.
-struct gem_backward_operands {
-    operand x, dy, dx;
-    const operand* dp;
-};
-
 inline void check_gem_backward(const char* op, const pool_window& window, const window_geometry& g,
-                               const gem_backward_operands& o, const gem_groups& groups) {
-    check_operand(op, "gradient", o.dy);
-    check_operand(op, "output", o.dx);
-    check_window_extents(op, "gradient", g, o.x, o.dy);
-    check_same_extents(op, o.x, o.dx);
+                               const window_gradient_operands& o, const gem_groups& groups) {
+    check_window_gradients(op, g, o);
     for (std::ptrdiff_t i = 0; i < groups.count; ++i) {
         if (is_infinite_power(groups.of(i)))
             check_taps(op, g, window);
-    }
-    if (o.dp) {
-        check_operand(op, "p_gradient", *o.dp);
-        check_distinct(op, *o.dp, "p_gradient");
-        if (groups.p)
-            check_apart(op, *groups.p, *o.dp, "p_gradient", "p");
-    }
-    if (size(o.x) == 0)
-        return;
-    check_distinct(op, o.dx);
-    check_apart(op, o.x, o.dx);
-    check_apart(op, o.dy, o.dx, "output", "gradient");
-    if (groups.p)
-        check_apart(op, *groups.p, o.dx, "output", "p");
-    if (o.dp) {
-        check_apart(op, o.x, *o.dp, "p_gradient");
-        check_apart(op, o.dy, *o.dp, "p_gradient", "gradient");
-        check_apart(op, o.dx, *o.dp, "p_gradient", "output");
     }
 }
 
 template <class N, class Executor>
 void run_gem_backward(const place<Executor>& where, const char* op, const window_geometry& g,
-                      const gem_backward_operands& o, const gem_groups& groups, double epsilon) {
+                      const window_gradient_operands& o, const gem_groups& groups, double epsilon) {
     const tier t = check_tier(op, where.tier_index);
     const dispatch::gem_table<N>& means = gem_kernels_of<N>(t);
     const dispatch::gem_backward_table<N>& kernels = gem_backward_kernels_of<N>(t);
     if (size(o.x) == 0) {
-        for (std::ptrdiff_t i = 0; o.dp && i < groups.count; ++i)
-            groups.put(*o.dp, i, 0);
+        for (std::ptrdiff_t i = 0; o.dparameter && i < groups.count; ++i)
+            groups.put(*o.dparameter, i, 0);
         return;
     }
     const operand x_group = groups.first(o.x);
@@ -156,7 +129,7 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
             c.windows.power = power;
             if (is_infinite_power(power.p))
                 kernels.extreme(c);
-            else if (o.dp)
+            else if (o.dparameter)
                 kernels.powers_and_p(c);
             else if (power.p == 2 || power.p == 3 || power.p == 4)
                 kernels.integer_powers[static_cast<int>(power.p) - 2](c);
@@ -177,11 +150,11 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
                 sum[i] = run_items(first + i / parts.of_group, parts.first_item(part), parts.first_item(part + 1));
             }
         });
-        for (std::ptrdiff_t i = 0; o.dp && i < some; ++i) {
+        for (std::ptrdiff_t i = 0; o.dparameter && i < some; ++i) {
             double total = 0;
             for (std::ptrdiff_t part = 0; part < parts.of_group; ++part)
                 total += sum[i * parts.of_group + part];
-            groups.put(*o.dp, first + i, total);
+            groups.put(*o.dparameter, first + i, total);
         }
     }
 }
@@ -195,8 +168,9 @@ void gem_pool_backward(const place<Executor>& where, const operand& x, const ope
     check_power(op, options.p);
     check_gem_epsilon<N>(op, options.epsilon);
     const gem_groups groups{1, 0, nullptr, options.p};
-    check_gem_backward(op, window, g, {x, dy, dx, dp}, groups);
-    run_gem_backward<N>(where, op, g, {x, dy, dx, dp}, groups, options.epsilon);
+    const window_gradient_operands o{x, dy, dx, nullptr, dp, "p", "p_gradient"};
+    check_gem_backward(op, window, g, o, groups);
+    run_gem_backward<N>(where, op, g, o, groups, options.epsilon);
 }
 
 template <class N, class Executor>
@@ -208,11 +182,10 @@ void ggem_pool_backward(const place<Executor>& where, const operand& x, const op
     check_operand(op, "p", p);
     const window_geometry g = check_window(op, window, x.extent, x.rank);
     const gem_groups groups = check_groups(op, window, g, x, p);
-    if (dp)
-        check_same_extents(op, p, *dp, "p_gradient");
     check_gem_epsilon<N>(op, options.epsilon);
-    check_gem_backward(op, window, g, {x, dy, dx, dp}, groups);
-    run_gem_backward<N>(where, op, g, {x, dy, dx, dp}, groups, options.epsilon);
+    const window_gradient_operands o{x, dy, dx, &p, dp, "p", "p_gradient"};
+    check_gem_backward(op, window, g, o, groups);
+    run_gem_backward<N>(where, op, g, o, groups, options.epsilon);
 }
 
 template <class P, bool Viewable> TARN_INLINE constexpr void assert_powers() {

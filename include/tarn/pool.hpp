@@ -151,19 +151,13 @@ void max_pool_backward(const place<Executor>& where, const operand& x, const ope
                        const pool_window& window) {
     constexpr const char* op = "max_pool_backward";
     check_operand(op, "input", x);
-    check_operand(op, "gradient", dy);
-    check_operand(op, "output", dx);
     const window_geometry g = check_window(op, window, x.extent, x.rank);
-    check_window_extents(op, "gradient", g, x, dy);
-    check_same_extents(op, x, dx);
+    check_window_gradients(op, g, {x, dy, dx});
     check_taps(op, g, window);
     const tier t = check_tier(op, where.tier_index);
     const dispatch::pool_backward_table<N>& kernels = pool_backward_kernels_of<N>(t);
     if (size(x) == 0)
         return;
-    check_distinct(op, dx);
-    check_apart(op, x, dx);
-    check_apart(op, dy, dx, "output", "gradient");
     run_gradients(where, g, x, dy, dx, {}, kernels.max, rows_of_gradients(g));
 }
 

@@ -58,19 +58,13 @@ void soft_pool_backward(const place<Executor>& where, const operand& x, const op
                         const pool_window& window, const soft_pool_options& options) {
     constexpr const char* op = "soft_pool_backward";
     check_operand(op, "input", x);
-    check_operand(op, "gradient", dy);
-    check_operand(op, "output", dx);
     const window_geometry g = check_window(op, window, x.extent, x.rank);
-    check_window_extents(op, "gradient", g, x, dy);
-    check_same_extents(op, x, dx);
+    check_window_gradients(op, g, {x, dy, dx});
     check_scale(op, options.scale);
     const tier t = check_tier(op, where.tier_index);
     const dispatch::soft_pool_backward_table<N>& kernels = soft_pool_backward_kernels_of<N>(t);
     if (size(x) == 0)
         return;
-    check_distinct(op, dx);
-    check_apart(op, x, dx);
-    check_apart(op, dy, dx, "output", "gradient");
     const bool exact = options.gradient == soft_pool_gradient::exact;
     const auto run = [&](dispatch::window_gradients& c) {
         c.windows.scale = options.scale;

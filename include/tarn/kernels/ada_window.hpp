@@ -156,23 +156,21 @@ private:
                                      Distance distance) const noexcept {
         const numbers<A> zero(number<A>(0));
         // Of weights, of weights times distances from the mean; the same of exponentials.
-        const auto s =
-            e.template sum < Soft ? 4 : 2 > ([&](numbers<A> x, auto member, auto& sum, auto first) TARN_LAMBDA {
-                                            const numbers<A> v = unit.scaled(x);
-                                            const numbers<A> d = v - m.mean;
-                                            const auto add = [&](int f, numbers<A> weight, numbers<A> by) TARN_LAMBDA {
-                                                const numbers<A> w = where_member<A>(member, weight, zero);
-                                                sum.field[f] = decltype(first)::value ? w : sum.field[f] + w;
-                                                sum.field[f + 1] = decltype(first)::value
-                                                                       ? w * by
-                                                                       : simd::fmadd<A>(w, by, sum.field[f + 1]);
-                                            };
-                                            add(0, m.weight(v), d);
-                                            if constexpr (Soft) {
-                                                const numbers<A> near = distance(d);
-                                                add(2, weight_.proportional(near), near);
-                                            }
-                                        });
+        constexpr int sums = Soft ? 4 : 2;
+        const auto s = e.template sum<sums>([&](numbers<A> x, auto member, auto& sum, auto first) TARN_LAMBDA {
+            const numbers<A> v = unit.scaled(x);
+            const numbers<A> d = v - m.mean;
+            const auto add = [&](int f, numbers<A> weight, numbers<A> by) TARN_LAMBDA {
+                const numbers<A> w = where_member<A>(member, weight, zero);
+                sum.field[f] = decltype(first)::value ? w : sum.field[f] + w;
+                sum.field[f + 1] = decltype(first)::value ? w * by : simd::fmadd<A>(w, by, sum.field[f + 1]);
+            };
+            add(0, m.weight(v), d);
+            if constexpr (Soft) {
+                const numbers<A> near = distance(d);
+                add(2, weight_.proportional(near), near);
+            }
+        });
         const auto quotient = [&](int f) TARN_LAMBDA {
             constexpr number<A> least = simd::is_double<A> ? number<A>(0x1p-900) : number<A>(0x1p-90f);
             const numbers<A> a = s.field[f + 1];

@@ -49,26 +49,24 @@ public:
         const auto m = window_mean<A>::of(e, unit, one_by_n);
         const auto infinite_mean = xsimd::abs(m.mean) == numbers<A>(infinite<A>);
         // Of weights and, times distances from the mean, of them and of the slopes.
-        const auto s = e.template sum < Exact
-                           ? 4
-                           : 1 > ([&](numbers<A> x, auto member, auto& sum, auto first) TARN_LAMBDA {
-                                 const auto add = [&](int f, numbers<A> p, numbers<A> q) TARN_LAMBDA {
-                                     sum.field[f] = decltype(first)::value ? p * q : simd::fmadd<A>(p, q, sum.field[f]);
-                                 };
-                                 const numbers<A> v = unit.scaled(x);
-                                 const auto of = similarity<A>::of(m, v);
-                                 const numbers<A> equal = simd::select<A>(v == m.mean, one, zero);
-                                 const numbers<A> w =
-                                     where_member<A>(member, simd::select<A>(infinite_mean, equal, of.near), zero);
-                                 add(0, w, one);
-                                 if constexpr (Exact) {
-                                     const numbers<A> d = v - m.mean;
-                                     const numbers<A> slope = w * of.slope;
-                                     add(1, w, d);
-                                     add(2, slope, one);
-                                     add(3, slope, d);
-                                 }
-                             });
+        constexpr int sums = Exact ? 4 : 1;
+        const auto s = e.template sum<sums>([&](numbers<A> x, auto member, auto& sum, auto first) TARN_LAMBDA {
+            const auto add = [&](int f, numbers<A> p, numbers<A> q) TARN_LAMBDA {
+                sum.field[f] = decltype(first)::value ? p * q : simd::fmadd<A>(p, q, sum.field[f]);
+            };
+            const numbers<A> v = unit.scaled(x);
+            const auto of = similarity<A>::of(m, v);
+            const numbers<A> equal = simd::select<A>(v == m.mean, one, zero);
+            const numbers<A> w = where_member<A>(member, simd::select<A>(infinite_mean, equal, of.near), zero);
+            add(0, w, one);
+            if constexpr (Exact) {
+                const numbers<A> d = v - m.mean;
+                const numbers<A> slope = w * of.slope;
+                add(1, w, d);
+                add(2, slope, one);
+                add(3, slope, d);
+            }
+        });
         to[0] = unit.inverse;
         to[1] = unit.least_element;
         to[2] = m.mean;
@@ -127,7 +125,6 @@ public:
     TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept {
         return of([&](const number<A>* p) TARN_LAMBDA { return numbers<A>(p[i]); });
     }
-    TARN_INLINE static element_numbers<A, 1> lift(numbers<A> x) noexcept { return {{x}}; }
     TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& of, numbers<A>,
                                       const element_numbers<A, 1>& e) noexcept {
         const numbers<A> zero(number<A>(0));

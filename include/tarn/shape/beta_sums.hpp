@@ -36,11 +36,7 @@ inline void put_no_sums(const operand& to) noexcept {
             at += rest % to.extent[k] * to.stride[k];
             rest /= to.extent[k];
         }
-        void* const data = const_cast<void*>(to.data);
-        if (to.type == element::float64)
-            static_cast<double*>(data)[at] = 0;
-        else
-            static_cast<float*>(data)[at] = 0;
+        put_sum(to, at, 0);
     }
 }
 
@@ -157,12 +153,7 @@ private:
             return depth * step[0] + height * step[1] + column * step[2];
         };
         const double beta = shares_.at(at(shares_.step));
-        const double v = beta < 0 || beta > 1 ? 0 : sum;
-        void* const data = const_cast<void*>(to_.data);
-        if (to_.type == element::float64)
-            static_cast<double*>(data)[at(step_)] = v;
-        else
-            static_cast<float*>(data)[at(step_)] = static_cast<float>(v);
+        put_sum(to_, at(step_), beta < 0 || beta > 1 ? 0 : sum);
     }
 
     const dispatch::ada_pool_backward_table<N>& kernels_;

@@ -64,12 +64,7 @@ struct gem_groups {
     }
     // The gradient in the power of a group.
     void put(const operand& dp, std::ptrdiff_t group, double v) const noexcept {
-        void* const to = const_cast<void*>(dp.data);
-        const std::ptrdiff_t at = p ? group * dp.stride[0] : 0;
-        if (dp.type == element::float64)
-            static_cast<double*>(to)[at] = v;
-        else
-            static_cast<float*>(to)[at] = v > -0x1p-126 && v < 0x1p-126 ? 0 : static_cast<float>(v);
+        put_sum(dp, p ? group * dp.stride[0] : 0, v);
     }
 };
 

@@ -116,6 +116,50 @@ inline void check_window_extents(const char* op, const char* argument, const win
              list(expected, x.rank) + " (ceil_mode = " + (g.ceil_mode ? "true" : "false") + ")");
 }
 
+// What gradients of windows are made of, and of a parameter if there is one. Its gradient: null if it is not wanted.
+struct window_gradient_operands {
+    const operand &x, &dy, &dx;
+    const operand *parameter = nullptr, *dparameter = nullptr;
+    const char *name = "", *gradient_name = ""; // of both in messages
+};
+
+// Refuses operands that do not belong together.
+inline void check_window_gradients(const char* op, const window_geometry& g, const window_gradient_operands& o) {
+    check_operand(op, "gradient", o.dy);
+    check_operand(op, "output", o.dx);
+    check_window_extents(op, "gradient", g, o.x, o.dy);
+    check_same_extents(op, o.x, o.dx);
+    if (o.dparameter) {
+        check_operand(op, o.gradient_name, *o.dparameter);
+        if (o.parameter)
+            check_same_extents(op, *o.parameter, *o.dparameter, o.gradient_name);
+        check_distinct(op, *o.dparameter, o.gradient_name);
+        if (o.parameter)
+            check_apart(op, *o.parameter, *o.dparameter, o.gradient_name, o.name);
+    }
+    if (size(o.x) == 0)
+        return;
+    check_distinct(op, o.dx);
+    check_apart(op, o.x, o.dx);
+    check_apart(op, o.dy, o.dx, "output", "gradient");
+    if (o.parameter)
+        check_apart(op, *o.parameter, o.dx, "output", o.name);
+    if (o.dparameter) {
+        check_apart(op, o.x, *o.dparameter, o.gradient_name);
+        check_apart(op, o.dy, *o.dparameter, o.gradient_name, "gradient");
+        check_apart(op, o.dx, *o.dparameter, o.gradient_name, "output");
+    }
+}
+
+// The gradient in a parameter, a sum of doubles, as element `at` of a float or double operand. Floats below 2^-126 are 0.
+inline void put_sum(const operand& to, std::ptrdiff_t at, double v) noexcept {
+    void* const data = const_cast<void*>(to.data);
+    if (to.type == element::float64)
+        static_cast<double*>(data)[at] = v;
+    else
+        static_cast<float*>(data)[at] = v > -0x1p-126 && v < 0x1p-126 ? 0 : static_cast<float>(v);
+}
+
 // Maps as planes of windows. Axes outside of space are loops, but for one whose elements lie side by side where those
 // of space do not: its elements are the lanes of a column.
 class map_loops {
