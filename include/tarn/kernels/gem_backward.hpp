@@ -79,7 +79,7 @@ template <class A, int Power> class gem_integer_shares : public shares_of_window
 public:
     using call = dispatch::gem_gradients;
     static constexpr int elements = 1;
-    static constexpr std::ptrdiff_t room = 1024 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    static constexpr std::ptrdiff_t room = 768 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     using fields = window_fields<A, 4, room>;
     using windows = typename fields::windows;
 
