@@ -115,7 +115,7 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
     const operand dy_group = groups.first(o.dy);
     const operand dx_group = groups.first(o.dx);
     const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x_group, dy_group, dx_group),
-                          rows_of_gradients(g));
+                          rows_of_gradients(g), g.axis[1].stride);
     // What a part of a group gives to dp.
     const auto run_items = [&](std::ptrdiff_t group, std::ptrdiff_t begin, std::ptrdiff_t end) {
         dispatch::window_power power{groups.of(group), epsilon};
@@ -208,7 +208,8 @@ template <class P, bool Viewable> TARN_INLINE constexpr void assert_powers() {
 //                  |p| above 2^40 counts as infinite. NaN gives NaN. An infinite element gives infinity, but where p is
 //                  negative it adds 0 to the sum, and only windows of nothing else give infinity. A window without
 //                  members (all of it padding): 0. Neither powers nor sums overflow or vanish, whatever p.
-// Accuracy         floats: 2^-24 + 2^-34 of the result. Doubles, with k the rows and columns of a window together:
+// Accuracy         floats: 2^-24 + 2^-34 of the result, but for 1 < |p| <= 7 other than 2, 3 and 4
+//                  2^-24 (1.75 + 1.5 / |p|). Doubles, with k the rows and columns of a window together:
 //                  2^-51 + (2^-50 + k 2^-53) / |p|; for |p| of at most 2^-11 and finite elements
 //                  2^-52 + (2^-51 + k 2^-53) m, m the greatest |log2 max(x, epsilon)|. Of infinite p: exact.
 // Determinism      the bits of a result depend on the members of its window, the kernel and the options only: not on

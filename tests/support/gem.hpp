@@ -64,8 +64,10 @@ double gem_bound(const std::vector<double>& elements, double steps, double p, do
                            : sizeof(Out) == 4                        ? 0x1.004p-24
                            : std::is_same<Out, tarn::float16>::value ? 0x1.01p-11
                                                                      : 0x1.01p-8;
-    if (sizeof(T) < 8)
-        return out;
+    if (sizeof(T) < 8) {
+        const bool quick = std::fabs(p) > 1 && std::fabs(p) <= 7 && p != 2 && p != 3 && p != 4;
+        return quick ? out + 0x1p-24 * (0.75 + 1.5 / std::fabs(p)) : out;
+    }
     if (std::fabs(p) > 0x1p40)
         return 0;
     const bool infinite = std::find(elements.begin(), elements.end(), inf) != elements.end();

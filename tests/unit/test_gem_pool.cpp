@@ -7,6 +7,7 @@
 #include "support/gem.hpp"
 #include "support/mxcsr.hpp"
 #include "support/refusals.hpp"
+#include "support/same_bits.hpp"
 #include "support/stack.hpp"
 #include "support/tiers.hpp"
 
@@ -201,6 +202,17 @@ template <class T> void check_bits(tarn::tier tier) {
         }
     }
 }
+TEST_P(gem_pool, large_windows_of_many) {
+    for (double p : {3.0, 2.37, -9.0, 1e-5, inf}) {
+        const auto values = [](std::size_t n, unsigned seed) {
+            return between(static_cast<std::ptrdiff_t>(n), seed, -10, 3);
+        };
+        check_large_windows<float>(values, [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+            tarn::gem_pool(tarn::on(GetParam()), x, y, window, {p});
+        });
+    }
+}
+
 TEST_P(gem_pool, bits_of_floats) { check_bits<float>(GetParam()); }
 TEST_P(gem_pool, bits_of_doubles) { check_bits<double>(GetParam()); }
 

@@ -6,6 +6,7 @@
 #include "support/gem.hpp"
 #include "support/mxcsr.hpp"
 #include "support/refusals.hpp"
+#include "support/same_bits.hpp"
 #include "support/stack.hpp"
 #include "support/tiers.hpp"
 
@@ -377,6 +378,22 @@ TEST_P(gem_pool_backward, is_what_differences_say) {
         ASSERT_NEAR((objective(x, p + 1e-3) - objective(x, p - 1e-3)) / 2e-3, dp, 1e-5) << "p " << p;
     }
 }
+
+template <class T> void check_tiles(tarn::tier tier) {
+    for (double p : {2.0, 3.0, 4.0, inf}) {
+        const auto values = [](std::size_t n, unsigned seed) {
+            std::vector<double> v = elements(static_cast<std::ptrdiff_t>(n), seed);
+            if (seed % 3 == 0)
+                v[seed % n] = seed % 2 == 0 ? inf : std::numeric_limits<double>::quiet_NaN();
+            return v;
+        };
+        check_tilings<T>(values, [&](const auto& x, const auto& dy, const auto& dx, const tarn::pool_window& window) {
+            tarn::gem_pool_backward(tarn::on(tier), x, dy, dx, tarn::none, window, {p});
+        });
+    }
+}
+TEST_P(gem_pool_backward, tiles_of_floats) { check_tiles<float>(GetParam()); }
+TEST_P(gem_pool_backward, tiles_of_doubles) { check_tiles<double>(GetParam()); }
 
 TEST_P(gem_pool_backward, bits) {
     std::vector<float> x;

@@ -4,6 +4,7 @@
 #include "support/executors.hpp"
 #include "support/pooled.hpp"
 #include "support/refusals.hpp"
+#include "support/same_bits.hpp"
 #include "support/stack.hpp"
 #include "support/tiers.hpp"
 
@@ -127,6 +128,20 @@ TEST_P(pool_backward, samples_of_windows) {
                         {random() % 2 == 0, random() % 4 == 0 ? 7 : 0}, name);
                 });
 }
+
+template <class T> void check_tiles(tarn::tier tier) {
+    const auto values = [](std::size_t n, unsigned seed) {
+        return integers(static_cast<std::ptrdiff_t>(n), seed, 2, seed % 4 == 0);
+    };
+    check_tilings<T>(values, [&](const auto& x, const auto& dy, const auto& dx, const tarn::pool_window& window) {
+        tarn::max_pool_backward(tarn::on(tier), x, dy, dx, window);
+    });
+    check_tilings<T>(values, [&](const auto&, const auto& dy, const auto& dx, const tarn::pool_window& window) {
+        tarn::average_pool_backward(tarn::on(tier), dy, dx, window);
+    });
+}
+TEST_P(pool_backward, tiles_of_floats) { check_tiles<float>(GetParam()); }
+TEST_P(pool_backward, tiles_of_doubles) { check_tiles<double>(GetParam()); }
 
 // Windows and strides that leave no room for lines.
 TEST_P(pool_backward, large_windows) {

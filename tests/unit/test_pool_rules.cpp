@@ -3,8 +3,8 @@
 // What max and average pooling do with special values, large windows, threads, and arguments that they refuse.
 #include "support/executors.hpp"
 #include "support/mxcsr.hpp"
-#include "support/pooled.hpp"
 #include "support/refusals.hpp"
+#include "support/same_bits.hpp"
 #include "support/stack.hpp"
 #include "support/tiers.hpp"
 
@@ -187,6 +187,21 @@ TEST_P(pool_rules, bits_of_averages) {
     }
 }
 // Maps so large that threads share one.
+template <class T> void check_large(tarn::tier tier) {
+    const auto values = [](std::size_t n, unsigned seed) {
+        const std::vector<float> v = normal(static_cast<std::ptrdiff_t>(n), seed);
+        return std::vector<double>(v.begin(), v.end());
+    };
+    check_large_windows<T>(values, [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+        tarn::max_pool(tarn::on(tier), x, y, window);
+    });
+    check_large_windows<T>(values, [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+        tarn::average_pool(tarn::on(tier), x, y, window);
+    });
+}
+TEST_P(pool_rules, large_windows_of_many_floats) { check_large<float>(GetParam()); }
+TEST_P(pool_rules, large_windows_of_many_doubles) { check_large<double>(GetParam()); }
+
 TEST_P(pool_rules, threads_share_a_map) {
     for (auto layout : {tarn::layout::channels_first, tarn::layout::channels_last}) {
         const std::vector<float> x = normal(5 * 211 * 200, 4);

@@ -5,6 +5,7 @@
 #include "support/allocations.hpp"
 #include "support/mxcsr.hpp"
 #include "support/refusals.hpp"
+#include "support/same_bits.hpp"
 #include "support/soft_pooled.hpp"
 #include "support/stack.hpp"
 #include "support/tiers.hpp"
@@ -230,6 +231,23 @@ std::vector<float> normal_numbers(std::ptrdiff_t n, unsigned seed, float spread)
         x = d(random);
     return v;
 }
+// Of elements that need no care, more of it, and most of it.
+TEST_P(soft_pool, large_windows_of_many) {
+    for (double size : {1.0, 1e3, 1e7}) {
+        const auto values = [&](std::size_t n, unsigned seed) {
+            std::mt19937 random(seed);
+            std::normal_distribution<double> normal(0, size);
+            std::vector<double> v(n);
+            for (double& x : v)
+                x = normal(random);
+            return v;
+        };
+        check_large_windows<float>(values, [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+            tarn::soft_pool(tarn::on(GetParam()), x, y, window);
+        });
+    }
+}
+
 TEST_P(soft_pool, bits) {
     const std::vector<float> x = normal_numbers(19 * 23 * 23, 9, 3);
     const auto pool = [](const auto& where, const auto& in, const auto& out, const tarn::pool_window& window) {

@@ -4,6 +4,7 @@
 #include "support/executors.hpp"
 #include "support/mxcsr.hpp"
 #include "support/refusals.hpp"
+#include "support/same_bits.hpp"
 #include "support/soft_pooled.hpp"
 #include "support/stack.hpp"
 #include "support/tiers.hpp"
@@ -200,6 +201,25 @@ TEST_P(soft_pool_backward, bits) {
         }
     }
 }
+
+template <class T> void check_tiles(tarn::tier tier) {
+    for (const auto gradient : {exact, weights_only}) {
+        for (double scale : {1.0, -30.0}) {
+            const auto values = [](std::size_t n, unsigned seed) {
+                std::vector<double> v = gradients(static_cast<std::ptrdiff_t>(n), seed);
+                if (seed % 3 == 0)
+                    v[seed % n] = seed % 2 == 0 ? inf : nan_value;
+                return v;
+            };
+            check_tilings<T>(values,
+                             [&](const auto& x, const auto& dy, const auto& dx, const tarn::pool_window& window) {
+                                 tarn::soft_pool_backward(tarn::on(tier), x, dy, dx, window, {scale, gradient});
+                             });
+        }
+    }
+}
+TEST_P(soft_pool_backward, tiles_of_floats) { check_tiles<float>(GetParam()); }
+TEST_P(soft_pool_backward, tiles_of_doubles) { check_tiles<double>(GetParam()); }
 
 // No operation meets or makes a denormal number.
 TEST_P(soft_pool_backward, no_denormals) {

@@ -12,16 +12,14 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct gem_kernels {
-    // Powers of doubles are no doubles.
-    template <class Powers> using of_floats = std::conditional_t<simd::is_double<A>, gem_scaled_powers<A>, Powers>;
-
     static constexpr dispatch::gem_table<number<A>> table = {
         &window_lines<A, gem_extreme<A>>::run,
         &window_lines<A, gem_logs<A>>::run,
-        {&window_lines<A, of_floats<gem_integer_powers<A, 2>>>::run,
-         &window_lines<A, of_floats<gem_integer_powers<A, 3>>>::run,
-         &window_lines<A, of_floats<gem_integer_powers<A, 4>>>::run},
-        &window_lines<A, of_floats<gem_powers<A>>>::run,
+        {&window_lines<A, gem_powers_of<A, gem_integer_powers<A, 2>>>::run,
+         &window_lines<A, gem_powers_of<A, gem_integer_powers<A, 3>>>::run,
+         &window_lines<A, gem_powers_of<A, gem_integer_powers<A, 4>>>::run},
+        &window_lines<A, gem_powers_of<A, gem_quick_powers<A>>>::run,
+        &window_lines<A, gem_powers_of<A, gem_powers<A>>>::run,
         &window_lines<A, gem_scaled_powers<A>>::run};
 };
 

@@ -12,6 +12,7 @@ template <class T> struct gem_table {
     void (*extreme)(const window_planes&) noexcept;           // p = +inf, -inf
     void (*logs)(const window_planes&) noexcept;              // |p| <= 2^-11
     void (*integer_powers[3])(const window_planes&) noexcept; // p = 2, 3, 4
+    void (*quick_powers)(const window_planes&) noexcept;      // 1 < |p| <= 7; of doubles as `powers`
     void (*powers)(const window_planes&) noexcept;            // |p| <= 7 for floats, 2^40 for doubles
     void (*scaled_powers)(const window_planes&) noexcept;     // |p| <= 2^40
 };

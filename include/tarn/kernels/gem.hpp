@@ -6,35 +6,47 @@
 #pragma once
 
 #include <tarn/kernels/pool.hpp>
-#include <tarn/simd/log.hpp>
+#include <tarn/simd/float_powers.hpp>
+#include <tarn/simd/roots.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // 2^(p log), of logarithms in two parts: an integer and a rest.
 template <class D> struct gem_exponent {
-    double all;
-    double high, low; // products of the first with integers are exact
+    number<D> all;
+    number<D> high, low; // products of the first with integers are exact
 
     // all: high + low, rounded.
     TARN_INLINE static gem_exponent of(double all, double low_part) noexcept {
         double high = all;
         std::uint64_t bits;
         __builtin_memcpy(&bits, &high, sizeof bits);
-        bits &= ~std::uint64_t{0xfff};
+        bits &= ~std::uint64_t{simd::is_double<D> ? 0xfff : 0x1ffffffffff};
         __builtin_memcpy(&high, &bits, sizeof bits);
-        return {all, high, (all - high) + low_part};
+        return {static_cast<number<D>>(all), static_cast<number<D>>(high),
+                static_cast<number<D>>((all - high) + low_part)};
     }
     // As v * 2^n, n = position - to_integer: v from sqrt(1/2) to sqrt(2).
     TARN_INLINE numbers<D> power(numbers<D> k, numbers<D> log, numbers<D>& position) const noexcept {
+        const numbers<D> r = rest(k, log, position);
+        return simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(number<D>(1)));
+    }
+    // The same less 1.
+    TARN_INLINE numbers<D> power_less_one(numbers<D> k, numbers<D> log, numbers<D>& position) const noexcept {
+        const numbers<D> r = rest(k, log, position);
+        return simd::exp2_slope<D>(r) * r;
+    }
+
+    static constexpr number<D> rounding = simd::is_double<D> ? number<D>(1.5 * 0x1p52) : number<D>(1.5 * 0x1p23);
+
+private:
+    TARN_INLINE numbers<D> rest(numbers<D> k, numbers<D> log, numbers<D>& position) const noexcept {
         const numbers<D> to_integer(rounding);
         const numbers<D> p(all);
         position = simd::fmadd<D>(p, k + log, to_integer);
         const numbers<D> coarse = simd::fmadd<D>(numbers<D>(high), k, to_integer - position);
-        const numbers<D> r = coarse + simd::fmadd<D>(numbers<D>(low), k, p * log);
-        return simd::fmadd<D>(simd::exp2_slope<D>(r), r, numbers<D>(1.0));
+        return coarse + simd::fmadd<D>(numbers<D>(low), k, p * log);
     }
-
-    static constexpr double rounding = 1.5 * 0x1p52;          // rounds to integers
 };
 
 // What depends on p and epsilon alone.
@@ -189,9 +201,9 @@ template <class A> struct gem_power_sum : gem_sum<A> {
     }
 };
 
-// Powers 2 to 4 of floats by multiplication.
-template <class A, int Power> struct gem_integer_powers : gem_power_sum<A> {
-    using gem_power_sum<A>::gem_power_sum;
+// Powers 2 to 4 of floats by multiplication, and roots.
+template <class A, int Power> struct gem_integer_powers : gem_sum<A> {
+    using gem_sum<A>::gem_sum;
     using base = gem_window<A, 1>;
     using D = typename base::D;
     using state = typename base::state;
@@ -206,6 +218,46 @@ template <class A, int Power> struct gem_integer_powers : gem_power_sum<A> {
             else
                 return window_state<D, 1>{{simd::fmadd<D>(square, Power == 3 ? v : square, numbers<D>(0.0))}};
         });
+    }
+    TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
+        return base::finished(s, by, [](const auto& v, numbers<D> share) TARN_LAMBDA {
+            const numbers<D> mean = v.field[0] * share;
+            const numbers<D> root = Power == 3 ? simd::cube_root<D>(mean) : simd::square_root<D>(mean);
+            return base::unless_no_number(mean, Power == 4 ? simd::square_root<D>(root) : root);
+        });
+    }
+};
+
+// Powers of floats, 1 < |p| <= 7, made of floats. Sums of them are doubles, and roots make their errors smaller.
+template <class A> struct gem_quick_powers : gem_power_sum<A> {
+    using base = gem_window<A, 1>;
+    using D = typename base::D;
+    using state = typename base::state;
+    static constexpr bool lifts_once = true;
+
+    gem_exponent<A> exponent;
+
+    TARN_INLINE explicit gem_quick_powers(const dispatch::window_planes& c) noexcept
+        : gem_power_sum<A>(c), exponent(gem_exponent<A>::of(this->p, 0)) {}
+    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return powers_of(x); }
+    TARN_NOINLINE state powers_of(numbers<A> given) const noexcept {
+        const numbers<A> x = this->clamped(given);
+        numbers<A> k;
+        numbers<A> position;
+        const numbers<A> log = simd::log2_of<A>(x, k);
+        const numbers<A> less_one = exponent.power_less_one(k, log, position);
+        // 2^n times one more is infinite or 0 for infinity, and NaN for NaN.
+        const numbers<A> special = simd::min_of<A>(numbers<A>(this->p < 0 ? number<A>(-1) : infinite<A>), x);
+        const auto v = base::cells::of(simd::select<A>(x < numbers<A>(infinite<A>), less_one, special));
+        const auto n = base::cells::of(position - numbers<A>(gem_exponent<A>::rounding));
+        state s;
+        simd::unroll<base::cells::parts>([&](auto part) TARN_LAMBDA {
+            constexpr int K = decltype(part)::value;
+            const numbers<D> two_to_n =
+                simd::exp2_apply<D>(numbers<D>(1.0), base::cells::part(n, K) + numbers<D>(base::rounding));
+            base::cells::part(s.field[0], K) = simd::fmadd<D>(base::cells::part(v, K), two_to_n, two_to_n);
+        });
+        return s;
     }
 };
 
@@ -264,6 +316,10 @@ template <class A> struct gem_scaled_powers : gem_window<A, 2> {
         });
     }
 };
+
+// What powers of floats are made by; those of doubles are no doubles.
+template <class A, class OfFloats>
+using gem_powers_of = std::conditional_t<simd::is_double<A>, gem_scaled_powers<A>, OfFloats>;
 
 // |p| <= 2^-11, or 0: sums of (2^(p log2 x) - 1) / p, of which log2 x is left at 0.
 template <class A> struct gem_logs : gem_sum<A> {

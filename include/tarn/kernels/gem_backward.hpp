@@ -74,34 +74,36 @@ private:
     alignas(64) number<A> number_[Fields][Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
 };
 
-// p = 2, 3, 4: powers of quotients by multiplication.
-template <class A, int Power> class gem_integer_shares : public shares_of_windows {
+// p = 2, 3, 4: powers of quotients by multiplication. Of windows: dy, the mean, but the greatest number for infinity, the
+// least power that counts, and the least element of which it is taken.
+template <class A, int Power> class gem_integer_rule {
 public:
-    using call = dispatch::gem_gradients;
-    static constexpr int elements = 1;
-    static constexpr std::ptrdiff_t room = 768 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
-    using fields = window_fields<A, 4, room>;
-    using windows = typename fields::windows;
+    using reduction = gem_powers_of<A, gem_integer_powers<A, Power>>;
+    struct windows {
+        numbers<A> field[4];
+    };
 
-    TARN_INLINE explicit gem_integer_shares(const call& c) noexcept
-        : results_(c), epsilon_(static_cast<number<A>>(c.windows.power.epsilon)) {}
+    const reduction windows_by;
 
-    TARN_INLINE void load(const window_group& b) noexcept {
-        results_.load(b, [&](std::ptrdiff_t i, int n, numbers<A> dy, numbers<A> y) TARN_LAMBDA {
-            const auto all = [](double v) TARN_LAMBDA { return numbers<A>(static_cast<number<A>>(v)); };
-            const numbers<A> size = // NaN passes
-                simd::min_of<A>(all(0x1p20), simd::max_of<A>(all(least_normal_number<A>), xsimd::abs(dy)));
-            // Of elements so far below the mean powers are nothing, if not denormal.
-            const numbers<A> far = simd::max_of<A>(all(least_number / least_quotient), y) * all(least_quotient);
-            // For the quotient of infinities.
-            const numbers<A> finite = simd::min_of<A>(numbers<A>(greatest), y);
-            fields_.put(i, n, {{dy, finite, all(least_share<A>) / size, simd::max_of<A>(far, numbers<A>(epsilon_))}});
-        });
+    TARN_INLINE explicit gem_integer_rule(const dispatch::window_gradients& c) noexcept
+        : windows_by(c.windows), scale_(scale_of_whole<A>(c.windows)), mean_(scale_of_whole<A, double>(c.windows)) {}
+
+    TARN_INLINE windows of(numbers<A> dy, const typename reduction::state& s) const noexcept {
+        return of_means(scale_.apply(dy), windows_by.finish(s, mean_), windows_by.epsilon);
     }
-    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept { return fields_.at(i); }
-    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept { return fields_.at(i, n); }
-    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return fields_.all_of(i); }
-    TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& of, numbers<A>,
+    // dy: divided by the number of members.
+    TARN_INLINE static windows of_means(numbers<A> dy, numbers<A> y, number<A> epsilon) noexcept {
+        const auto all = [](double v) TARN_LAMBDA { return numbers<A>(static_cast<number<A>>(v)); };
+        const numbers<A> size = // NaN passes
+            simd::min_of<A>(all(0x1p20), simd::max_of<A>(all(least_normal_number<A>), xsimd::abs(dy)));
+        // Of elements so far below the mean powers are nothing, if not denormal.
+        const numbers<A> far = simd::max_of<A>(all(least_number / least_quotient), y) * all(least_quotient);
+        // For the quotient of infinities.
+        const numbers<A> finite = simd::min_of<A>(numbers<A>(greatest), y);
+        return {{dy, finite, all(least_share<A>) / size, simd::max_of<A>(far, numbers<A>(epsilon))}};
+    }
+    template <class Windows>
+    TARN_INLINE static numbers<A> add(numbers<A> sum, const Windows& of, numbers<A>,
                                       const element_numbers<A, 1>& e) noexcept {
         const numbers<A> zero(number<A>(0));
         const numbers<A> x = e.number[0];
@@ -127,6 +129,36 @@ private:
     static constexpr number<A> greatest =
         simd::is_double<A> ? number<A>(0x1.fffffffffffffp1023) : number<A>(0x1.fffffep127f);
 
+    window_scale<A> scale_;
+    window_scale<A, double> mean_;
+};
+template <class A, int Power> class gem_integer_shares : public shares_of_windows {
+public:
+    using call = dispatch::gem_gradients;
+    static constexpr int elements = 1;
+    static constexpr std::ptrdiff_t room = 768 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    using rule = gem_integer_rule<A, Power>;
+    using fields = window_fields<A, 4, room>;
+    using windows = typename fields::windows;
+
+    TARN_INLINE explicit gem_integer_shares(const call& c) noexcept
+        : results_(c), epsilon_(static_cast<number<A>>(c.windows.power.epsilon)) {}
+
+    TARN_INLINE void load(const window_group& b) noexcept {
+        results_.load(b, [&](std::ptrdiff_t i, int n, numbers<A> dy, numbers<A> y) TARN_LAMBDA {
+            const typename rule::windows w = rule::of_means(dy, y, epsilon_);
+            fields_.put(i, n, {{w.field[0], w.field[1], w.field[2], w.field[3]}});
+        });
+    }
+    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept { return fields_.at(i); }
+    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept { return fields_.at(i, n); }
+    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return fields_.all_of(i); }
+    TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& of, numbers<A> tap,
+                                      const element_numbers<A, 1>& e) noexcept {
+        return rule::add(sum, of, tap, e);
+    }
+
+private:
     gem_results<A, room> results_;
     number<A> epsilon_;
     fields fields_;

@@ -81,12 +81,29 @@ TARN_INLINE dispatch::window_planes results_of(const dispatch::window_planes& al
 }
 
 // All of it to one element of the window: its tap is what the reduction keeps.
-template <class A, class Window> class extreme_shares : public shares_of_windows {
-public:
-    static constexpr std::ptrdiff_t room = 3072 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+template <class A, class Window> struct extreme_rule {
+    using reduction = Window;
     struct windows {
         numbers<A> tap, dy;
     };
+
+    const reduction windows_by;
+
+    TARN_INLINE explicit extreme_rule(const dispatch::window_gradients& c) noexcept
+        : windows_by(reduction_of<Window>(c.windows)) {}
+    TARN_INLINE static windows of(numbers<A> dy, const typename Window::state& s) noexcept {
+        return {s.field[Window::fields - 1], dy};
+    }
+    TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& w, numbers<A> tap,
+                                      element_numbers<A, 0>) noexcept {
+        return sum + simd::select<A>(w.tap == tap, w.dy, numbers<A>(number<A>(0)));
+    }
+};
+template <class A, class Window> class extreme_shares : public shares_of_windows {
+public:
+    using rule = extreme_rule<A, Window>;
+    using windows = typename rule::windows;
+    static constexpr std::ptrdiff_t room = 3072 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE explicit extreme_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
 
@@ -102,8 +119,8 @@ public:
     }
     TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return {numbers<A>(tap_[i]), dy_.all_of(i)}; }
     TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& w, numbers<A> tap,
-                                      element_numbers<A, 0>) noexcept {
-        return sum + simd::select<A>(w.tap == tap, w.dy, numbers<A>(number<A>(0)));
+                                      element_numbers<A, 0> e) noexcept {
+        return rule::add(sum, w, tap, e);
     }
 
 private:
@@ -168,8 +185,22 @@ private:
 };
 
 // The same to every member.
+template <class A> struct average_rule {
+    using reduction = void;
+    using windows = numbers<A>;
+
+    const window_scale<A> scale;
+
+    TARN_INLINE explicit average_rule(const dispatch::window_gradients& c) noexcept
+        : scale(scale_of_whole<A>(c.windows)) {}
+    TARN_INLINE windows of(numbers<A> dy) const noexcept { return scale.apply(dy); }
+    TARN_INLINE static numbers<A> add(numbers<A> sum, numbers<A> dy, numbers<A>, element_numbers<A, 0>) noexcept {
+        return sum + dy;
+    }
+};
 template <class A> class average_shares : public shares_of_windows {
 public:
+    using rule = average_rule<A>;
     static constexpr std::ptrdiff_t room = 8192 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE explicit average_shares(const dispatch::window_gradients& c) noexcept : dy_(c) {}
@@ -178,8 +209,8 @@ public:
     TARN_INLINE numbers<A> at(std::ptrdiff_t i) const noexcept { return dy_.at(i); }
     TARN_INLINE numbers<A> at(std::ptrdiff_t i, int n) const noexcept { return dy_.at(i, n); }
     TARN_INLINE numbers<A> all_of(std::ptrdiff_t i) const noexcept { return dy_.all_of(i); }
-    TARN_INLINE static numbers<A> add(numbers<A> sum, numbers<A> dy, numbers<A>, element_numbers<A, 0>) noexcept {
-        return sum + dy;
+    TARN_INLINE static numbers<A> add(numbers<A> sum, numbers<A> dy, numbers<A> tap, element_numbers<A, 0> e) noexcept {
+        return rule::add(sum, dy, tap, e);
     }
 
 private:

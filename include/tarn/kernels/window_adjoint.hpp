@@ -6,8 +6,7 @@
 #pragma once
 
 #include <tarn/kernels/convert.hpp>
-#include <tarn/kernels/window_geometry.hpp>
-#include <tarn/simd/strided.hpp>
+#include <tarn/kernels/window_tiles.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -16,10 +15,6 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 struct window_group {
     std::ptrdiff_t plane, lane, lanes, depth, row, rows, column, columns;
 };
-
-// What shares depend on of a register of elements.
-template <class A, int Numbers> struct element_numbers { numbers<A> number[Numbers]; };
-template <class A> struct element_numbers<A, 0> {};
 
 // Shares: what the windows of a group give.
 //
@@ -34,26 +29,38 @@ template <class A> struct element_numbers<A, 0> {};
 //                          is no element they are 0
 //   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`, whose numbers are e
 //   end()                  after the last group
+//   rule                   what of them is done in registers where windows are tiles, or void: see window_tiles.hpp
 //
 // Those that do not say otherwise ask nothing of elements:
 struct shares_of_windows {
     using call = dispatch::window_gradients;
     static constexpr int elements = 0;
     static constexpr bool lifts = false;
+    using rule = void;
 
     TARN_INLINE void end() noexcept {}
 };
 
 template <class A, class Shares> class window_adjoint {
 public:
-    TARN_NOINLINE static void run(const typename Shares::call& c) noexcept {
+    TARN_INLINE static void run(const typename Shares::call& c) noexcept {
+        if constexpr (!std::is_void<typename Shares::rule>::value) {
+            if (window_tiles<A, Shares>::takes(c)) {
+                window_tiles<A, Shares>::run(c);
+                return;
+            }
+        }
+        run_any(c);
+    }
+
+private:
+    TARN_NOINLINE static void run_any(const typename Shares::call& c) noexcept {
         window_adjoint adjoint(c);
         for (std::ptrdiff_t p = 0; p < c.windows.planes; ++p)
             adjoint.run_plane(p);
         adjoint.shares_.end();
     }
 
-private:
     static constexpr int width = static_cast<int>(numbers<A>::size);
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));

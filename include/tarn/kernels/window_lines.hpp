@@ -38,6 +38,7 @@ private:
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 || is_wide ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
+    static constexpr std::ptrdiff_t few_rows = 8;
     static constexpr std::ptrdiff_t most_rows = Reduction::counts || Reduction::kept > 1 ? 64 : 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
@@ -47,17 +48,13 @@ private:
     }
 
     TARN_INLINE void run_lanes() noexcept {
-        wide_ = reach_ > line_room(1);
-        const std::ptrdiff_t most = wide_ ? 1 : most_lanes;
+        const bool share_nothing =
+            columns_.kernel <= columns_.stride && Reduction::kept == 0 && same_type(c_.x) && same_type(c_.y);
         for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
-            lanes_ = c_.lanes - first_lane_ < most ? c_.lanes - first_lane_ : most;
-            while (!wide_ && reach_ * lanes_ > line_room(lanes_))
-                lanes_ = (lanes_ + 1) / 2;
-            // Columns that tiles share are lifted for each of them.
-            const std::ptrdiff_t wanted = Reduction::lifts_once && columns_.kernel > columns_.stride ? 8 : 0;
-            while (wanted > 0 && lanes_ >= 4 * width &&
-                   (reach_ + wanted * columns_.stride) * lanes_ > line_room(lanes_))
-                lanes_ = (lanes_ + 1) / 2;
+            lanes_ = c_.lanes - first_lane_ < most_lanes ? c_.lanes - first_lane_ : most_lanes;
+            apart_ = share_nothing && lanes_ >= width;
+            wide_ = !apart_ && reach_ > line_room(1);
+            choose_lanes();
             const std::ptrdiff_t tile = outputs_at_once();
             for (first_ = c_.first_column; first_ < c_.last_column; first_ += outputs_) {
                 outputs_ = c_.last_column - first_ < tile ? c_.last_column - first_ : tile;
@@ -66,6 +63,23 @@ private:
             }
         }
     }
+    TARN_INLINE static bool same_type(const dispatch::plane_operand& v) noexcept {
+        return v.type == element_traits<number<A>>::value;
+    }
+    TARN_INLINE void choose_lanes() noexcept {
+        if (apart_)
+            return;
+        if (wide_) {
+            lanes_ = 1;
+            return;
+        }
+        while (reach_ * lanes_ > line_room(lanes_))
+            lanes_ = (lanes_ + 1) / 2;
+        // Columns that tiles share are lifted for each of them.
+        const std::ptrdiff_t wanted = Reduction::lifts_once && columns_.kernel > columns_.stride ? 8 : 0;
+        while (wanted > 0 && lanes_ >= 4 * width && (reach_ + wanted * columns_.stride) * lanes_ > line_room(lanes_))
+            lanes_ = (lanes_ + 1) / 2;
+    }
     // Numbers behind a line that the last register of its outputs loads as well.
     std::ptrdiff_t slack(std::ptrdiff_t lanes) const noexcept {
         return (lanes == 1 ? columns_.stride : 1) * width + width;
@@ -73,15 +87,17 @@ private:
     // Numbers of a field that a line may have; what is converted has to find room as well.
     std::ptrdiff_t line_room(std::ptrdiff_t lanes) const noexcept {
         const std::ptrdiff_t room = line_numbers / fields - slack(lanes);
-        const bool converted = c_.x.type != element_traits<number<A>>::value || (c_.lanes == 1 && c_.x.step[2] != 1);
+        const bool converted = !same_type(c_.x) || (c_.lanes == 1 && c_.x.step[2] != 1);
         return converted && room > converted_numbers ? converted_numbers : room;
     }
     std::ptrdiff_t outputs_at_once() const noexcept {
         if (wide_)
             return 1;
+        if (apart_)
+            return result_numbers;
         const std::ptrdiff_t columns = line_room(lanes_) / lanes_;
         const std::ptrdiff_t by_lines = (columns - reach_) / columns_.stride + 1;
-        const bool direct = Reduction::kept == 0 && c_.y.type == element_traits<number<A>>::value && lanes_ >= width;
+        const bool direct = Reduction::kept == 0 && same_type(c_.y) && lanes_ >= width;
         const std::ptrdiff_t by_results = direct ? result_numbers : result_numbers / lanes_;
         return by_lines < by_results ? by_lines : by_results;
     }
@@ -94,13 +110,12 @@ private:
     // What all rows of a tile of output columns have in common.
     TARN_INLINE void begin_tile() noexcept {
         const std::ptrdiff_t results = outputs_ * lanes_;
-        const bool same_type = c_.x.type == element_traits<number<A>>::value;
         begin_ = first_ * columns_.stride - columns_.before;
         const std::ptrdiff_t end = begin_ + (outputs_ - 1) * columns_.stride + reach_;
         inside_begin_ = begin_ > 0 ? begin_ : 0;
         inside_end_ = end < columns_.in ? end : columns_.in;
         const bool single = inside_end_ - inside_begin_ == 1;
-        unit_ = same_type && (single || (c_.lanes > 1 ? lanes_ > 1 : c_.x.step[2] == 1));
+        unit_ = same_type(c_.x) && (single || (c_.lanes > 1 ? lanes_ > 1 : c_.x.step[2] == 1));
         packed_ = lanes_ == 1 || c_.x.step[2] == lanes_;
         // One loop runs through all results of a row, or one through the lanes of each.
         const bool flat = lanes_ == 1 || (!Reduction::counts && c_.y.step[2] == lanes_ && columns_.stride == 1);
@@ -108,8 +123,8 @@ private:
         const std::ptrdiff_t row = outputs_ == columns_.out ? results : 0;
         const bool dense = flat && y_unit && (c_.axis[1].out == 1 || c_.y.step[1] == row) &&
                            (c_.axis[0].out == 1 || c_.y.step[0] == row * c_.axis[1].out);
-        direct_ = Reduction::kept == 0 && c_.y.type == element_traits<number<A>>::value && y_unit &&
-                  (flat ? results >= width || dense : lanes_ >= width);
+        direct_ =
+            Reduction::kept == 0 && same_type(c_.y) && y_unit && (flat ? results >= width || dense : lanes_ >= width);
         scales_.begin(columns_, first_, outputs_, c_.divisor);
         if (wide_)
             return;
@@ -121,7 +136,6 @@ private:
                  columns_.kernel == 2 && columns_.stride == 2 && columns_.dilation == 1;
         threes_ = lanes_ == 1 && unit_ && direct_ && columns_.kernel == 3 && columns_.stride == 1 &&
                   columns_.dilation == 1 && inside_end_ - inside_begin_ >= width && inside_begin_ - begin_ <= 1;
-        apart_ = lanes_ >= width && unit_ && direct_ && columns_.kernel <= columns_.stride;
 
         const std::ptrdiff_t plane_rows = c_.last_row - c_.first_row;
         taps_ = {c_.axis[0].kernel, c_.axis[1].kernel, columns_.kernel, {step_.x[0], step_.x[1], columns_.dilation}};
@@ -133,7 +147,9 @@ private:
                whole(c_.axis[1]) && whole(columns_) && dense && (c_.planes == 1 || c_.y.across == plane_rows * row);
 
         const std::ptrdiff_t pitch = (end - begin_) * lanes_ + (short_ ? 0 : slack(lanes_));
-        rows_at_once_ = few_ ? (converted_numbers / taps_.count() - width) / outputs_ : line_numbers / (fields * pitch);
+        rows_at_once_ = apart_ ? most_rows
+                        : few_ ? (converted_numbers / taps_.count() - width) / outputs_
+                               : line_numbers / (fields * pitch);
         if (short_ && rows_at_once_ > converted_numbers / pitch)
             rows_at_once_ = converted_numbers / pitch;
         if (!direct_ && rows_at_once_ > result_numbers / results)
@@ -361,14 +377,57 @@ private:
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             const window_taps w = window_taps::of(columns_, first_ + j);
             number<A>* const y = block_.y + r.y + j * c_.y.step[2];
+            const auto* const x =
+                reinterpret_cast<const number<A>*>(x_) + r.x + (w.start + w.first * columns_.dilation) * c_.x.step[2];
             if (w.count == 0 || r.count[0] == 0)
                 loops::fill_results(y, lanes_);
+            else if (r.count[0] * r.count[1] <= few_rows && w.count <= few_rows)
+                of.reduce_lanes(x, r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
+                                lanes_, scales_.all_of(j), y);
             else
-                of.reduce_lanes(reinterpret_cast<const number<A>*>(x_) + r.x +
-                                    (w.start + w.first * columns_.dilation) * c_.x.step[2],
-                                r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel, lanes_,
-                                scales_.all_of(j), y);
+                reduce_in_order(of, x, r, w, scales_.all_of(j), y);
         }
+    }
+    // A large window in the order of its elements in memory: as many columns at once as a line has room for, some rows at
+    // a time. Before them the line has the state of all columns that are done.
+    template <class R, class Scale>
+    TARN_NOINLINE void reduce_in_order(const window_loops<A, R>& of, const number<A>* x, const window_row& all,
+                                       const window_taps& w, const Scale& by, number<A>* y) noexcept {
+        constexpr std::ptrdiff_t rows_at_once = 4;
+        const std::ptrdiff_t pitch = line_numbers / fields;
+        const std::ptrdiff_t padded = (lanes_ + width - 1) / width * width;
+        const std::ptrdiff_t columns_at_once = pitch / padded - 1;
+        const std::ptrdiff_t column = columns_.dilation * c_.x.step[2];
+        const bool one_piece = lanes_ == padded && column == lanes_;
+        sum* const done = line_;
+        sum* const line = line_ + padded;
+        of.fill(done, padded, pitch);
+        for (std::ptrdiff_t t = 0; t < w.count; t += columns_at_once) {
+            const std::ptrdiff_t columns = w.count - t < columns_at_once ? w.count - t : columns_at_once;
+            of.fill(line, columns * padded, pitch);
+            window_row r = all;
+            r.count[0] = 1;
+            for (std::ptrdiff_t a = 0; a < all.count[0]; ++a) {
+                for (std::ptrdiff_t b = 0; b < all.count[1]; b += r.count[1]) {
+                    r.count[1] = all.count[1] - b < rows_at_once ? all.count[1] - b : rows_at_once;
+                    r.tap = all.tap + a * step_.tap + b;
+                    const number<A>* const p = x + t * column + a * step_.x[0] + b * step_.x[1];
+                    for (std::ptrdiff_t j = 0; j < (one_piece ? 1 : columns); ++j)
+                        of.add_rows(p + j * column, r, step_, one_piece ? columns * lanes_ : lanes_, line + j * padded,
+                                    pitch);
+                }
+            }
+            for (std::ptrdiff_t i = 0; i < padded; i += width) {
+                auto s = of.load_state(done + i, pitch);
+                for (std::ptrdiff_t j = 0; j < columns; ++j)
+                    s = of.reduction.combine(s, of.reduction.at_column(of.load_state(line + j * padded + i, pitch),
+                                                                       w.first + t + j, columns_.kernel));
+                of.store_state(s, done + i, pitch);
+            }
+        }
+        for (std::ptrdiff_t i = 0; i < lanes_; i += width)
+            simd::store_n<A>(y + i, of.reduction.finish(of.load_state(done + i, pitch), by),
+                             lanes_ - i < width ? static_cast<int>(lanes_ - i) : width);
     }
 
     // Whether rows that are read where they are lie one behind the other, with nothing but elements between them.

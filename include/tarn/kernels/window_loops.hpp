@@ -95,6 +95,10 @@ template <class A, class Reduction> struct window_loops {
                                     std::ptrdiff_t kernel, std::ptrdiff_t n, const scale& by,
                                     number<A>* y) const noexcept {
         const window_loops self = *this;
+        if (taps == 2 && r.count[0] == 1 && r.count[1] == 2) {
+            self.lanes_of_four(x, r.tap, step.x[1], tap_step, first, kernel, n, by, y);
+            return;
+        }
         std::ptrdiff_t i = 0;
         for (; i + 4 * width <= n; i += 4 * width)
             self.template lane_registers<4>(x + i, r, step, taps, tap_step, first, kernel, by, y + i);
@@ -569,6 +573,22 @@ private:
             results(n - width, whole).store_unaligned(y + n - width);
     }
 
+    // Two rows from tap row `tap` on, and two columns.
+    TARN_INLINE void lanes_of_four(const number<A>* x, std::ptrdiff_t tap, std::ptrdiff_t down, std::ptrdiff_t right,
+                                   std::ptrdiff_t first, std::ptrdiff_t kernel, std::ptrdiff_t n, const scale& by,
+                                   number<A>* y) const noexcept {
+        for (std::ptrdiff_t lane = 0; lane < n; lane += width) {
+            // The last register repeats what the one before has.
+            const number<A>* const p = x + (lane + width > n ? n - width : lane);
+            const auto column = [&](int t) TARN_LAMBDA {
+                const state s = few<2>(
+                    tap, [&](int k) TARN_LAMBDA { return numbers<A>::load_unaligned(p + t * right + k * down); });
+                return reduction.at_column(s, first + t, kernel);
+            };
+            const state left = column(0);
+            reduction.finish(reduction.combine(left, column(1)), by).store_unaligned(y + (p - x));
+        }
+    }
     template <int N>
     TARN_INLINE void lane_registers(const number<A>* x, const window_row& r, const window_steps& step,
                                     std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,

@@ -32,7 +32,9 @@ template <class N> auto gem_kernel(const dispatch::gem_table<N>& kernels, dispat
     }
     if (power.p == 2 || power.p == 3 || power.p == 4)
         return kernels.integer_powers[static_cast<int>(power.p) - 2];
-    return size <= greatest_of_floats ? kernels.powers : kernels.scaled_powers;
+    if (size > greatest_of_floats)
+        return kernels.scaled_powers;
+    return size > 1 ? kernels.quick_powers : kernels.powers;
 }
 
 // Powers, one for each of so many groups of channels that follow each other.

@@ -171,12 +171,13 @@ public:
     };
 
     // The operands have the same extents outside of space. Those after the first `whole` may have any lanes. Work is
-    // of so many rows, cut into blocks of at least `least_rows`.
+    // of so many rows, cut into blocks of at least `least_rows` that begin at multiples of `unit`.
     map_loops(const window_geometry& g, std::ptrdiff_t rows, int whole, const operand_list& operands,
-              std::ptrdiff_t least_rows = 1)
+              std::ptrdiff_t least_rows = 1, std::ptrdiff_t unit = 1)
         : geometry_(g), lane_axis_(choose_lanes(g, whole, operands)), count_(operands.count),
           outer_(outer_of(operands)),
-          loops_({outer_.item[0].rank - 1}, count_, 1, kernel_layouts::rows_only, outer_.list(count_)), rows_(rows) {
+          loops_({outer_.item[0].rank - 1}, count_, 1, kernel_layouts::rows_only, outer_.list(count_)), rows_(rows),
+          unit_(unit < rows ? unit : rows) {
         for (int k = 0; k < count_; ++k)
             operand_[k] = operands.item[k];
         const operand& x = *operands.item[0];
@@ -184,7 +185,8 @@ public:
         for (int i = g.first; i < g.first + g.count; ++i)
             elements *= static_cast<double>(x.extent[i]);
         const double wanted = elements / elements_per_item;
-        const std::ptrdiff_t most = rows > least_rows ? rows / least_rows : 1;
+        const std::ptrdiff_t least = least_rows > unit ? least_rows : unit;
+        const std::ptrdiff_t most = rows > least ? rows / least : 1;
         blocks_ = wanted < 2 ? 1 : wanted < static_cast<double>(most) ? static_cast<std::ptrdiff_t>(wanted) : most;
         elements_ = elements / static_cast<double>(blocks_);
     }
@@ -286,8 +288,10 @@ private:
     }
     std::ptrdiff_t operand_extent() const noexcept { return operand_[0]->extent[lane_axis_]; }
     std::ptrdiff_t first_of(std::ptrdiff_t block) const noexcept {
-        const std::ptrdiff_t rest = rows_ % blocks_;
-        return rows_ / blocks_ * block + (block < rest ? block : rest);
+        const std::ptrdiff_t units = (rows_ + unit_ - 1) / unit_;
+        const std::ptrdiff_t rest = units % blocks_;
+        const std::ptrdiff_t first = (units / blocks_ * block + (block < rest ? block : rest)) * unit_;
+        return first < rows_ ? first : rows_;
     }
     template <class F>
     void planes(std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t first_row, std::ptrdiff_t last_row,
@@ -305,7 +309,7 @@ private:
     const operand* operand_[max_operands] = {};
     outer_operands outer_;
     row_loops loops_;
-    std::ptrdiff_t rows_, blocks_ = 1;
+    std::ptrdiff_t rows_, unit_, blocks_ = 1;
     double elements_ = 0;
 };
 

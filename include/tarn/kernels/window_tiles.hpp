@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Gradients of windows that cover their planes like tiles, few elements each: no two have an element in common. Windows
+// are reduced and give to their elements register by register, so that nothing is read or written twice. The bits are
+// those of window_adjoint.
+#pragma once
+
+#include <tarn/kernels/window_loops.hpp>
+#include <tarn/simd/strided.hpp>
+
+namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// What shares depend on of a register of elements.
+template <class A, int Numbers> struct element_numbers { numbers<A> number[Numbers]; };
+template <class A> struct element_numbers<A, 0> {};
+
+// What sums over windows are divided by, where all their taps are members.
+template <class A, class Number = number<A>>
+TARN_INLINE window_scale<A, Number> scale_of_whole(const dispatch::window_planes& c) noexcept {
+    window_scales<A, 1, Number> scales{};
+    scales.begin(c.axis[2], 0, 1, c.divisor);
+    scales.prepare(c.axis[0].kernel * c.axis[1].kernel);
+    return scales.all_of(0);
+}
+
+// Shares::rule: what windows give, in registers. One that reads them is made of a call.
+//
+//   reduction              what windows are reduced by, or void; windows_by is one
+//   windows                what it knows of windows
+//   of(dy, state)          these, from their gradients; without a reduction of(dy)
+//   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`
+template <class A, class Shares> class window_tiles {
+public:
+    using call = typename Shares::call;
+
+    TARN_INLINE static bool takes(const call& c) noexcept {
+        const dispatch::window_planes& w = c.windows;
+        const auto covers = [](const dispatch::window_axis& a) TARN_LAMBDA {
+            return a.stride == a.kernel && (a.dilation == 1 || a.kernel == 1) && a.before == 0 &&
+                   a.out <= a.in / a.kernel;
+        };
+        const auto direct = [&](const dispatch::plane_operand& v) TARN_LAMBDA {
+            return v.type == element_traits<number<A>>::value && (w.lanes > 1 || v.step[2] == 1);
+        };
+        const auto begins = [&](std::ptrdiff_t row) TARN_LAMBDA {
+            const std::ptrdiff_t d = row / w.axis[1].in;
+            return d % w.axis[0].kernel == 0 && (row - d * w.axis[1].in) % w.axis[1].kernel == 0;
+        };
+        return covers(w.axis[0]) && covers(w.axis[1]) && covers(w.axis[2]) && w.axis[0].kernel <= most_rows &&
+               w.axis[1].kernel <= most_rows && w.axis[0].kernel * w.axis[1].kernel <= most_rows &&
+               (w.lanes == 1 ? w.axis[2].kernel == 2 : w.lanes >= width && w.axis[2].kernel <= most_columns) &&
+               (!reads || direct(w.x)) && direct(c.dy) && direct(c.dx) && begins(w.first_row) &&
+               (begins(w.last_row) || w.last_row == w.axis[0].in * w.axis[1].in) &&
+               (w.axis[0].kernel == 1 || (w.first_row == 0 && w.last_row == w.axis[0].in * w.axis[1].in));
+    }
+    TARN_NOINLINE static void run(const call& c) noexcept {
+        const window_tiles tiles(c);
+        if (tiles.rows_ == 2 && c.windows.axis[2].kernel == 2)
+            tiles.template run_planes<2>();
+        else
+            tiles.template run_planes<0>();
+    }
+
+private:
+    using rule = typename Shares::rule;
+    using reduction = typename rule::reduction;
+    static constexpr bool reads = !std::is_void<reduction>::value;
+    static constexpr int width = static_cast<int>(numbers<A>::size);
+    static constexpr std::ptrdiff_t most_rows = 4;
+    static constexpr std::ptrdiff_t most_columns = 4;
+
+    TARN_INLINE explicit window_tiles(const call& c) noexcept
+        : c_(c), rule_(c), depth_(c.windows.axis[0]), height_(c.windows.axis[1]), columns_(c.windows.axis[2]),
+          rows_(depth_.kernel * height_.kernel) {
+        for (std::ptrdiff_t k = 0; k < rows_; ++k) {
+            const std::ptrdiff_t d = k / height_.kernel;
+            const std::ptrdiff_t h = k - d * height_.kernel;
+            x_row_[k] = d * c.windows.x.step[0] + h * c.windows.x.step[1];
+            dx_row_[k] = d * c.dx.step[0] + h * c.dx.step[1];
+        }
+    }
+
+    // Rows: of a window, which has two columns; or 0 for any.
+    template <int Rows> TARN_INLINE void run_planes() const noexcept {
+        const dispatch::window_planes& w = c_.windows;
+        const std::ptrdiff_t end_depth = depth_.out * depth_.kernel;
+        const std::ptrdiff_t end_height = height_.out * height_.kernel;
+        for (std::ptrdiff_t p = 0; p < w.planes; ++p) {
+            for (std::ptrdiff_t r = w.first_row; r < w.last_row;) {
+                const std::ptrdiff_t d = r / height_.in;
+                const std::ptrdiff_t h = r - d * height_.in;
+                number<A>* const dx = at(c_.dx, p * c_.dx.across + d * c_.dx.step[0] + h * c_.dx.step[1]);
+                if (d >= end_depth || h >= end_height) {
+                    clear(dx, 0);
+                    ++r;
+                    continue;
+                }
+                if (d % depth_.kernel == 0) {
+                    const std::ptrdiff_t od = d / depth_.kernel;
+                    const std::ptrdiff_t oh = h / height_.kernel;
+                    const number<A>* const dy = at(c_.dy, p * c_.dy.across + od * c_.dy.step[0] + oh * c_.dy.step[1]);
+                    const number<A>* const x =
+                        reads ? at(w.x, p * w.x.across + d * w.x.step[0] + h * w.x.step[1]) : nullptr;
+                    if (w.lanes == 1)
+                        run_pairs<Rows>(x, dy, dx);
+                    else
+                        run_lanes<Rows>(x, dy, dx);
+                    for (std::ptrdiff_t k = 0; k < rows_; ++k)
+                        clear(dx + dx_row_[k], columns_.out * columns_.kernel);
+                }
+                r += height_.kernel;
+            }
+        }
+    }
+    TARN_INLINE static number<A>* at(const dispatch::plane_operand& v, std::ptrdiff_t offset) noexcept {
+        return static_cast<number<A>*>(v.data) + offset;
+    }
+    // Columns from `first` on belong to no window.
+    TARN_INLINE void clear(number<A>* dx, std::ptrdiff_t first) const noexcept {
+        for (std::ptrdiff_t j = first; j < columns_.in; ++j) {
+            for (std::ptrdiff_t i = 0; i < c_.windows.lanes; ++i)
+                dx[j * c_.dx.step[2] + i] = 0;
+        }
+    }
+
+    // Windows of two columns side by side.
+    template <int Rows>
+    TARN_INLINE void run_pairs(const number<A>* x, const number<A>* dy, number<A>* dx) const noexcept {
+        const std::ptrdiff_t n = columns_.out;
+        const auto one = [&](std::ptrdiff_t i, numbers<A> gradient, auto load, auto store) TARN_LAMBDA {
+            const auto element = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
+                const number<A>* const p = x + x_row_[k] + 2 * i;
+                const numbers<A> a = load(p, 0);
+                const numbers<A> b = load(p + width, 1);
+                return simd::unfolded<A>(t == 0 ? simd::even_lanes<A>(a, b) : simd::odd_lanes<A>(a, b));
+            };
+            give<Rows, 2>(gradient, 2, element, [&](std::ptrdiff_t k, auto value) TARN_LAMBDA {
+                numbers<A> a = value(0);
+                numbers<A> b = value(1);
+                simd::interleave<A>(a, b);
+                number<A>* const p = dx + dx_row_[k] + 2 * i;
+                store(p, a, 0);
+                store(p + width, b, 1);
+            });
+        };
+        const auto load = [](const number<A>* p, int) TARN_LAMBDA { return numbers<A>::load_unaligned(p); };
+        const auto store = [](number<A>* p, numbers<A> v, int) TARN_LAMBDA { v.store_unaligned(p); };
+        if (n < width) {
+            const int few = static_cast<int>(2 * n);
+            one(
+                0, simd::load_n<A>(dy, static_cast<int>(n)),
+                [&](const number<A>* p, int k) TARN_LAMBDA { return simd::load_n<A>(p, few - k * width); },
+                [&](number<A>* p, numbers<A> v, int k) TARN_LAMBDA { simd::store_n<A>(p, v, few - k * width); });
+            return;
+        }
+        std::ptrdiff_t i = 0;
+        for (; i + width <= n; i += width)
+            one(i, numbers<A>::load_unaligned(dy + i), load, store);
+        // The last register repeats what the one before has.
+        if (i < n)
+            one(n - width, numbers<A>::load_unaligned(dy + n - width), load, store);
+    }
+    // Window by window, lanes side by side.
+    template <int Rows>
+    TARN_INLINE void run_lanes(const number<A>* x, const number<A>* dy, number<A>* dx) const noexcept {
+        const std::ptrdiff_t n = c_.windows.lanes;
+        const std::ptrdiff_t x_step = c_.windows.x.step[2];
+        const std::ptrdiff_t dx_step = c_.dx.step[2];
+        const int kernel = Rows > 0 ? 2 : static_cast<int>(columns_.kernel);
+        for (std::ptrdiff_t j = 0; j < columns_.out; ++j) {
+            for (std::ptrdiff_t lane = 0; lane < n; lane += width) {
+                // The last register repeats what the one before has.
+                const std::ptrdiff_t i = lane + width > n ? n - width : lane;
+                const auto element = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
+                    return numbers<A>::load_unaligned(x + x_row_[k] + (j * kernel + t) * x_step + i);
+                };
+                give<Rows, Rows>(numbers<A>::load_unaligned(dy + j * c_.dy.step[2] + i), kernel, element,
+                                 [&](std::ptrdiff_t k, auto value) TARN_LAMBDA {
+                                     number<A>* const p = dx + dx_row_[k] + j * kernel * dx_step + i;
+                                     for (int t = 0; t < kernel; ++t)
+                                         value(t).store_unaligned(p + t * dx_step);
+                                 });
+            }
+        }
+    }
+
+    // put(row, what it gives to the elements of its columns) for a register of windows. Rows, Columns: of a window, or 0
+    // for any.
+    template <int Rows, int Columns, class Element, class Put>
+    TARN_INLINE void give(numbers<A> dy, int columns, Element element, Put put) const noexcept {
+        constexpr bool held = reads && Rows > 0;
+        const int kernel = Columns > 0 ? Columns : columns;
+        numbers<A> x[held ? Rows : 1][held ? 2 : 1];
+        if constexpr (held) {
+            each_row<Rows>([&](std::ptrdiff_t k) TARN_LAMBDA {
+                x[k][0] = element(k, 0);
+                x[k][1] = element(k, 1);
+            });
+        }
+        const auto element_at = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
+            if constexpr (held)
+                return x[k][t];
+            else
+                return element(k, t);
+        };
+        const auto w = windows_of<Rows>(dy, kernel, element_at);
+        const auto value = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
+            element_numbers<A, Shares::elements> e;
+            if constexpr (Shares::elements == 1)
+                e.number[0] = element_at(k, t);
+            const numbers<A> tap(static_cast<number<A>>(k * kernel + t));
+            return rule_.add(numbers<A>(number<A>(0)), w, tap, e);
+        };
+        each_row<Rows>([&](std::ptrdiff_t k) TARN_LAMBDA { put(k, [&](int t) TARN_LAMBDA { return value(k, t); }); });
+    }
+    template <int Rows, class F> TARN_INLINE void each_row(F f) const noexcept {
+        if constexpr (Rows > 0) {
+            simd::unroll<Rows>([&](auto k) TARN_LAMBDA { f(decltype(k)::value); });
+        } else {
+            for (std::ptrdiff_t k = 0; k < rows_; ++k)
+                f(k);
+        }
+    }
+    template <int Rows, class Element>
+    TARN_INLINE auto windows_of(numbers<A> dy, int kernel, Element element) const noexcept {
+        if constexpr (!reads) {
+            return rule_.of(dy);
+        } else {
+            using loops = window_loops<A, reduction>;
+            const auto column = [&](int t) TARN_LAMBDA {
+                typename reduction::state s;
+                if constexpr (Rows > 0) {
+                    s = loops{rule_.windows_by}.template few<Rows>(0, [&](int k) TARN_LAMBDA { return element(k, t); });
+                } else {
+                    s = rule_.windows_by.lift(element(0, t), 0);
+                    for (std::ptrdiff_t k = 1; k < rows_; ++k)
+                        s = rule_.windows_by.combine(s, rule_.windows_by.lift(element(k, t), k));
+                }
+                return rule_.windows_by.at_column(s, t, kernel);
+            };
+            typename reduction::state s = column(0);
+            for (int t = 1; t < kernel; ++t)
+                s = rule_.windows_by.combine(s, column(t));
+            return rule_.of(dy, s);
+        }
+    }
+
+    const call& c_;
+    const rule rule_;
+    const dispatch::window_axis &depth_, &height_, &columns_;
+    std::ptrdiff_t rows_; // of a window
+    std::ptrdiff_t x_row_[most_rows], dx_row_[most_rows];
+};
+
+}}}} // namespace tarn::kernels
