@@ -101,10 +101,11 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::gem_pool:
     case op::gem_pool_any:
         break;
+    case op::max_pool_backward:
+    case op::average_pool_backward:
+    case op::soft_pool_backward:
     case op::gem_pool_backward:
-        for (std::ptrdiff_t i = 0; i < of.windows(); ++i) {
-            means_.push_back(pooled(i).value);
-        }
+        know_windows();
         break;
     case op::token_mean:
     case op::token_max:
@@ -258,8 +259,8 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     if (of_.what == op::token_merge || of_.what == op::token_cluster) {
         return merged(i);
     }
-    if (of_.what == op::gem_pool_backward) {
-        return power_gradient(i);
+    if (is_map_gradient(of_.what)) {
+        return map_gradient(i);
     }
     if (pools_maps(of_.what)) {
         return pooled(i);
@@ -310,23 +311,35 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
+    case op::max_pool_backward:
+    case op::average_pool_backward:
+    case op::soft_pool_backward:
     case op::gem_pool_backward:
         break;
     }
     return {nan, nan, 0};
 }
 
-template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
+// Of window i: where they are in the map.
+template <class T> std::vector<std::ptrdiff_t> exact_lane<T>::members(std::ptrdiff_t i) const {
     const map_window& w = of_.window;
     const std::ptrdiff_t channel = i % of_.channels, in_row = of_.columns / of_.channels;
     const std::ptrdiff_t column = i / of_.channels % w.count(in_row), row = i / of_.channels / w.count(in_row);
-    std::vector<long double> x;
+    std::vector<std::ptrdiff_t> places;
     for (std::ptrdiff_t tap = 0; tap < w.taps(of_.rows) * w.taps(in_row); ++tap) {
         const std::ptrdiff_t r = row * w.stride - w.padding + tap / w.taps(in_row);
         const std::ptrdiff_t c = column * w.stride - w.padding + tap % w.taps(in_row);
         if (r >= 0 && r < of_.rows && c >= 0 && c < in_row) {
-            x.push_back(lane_.in[0][r * of_.columns + c * of_.channels + channel]);
+            places.push_back(r * of_.columns + c * of_.channels + channel);
         }
+    }
+    return places;
+}
+
+template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
+    std::vector<long double> x;
+    for (const std::ptrdiff_t place : members(i)) {
+        x.push_back(lane_.in[0][place]);
     }
     long double greatest = -std::numeric_limits<long double>::infinity();
     for (const long double v : x) {
@@ -353,39 +366,73 @@ template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
         const exact_result a = average(x, similarity), b = average(x, exponential);
         return {(a.value + b.value) / 2, (a.magnitude + b.magnitude) / 2, least_normal<T>};
     }
-    exact_result r = of_.what == op::soft_pool ? average(x, exponential) : average(x, [](long double) { return 1.0L; });
+    const bool soft = of_.what == op::soft_pool || of_.what == op::soft_pool_backward;
+    exact_result r = soft ? average(x, exponential) : average(x, [](long double) { return 1.0L; });
     r.small = least_normal<T>;
     return r;
 }
 
-// Of p = 3, from all windows of which element i is a member.
-template <class T> exact_result exact_lane<T>::power_gradient(std::ptrdiff_t i) const {
+template <class T> void exact_lane<T>::know_windows() {
+    const T* const x = lane_.in[0];
+    const auto less = [x](std::ptrdiff_t a, std::ptrdiff_t b) {
+        return !std::isnan(x[a]) && (std::isnan(x[b]) || x[a] < x[b]);
+    };
+    for (std::ptrdiff_t i = 0; i < of_.windows(); ++i) {
+        const std::vector<std::ptrdiff_t> places = members(i);
+        window_terms w = {static_cast<long double>(places.size())};
+        if (of_.what == op::max_pool_backward || of_.what == op::soft_pool_backward) {
+            w.greatest = *std::max_element(places.begin(), places.end(), less);
+        }
+        if (of_.what == op::soft_pool_backward || of_.what == op::gem_pool_backward) {
+            w.result = pooled(i).value;
+        }
+        for (std::size_t k = 0; of_.what == op::soft_pool_backward && k < places.size(); ++k) {
+            w.sum += exp_of_difference(x[places[k]], x[w.greatest]);
+        }
+        windows_.push_back(w);
+    }
+}
+
+// What element i gets of the gradient of a window that it is a member of. Of SoftPool it is a sum: its terms count.
+template <class T> exact_result exact_lane<T>::share(std::ptrdiff_t i, std::ptrdiff_t window) const {
+    const window_terms& w = windows_[static_cast<std::size_t>(window)];
+    const long double x = lane_.in[0][i], dy = lane_.in[1][window];
+    long double value = 0;
+    switch (of_.what) {
+    case op::max_pool_backward:
+        value = w.greatest == i ? dy : 0;
+        break;
+    case op::average_pool_backward:
+        value = dy / w.count;
+        break;
+    case op::soft_pool_backward: {
+        const long double part = dy * exp_of_difference(lane_.in[0][i], lane_.in[0][w.greatest]) / w.sum;
+        return {part * (1 + x - w.result), std::fabs(part) * (1 + std::fabs(x) + std::fabs(w.result)), 0};
+    }
+    default:
+        value = x < 1e-6L ? 0 : dy / w.count * (x / w.result) * (x / w.result);
+    }
+    return {value, std::fabs(value), 0};
+}
+
+// From all windows of which element i is a member.
+template <class T> exact_result exact_lane<T>::map_gradient(std::ptrdiff_t i) const {
     const map_window& w = of_.window;
     const std::ptrdiff_t channel = i % of_.channels, in_row = of_.columns / of_.channels;
     const std::ptrdiff_t column = i / of_.channels % in_row, row = i / of_.columns;
-    const std::ptrdiff_t columns = w.count(in_row);
-    // Members of a window along an axis of so many elements.
-    const auto members = [&](std::ptrdiff_t window, std::ptrdiff_t extent) {
-        const std::ptrdiff_t first = window * w.stride - w.padding;
-        return std::min(extent, first + w.taps(extent)) - std::max<std::ptrdiff_t>(0, first);
+    // Along an axis of so many elements: the first window that has one of them, and the one behind the last.
+    const auto first = [&](std::ptrdiff_t place, std::ptrdiff_t extent) {
+        return std::max<std::ptrdiff_t>(0, place + w.padding - w.taps(extent) + w.stride) / w.stride;
     };
-    const long double x = lane_.in[0][i];
-    exact_result r = {0, 0, least_normal<T>};
-    if (x < 1e-6L) {
-        return r;
-    }
-    for (std::ptrdiff_t a = 0; a < w.count(of_.rows); ++a) {
-        for (std::ptrdiff_t b = 0; b < columns; ++b) {
-            const std::ptrdiff_t down = row - (a * w.stride - w.padding), along = column - (b * w.stride - w.padding);
-            if (down < 0 || down >= w.taps(of_.rows) || along < 0 || along >= w.taps(in_row)) {
-                continue;
-            }
-            const std::ptrdiff_t k = (a * columns + b) * of_.channels + channel;
-            const long double quotient = x / means_[static_cast<std::size_t>(k)];
-            const auto count = static_cast<long double>(members(a, of_.rows) * members(b, in_row));
-            const long double share = lane_.in[1][k] / count * quotient * quotient;
-            r.value += share;
-            r.magnitude += std::fabs(share);
+    const auto last = [&](std::ptrdiff_t place, std::ptrdiff_t extent) {
+        return std::min(w.count(extent), (place + w.padding) / w.stride + 1);
+    };
+    exact_result r = {0, 0, of_.what == op::max_pool_backward ? 0 : least_normal<T>};
+    for (std::ptrdiff_t a = first(row, of_.rows); a < last(row, of_.rows); ++a) {
+        for (std::ptrdiff_t b = first(column, in_row); b < last(column, in_row); ++b) {
+            const exact_result part = share(i, (a * w.count(in_row) + b) * of_.channels + channel);
+            r.value += part.value;
+            r.magnitude += part.magnitude;
         }
     }
     return r;

@@ -38,8 +38,11 @@ private:
     long double log_softmax(T x) const;
     exact_result logsumexp() const;
     exact_result merged(std::ptrdiff_t slot) const;
+    std::vector<std::ptrdiff_t> members(std::ptrdiff_t i) const;
     exact_result pooled(std::ptrdiff_t i) const;
-    exact_result power_gradient(std::ptrdiff_t i) const;
+    void know_windows();
+    exact_result share(std::ptrdiff_t i, std::ptrdiff_t window) const;
+    exact_result map_gradient(std::ptrdiff_t i) const;
 
     const problem& of_;
     operands_of<T> lane_;
@@ -56,8 +59,14 @@ private:
     long double sum_ = 0;
     long double sum_of_magnitudes_ = 0;
 
-    // Of the gradient of a generalized mean: the results.
-    std::vector<long double> means_;
+    // Of gradients of maps: what the members of a window share.
+    struct window_terms {
+        long double count;           // of members
+        long double result = 0;      // of SoftPool and generalized means
+        long double sum = 0;         // of exp(x - greatest), of SoftPool
+        std::ptrdiff_t greatest = 0; // where it is in the map, of max pooling and SoftPool
+    };
+    std::vector<window_terms> windows_;
 
     // Of merging and clusters of tokens: the slot of every token of all sequences.
     std::vector<std::ptrdiff_t> slots_;

@@ -35,10 +35,13 @@ enum class op {
     max_pool,      // pooling of maps: of every map of a batch, in windows that the problem names
     average_pool,
     soft_pool,
-    ada_pool,         // half of each average
-    gem_pool,         // p = 3
-    gem_pool_any,     // p = 2.5
-    gem_pool_backward // p = 3; of a map and the gradient of its results
+    ada_pool,          // half of each average
+    gem_pool,          // p = 3
+    gem_pool_any,      // p = 2.5
+    max_pool_backward, // of a map and the gradient of its results
+    average_pool_backward,
+    soft_pool_backward,
+    gem_pool_backward // p = 3
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -67,7 +70,7 @@ struct signature {
 // In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
 // looks at. The gradients take what the operator returned, logsumexp's its input and what it returned, those of maps the
 // input; then the gradient of what it returned.
-constexpr std::array<signature, 25> signatures{{
+constexpr std::array<signature, 28> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -92,6 +95,9 @@ constexpr std::array<signature, 25> signatures{{
     {"ada_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool_any", 1, {extent::matrix}, extent::windows},
+    {"max_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
+    {"average_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
+    {"soft_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"gem_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
 }};
 
@@ -160,6 +166,7 @@ constexpr map_window window_2x2{"2x2", 2, 2, 0}, window_3x3_stride_2{"3x3_stride
     window_3x3{"3x3", 3, 1, 1}, whole_map{"global", 0, 1, 0};
 
 constexpr bool pools_maps(op what) { return what >= op::max_pool; }
+constexpr bool is_map_gradient(op what) { return what >= op::max_pool_backward; }
 
 // Row-major matrices of one shape, a batch of them one after the other; the operator runs along `axis`.
 struct problem {

@@ -210,6 +210,20 @@ void pool_maps(op what, const X& x, const Y& y, const tarn::pool_window& window,
     }
 }
 
+template <class X, class DY, class DX, class... Where>
+void map_gradient(op what, const X& x, const DY& dy, const DX& dx, const tarn::pool_window& window, Where... where) {
+    switch (what) {
+    case op::average_pool_backward:
+        return tarn::average_pool_backward(where..., dy, dx, window);
+    case op::soft_pool_backward:
+        return tarn::soft_pool_backward(where..., x, dy, dx, window);
+    case op::gem_pool_backward:
+        return tarn::gem_pool_backward(where..., x, dy, dx, tarn::none, window);
+    default:
+        return tarn::max_pool_backward(where..., x, dy, dx, window);
+    }
+}
+
 // Maps with their channels first, or, if columns have several, last.
 template <class T, class... Where> call map_call(const problem& of, Where... where) {
     const map_window& w = of.window;
@@ -221,12 +235,12 @@ template <class T, class... Where> call map_call(const problem& of, Where... whe
     const std::ptrdiff_t rows = w.count(of.rows);
     return [v = views<T>{of}, window, columns, rows, to = w.count(columns), where...](const operands& a) {
         const problem& p = v.of;
-        if (p.what == op::gem_pool_backward) {
+        if (is_map_gradient(p.what)) {
             const auto backward = [&](auto... extents) {
                 return [&, extents...](auto... results) {
-                    tarn::gem_pool_backward(where..., tarn::make_view(v.numbers(a, 0), extents...),
-                                            tarn::make_view(v.numbers(a, 1), results...),
-                                            tarn::make_view(v.results(a), extents...), tarn::none, window);
+                    map_gradient(p.what, tarn::make_view(v.numbers(a, 0), extents...),
+                                 tarn::make_view(v.numbers(a, 1), results...),
+                                 tarn::make_view(v.results(a), extents...), window, where...);
                 };
             };
             if (p.channels > 1) {
@@ -301,6 +315,9 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
+    case op::max_pool_backward:
+    case op::average_pool_backward:
+    case op::soft_pool_backward:
     case op::gem_pool_backward:
         return map_call<T>(of, where...);
     }

@@ -54,6 +54,9 @@ public:
             at::_log_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);
             break;
         case op::logsumexp_backward:
+        case op::max_pool_backward:
+        case op::average_pool_backward:
+        case op::soft_pool_backward:
         case op::gem_pool_backward:
         case op::ada_pool:
             break;

@@ -185,6 +185,9 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::ada_pool:
     case op::gem_pool:
     case op::gem_pool_any:
+    case op::max_pool_backward:
+    case op::average_pool_backward:
+    case op::soft_pool_backward:
     case op::gem_pool_backward:
         break;
     }

@@ -356,13 +356,54 @@ template <class T> std::function<void(const operands&)> plain_ada_pool(const pro
     };
 }
 
-// Of p = 3, window by window, one channel after the other.
-template <class T> std::function<void(const operands&)> plain_power_gradient(const problem& of) {
-    return [of](const operands& all) {
+// What the members of a window get of the gradient of its result: `each` calls a function with the place of every one.
+struct gradient_of_greatest {
+    template <class T, class Each> void operator()(const T* x, T dy, T, Each each, T* dx) const {
+        std::ptrdiff_t greatest = -1;
+        each([&](std::ptrdiff_t at) { greatest = greatest < 0 || x[at] > x[greatest] ? at : greatest; });
+        dx[greatest] += dy;
+    }
+};
+struct gradient_of_average {
+    template <class T, class Each> void operator()(const T*, T dy, T count, Each each, T* dx) const {
+        const T share = dy / count;
+        each([&](std::ptrdiff_t at) { dx[at] += share; });
+    }
+};
+// The exponentials of large elements overflow, as they do in what is published of the results.
+struct gradient_of_soft {
+    template <class T, class Each> void operator()(const T* x, T dy, T, Each each, T* dx) const {
+        T sum = 0, weights = 0;
+        each([&](std::ptrdiff_t at) {
+            const T weight = std::exp(x[at]);
+            sum += weight * x[at];
+            weights += weight;
+        });
+        const T y = sum / weights, factor = dy / weights;
+        each([&](std::ptrdiff_t at) { dx[at] += factor * std::exp(x[at]) * (1 + x[at] - y); });
+    }
+};
+// Of p = 3.
+struct gradient_of_power_mean {
+    template <class T, class Each> void operator()(const T* x, T dy, T count, Each each, T* dx) const {
+        const T epsilon = T(1e-6);
+        T sum = 0;
+        each([&](std::ptrdiff_t at) {
+            const T v = std::max(x[at], epsilon);
+            sum += v * v * v;
+        });
+        const T factor = dy / count / std::pow(sum / count, T(2.0 / 3));
+        each([&](std::ptrdiff_t at) { dx[at] += x[at] < epsilon ? T(0) : factor * x[at] * x[at]; });
+    }
+};
+
+// Window by window, one channel after the other.
+template <class T, class Gradient>
+std::function<void(const operands&)> plain_map_gradient(const problem& of, Gradient gradient) {
+    return [of, gradient](const operands& all) {
         const operands_of<T> a = all.of<T>();
         const map_window& w = of.window;
         const std::ptrdiff_t columns = of.columns / of.channels, n = of.channels;
-        const T epsilon = T(1e-6);
         const T* dy = a.in[1];
         std::fill_n(a.out, of.size(), T(0));
         for (std::ptrdiff_t map = 0; map < of.batch; ++map) {
@@ -376,20 +417,14 @@ template <class T> std::function<void(const operands&)> plain_power_gradient(con
                     const std::ptrdiff_t last = std::min(columns, j * w.stride - w.padding + w.taps(columns));
                     const T count = static_cast<T>((last_row - first_row) * (last - first));
                     for (std::ptrdiff_t k = 0; k < n; ++k, ++dy) {
-                        T sum = 0;
-                        for (std::ptrdiff_t r = first_row; r < last_row; ++r) {
-                            for (std::ptrdiff_t c = first; c < last; ++c) {
-                                const T v = std::max(x[r * of.columns + c * n + k], epsilon);
-                                sum += v * v * v;
+                        const auto each = [&](auto visit) {
+                            for (std::ptrdiff_t r = first_row; r < last_row; ++r) {
+                                for (std::ptrdiff_t c = first; c < last; ++c) {
+                                    visit(r * of.columns + c * n + k);
+                                }
                             }
-                        }
-                        const T factor = *dy / count / std::pow(sum / count, T(2.0 / 3));
-                        for (std::ptrdiff_t r = first_row; r < last_row; ++r) {
-                            for (std::ptrdiff_t c = first; c < last; ++c) {
-                                const std::ptrdiff_t at = r * of.columns + c * n + k;
-                                dx[at] += x[at] < epsilon ? T(0) : factor * x[at] * x[at];
-                            }
-                        }
+                        };
+                        gradient(x, *dy, count, each, dx);
                     }
                 }
             }
@@ -440,8 +475,14 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return plain_map_pool<T>(of, window_power_mean{3});
     case op::gem_pool_any:
         return plain_map_pool<T>(of, window_power_mean{2.5});
+    case op::max_pool_backward:
+        return plain_map_gradient<T>(of, gradient_of_greatest());
+    case op::average_pool_backward:
+        return plain_map_gradient<T>(of, gradient_of_average());
+    case op::soft_pool_backward:
+        return plain_map_gradient<T>(of, gradient_of_soft());
     case op::gem_pool_backward:
-        return plain_power_gradient<T>(of);
+        return plain_map_gradient<T>(of, gradient_of_power_mean());
     case op::token_merge:
         return [of](const operands& a) { merge_tokens_of(of, a.of<T>()); };
     case op::token_cluster:
