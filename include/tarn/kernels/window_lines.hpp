@@ -39,6 +39,9 @@ private:
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t few_rows = 8;
+    // Registers that are not full cost less than to gather full ones, if at least half is used; but AVX2 loads parts of
+    // registers slowly from where nothing has looked before.
+    static constexpr std::ptrdiff_t least_outputs = looks || sizeof(numbers<A>) == 64 ? width / 2 + 1 : width;
     static constexpr std::ptrdiff_t most_rows = Reduction::counts || Reduction::kept > 1 ? 64 : 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
@@ -143,7 +146,7 @@ private:
         const auto whole = [](const dispatch::window_axis& a) TARN_LAMBDA {
             return a.before == 0 && (a.out - 1) * a.stride + (a.kernel - 1) * a.dilation < a.in;
         };
-        few_ = lanes_ == 1 && unit_ && direct_ && outputs_ < width && few_taps() && whole(c_.axis[0]) &&
+        few_ = lanes_ == 1 && unit_ && direct_ && outputs_ < least_outputs && few_taps() && whole(c_.axis[0]) &&
                whole(c_.axis[1]) && whole(columns_) && dense && (c_.planes == 1 || c_.y.across == plane_rows * row);
 
         const std::ptrdiff_t pitch = (end - begin_) * lanes_ + (short_ ? 0 : slack(lanes_));
