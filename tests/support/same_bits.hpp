@@ -16,8 +16,9 @@ namespace support {
 // run(x, dy, dx, window) of maps in the usual orders, and of the same maps with gaps between their elements. values(n,
 // seed): so many elements.
 template <class T, class Values, class Run> void check_tilings(Values values, Run run) {
-    const std::vector<std::vector<std::ptrdiff_t>> kernels = {{2},    {3},    {2, 2},    {1, 2},    {4, 2},
-                                                              {3, 3}, {1, 4}, {2, 1, 2}, {2, 2, 2}, {1, 3, 1}};
+    const std::vector<std::vector<std::ptrdiff_t>> kernels = {{2},    {3},       {20},      {2, 2},    {1, 2},
+                                                              {4, 2}, {3, 3},    {1, 4},    {5, 6},    {3, 17},
+                                                              {7, 7}, {2, 1, 2}, {2, 2, 2}, {1, 3, 1}, {2, 4, 5}};
     std::mt19937 random(20);
     const auto up_to = [&](std::ptrdiff_t n) {
         return static_cast<std::ptrdiff_t>(random() % static_cast<unsigned>(n + 1));
@@ -25,14 +26,15 @@ template <class T, class Values, class Run> void check_tilings(Values values, Ru
     unsigned seed = 0;
     for (const auto& kernel : kernels) {
         for (int i = 0; i < 24; ++i) {
+            const bool whole = i % 5 == 4; // a window for each map
             window_case windows;
             for (std::ptrdiff_t k : kernel) {
                 const bool last = windows.axes.size() + 1 == kernel.size();
                 const std::ptrdiff_t tiles = last && i % 3 > 0 ? 1 + up_to(40) : 1 + up_to(3);
-                windows.axes.push_back({tiles * k + up_to(k - 1), k, k, 0, 0, 1});
+                windows.axes.push_back({whole ? k : tiles * k + up_to(k - 1), k, k, 0, 0, 1});
             }
             const memory_order order = i % 3 == 0 ? memory_order::channels_last : memory_order::channels_first;
-            const std::ptrdiff_t channels = i % 3 == 0 ? 1 + up_to(70) : 1 + up_to(2);
+            const std::ptrdiff_t channels = i % 3 == 0 ? 1 + up_to(70) : 1 + up_to(whole ? 99 : 2);
             map_call<T> c;
             c.windows = windows;
             c.batch = 1 + up_to(2);

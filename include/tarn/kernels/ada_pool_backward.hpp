@@ -18,6 +18,7 @@ template <class A> struct rest_of_gradients : shared_gradients<A, similarity_roo
 
 template <class A, bool Exact> class ada_pool_shares : public shares_of_windows {
 public:
+    static constexpr bool several_planes = false;
     using call = dispatch::ada_gradients;
     using similar_shares = similarity_shares<A, Exact>;
     using rest_shares = soft_shares<A, Exact, rest_of_gradients<A>>;

@@ -27,7 +27,7 @@ public:
     template <class F> TARN_INLINE void load(const window_group& b, F f) noexcept {
         dy_.load(b);
         c_.mean(results_of(c_.windows, b, mean_));
-        const std::ptrdiff_t n = b.rows * b.columns * b.lanes;
+        const std::ptrdiff_t n = b.count();
         for (std::ptrdiff_t i = 0; i < n; i += width) {
             const int some = n - i < width ? static_cast<int>(n - i) : width;
             f(i, some, dy_.at(i, some), simd::load_n<A>(mean_ + i, some));

@@ -15,18 +15,25 @@ public:
     TARN_INLINE explicit gradient_block(const dispatch::plane_operand& dy) noexcept : dy_(dy) {}
 
     TARN_INLINE void load(const window_group& b) noexcept {
-        const auto at = [&](std::ptrdiff_t r) TARN_LAMBDA {
-            return static_cast<char*>(dy_.data) + (b.plane * dy_.across + b.lane + b.depth * dy_.step[0] +
+        const auto at = [&](std::ptrdiff_t p, std::ptrdiff_t r) TARN_LAMBDA {
+            return static_cast<char*>(dy_.data) + ((b.plane + p) * dy_.across + b.lane + b.depth * dy_.step[0] +
                                                    (b.row + r) * dy_.step[1] + b.column * dy_.step[2]) *
                                                       detail::size_of(dy_.type);
         };
-        if (b.lanes == 1) {
-            convert<A>::widen({{at(0), dy_.type, dy_.step[2], dy_.step[1]}, number_, b.columns, b.rows, b.columns});
+        if (b.lanes == 1 && b.rows == 1 && b.columns == 1) {
+            convert<A>::widen({{at(0, 0), dy_.type, dy_.across, 0}, number_, 0, 1, b.planes});
             return;
         }
-        for (std::ptrdiff_t r = 0; r < b.rows; ++r)
-            convert<A>::widen(
-                {{at(r), dy_.type, 1, dy_.step[2]}, number_ + r * b.columns * b.lanes, b.lanes, b.columns, b.lanes});
+        for (std::ptrdiff_t p = 0; p < b.planes; ++p) {
+            number<A>* const to = number_ + p * b.of_plane();
+            if (b.lanes == 1) {
+                convert<A>::widen({{at(p, 0), dy_.type, dy_.step[2], dy_.step[1]}, to, b.columns, b.rows, b.columns});
+                continue;
+            }
+            for (std::ptrdiff_t r = 0; r < b.rows; ++r)
+                convert<A>::widen(
+                    {{at(p, r), dy_.type, 1, dy_.step[2]}, to + r * b.columns * b.lanes, b.lanes, b.columns, b.lanes});
+        }
     }
     TARN_INLINE numbers<A> at(std::ptrdiff_t i) const noexcept { return numbers<A>::load_unaligned(number_ + i); }
     TARN_INLINE numbers<A> at(std::ptrdiff_t i, int n) const noexcept { return simd::load_n<A>(number_ + i, n); }
@@ -43,7 +50,7 @@ TARN_INLINE dispatch::window_planes windows_of(const dispatch::window_planes& al
     dispatch::window_planes w = all;
     w.x.data = static_cast<char*>(w.x.data) + (b.plane * w.x.across + b.lane) * detail::size_of(w.x.type);
     w.y.data = nullptr;
-    w.planes = 1;
+    w.planes = b.planes;
     w.lanes = b.lanes;
     w.first_row = b.depth * w.axis[1].out + b.row;
     w.last_row = w.first_row + b.rows;
@@ -61,6 +68,7 @@ TARN_INLINE dispatch::window_planes states_of(const dispatch::window_planes& all
     w.index.step[1] = b.columns * b.lanes;
     w.index.step[2] = b.lanes;
     w.index.along = 1;
+    w.index.across = b.of_plane();
     w.index.field = pitch;
     w.index.data = to;
     w.index.first = -(b.row * b.columns + b.column) * b.lanes;
@@ -76,7 +84,7 @@ TARN_INLINE dispatch::window_planes results_of(const dispatch::window_planes& al
     w.y.step[0] = 0;
     w.y.step[1] = b.columns * b.lanes;
     w.y.step[2] = b.lanes;
-    w.y.across = 0;
+    w.y.across = b.of_plane();
     return w;
 }
 
@@ -148,10 +156,16 @@ public:
             for (std::ptrdiff_t r = 0; r < b.rows; ++r) {
                 scales.prepare(deep * window_taps::counted(windows_.axis[1], b.row + r, divisor.count_padding));
                 number<A>* const line = this->begin() + (r * b.columns + first) * b.lanes;
-                if (b.lanes == 1)
-                    scale(scales, line, some);
-                else
-                    scale_lanes(scales, line, some, b.lanes);
+                if (b.of_plane() == 1) {
+                    scale_lanes(scales, line, 1, b.planes);
+                    continue;
+                }
+                for (std::ptrdiff_t p = 0; p < b.planes; ++p) {
+                    if (b.lanes == 1)
+                        scale(scales, line + p * b.of_plane(), some);
+                    else
+                        scale_lanes(scales, line + p * b.of_plane(), some, b.lanes);
+                }
             }
         }
     }

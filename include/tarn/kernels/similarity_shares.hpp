@@ -92,6 +92,7 @@ template <class A> constexpr std::ptrdiff_t similarity_room = 512 / static_cast<
 
 template <class A, bool Exact> class similarity_shares : public shares_of_windows {
 public:
+    static constexpr bool several_planes = false;
     using call = dispatch::ada_gradients;
     static constexpr int elements = 1;
     static constexpr std::ptrdiff_t room = similarity_room<A>;

@@ -78,7 +78,7 @@ public:
     TARN_INLINE void load(const window_group& b) noexcept {
         dy_.load(b);
         window_lines<A, soft_state_window<A>>::run(states_of(c_.windows, b, field_[0], pitch));
-        const std::ptrdiff_t n = b.rows * b.columns * b.lanes;
+        const std::ptrdiff_t n = b.count();
         for (std::ptrdiff_t i = 0; i < n; i += width)
             prepare(i, n - i < width ? static_cast<int>(n - i) : width);
     }

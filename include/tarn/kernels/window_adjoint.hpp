@@ -6,51 +6,24 @@
 #pragma once
 
 #include <tarn/kernels/convert.hpp>
+#include <tarn/kernels/window_large_tiles.hpp>
 #include <tarn/kernels/window_tiles.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// Windows at one depth of a plane: `rows` from `row` on, of each `columns` from `column` on, `lanes` from `lane` on.
-// They are numbered row by row, column by column, lanes side by side.
-struct window_group {
-    std::ptrdiff_t plane, lane, lanes, depth, row, rows, column, columns;
-};
-
-// Shares: what the windows of a group give.
-//
-//   call                   what it is made of
-//   room                   windows of a group, lanes among them, that it can hold
-//   load(group)            takes these windows
-//   at(i)                  what it knows of windows side by side from number i of the group on; at(i, n): of n of
-//                          them, and 0 of the others
-//   all_of(i)              the same of window number i in all lanes
-//   elements               how many numbers it asks for of an element
-//   lifts, lift(x)         whether these are others than the element, and then the numbers of elements x. Where there
-//                          is no element they are 0
-//   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`, whose numbers are e
-//   end()                  after the last group
-//   rule                   what of them is done in registers where windows are tiles, or void: see window_tiles.hpp
-//
-// Those that do not say otherwise ask nothing of elements:
-struct shares_of_windows {
-    using call = dispatch::window_gradients;
-    static constexpr int elements = 0;
-    static constexpr bool lifts = false;
-    using rule = void;
-
-    TARN_INLINE void end() noexcept {}
-};
-
 template <class A, class Shares> class window_adjoint {
 public:
-    TARN_INLINE static void run(const typename Shares::call& c) noexcept {
+    TARN_NOINLINE static void run(const typename Shares::call& c) noexcept {
         if constexpr (!std::is_void<typename Shares::rule>::value) {
             if (window_tiles<A, Shares>::takes(c)) {
                 window_tiles<A, Shares>::run(c);
                 return;
             }
         }
-        run_any(c);
+        if (window_large_tiles<A, Shares>::takes(c))
+            window_large_tiles<A, Shares>::run(c);
+        else
+            run_any(c);
     }
 
 private:
@@ -232,23 +205,15 @@ private:
             const auto window = shares_.all_of(line);
             const numbers<A> first_tap =
                 numbers<A>(static_cast<number<A>>(tap + from - start)) + numbers<A>::load_unaligned(lane_);
-            each_register(end - from, [&](std::ptrdiff_t k, auto... some) TARN_LAMBDA {
+            each_register<A>(end - from, [&](std::ptrdiff_t k, auto... some) TARN_LAMBDA {
                 add_shares(sums + from + k, window, first_tap + numbers<A>(static_cast<number<A>>(k)), some...);
             });
         }
     }
     TARN_INLINE void add_line(std::ptrdiff_t tap, std::ptrdiff_t i, std::ptrdiff_t n, number<A>* sums) noexcept {
         const numbers<A> taps(static_cast<number<A>>(tap));
-        each_register(n, [&](std::ptrdiff_t k, auto... some)
-                             TARN_LAMBDA { add_shares(sums + k, shares_.at(i + k, some...), taps, some...); });
-    }
-    // f(first of a register), and f(first, how many) for the rest.
-    template <class F> TARN_INLINE static void each_register(std::ptrdiff_t n, F f) noexcept {
-        std::ptrdiff_t k = 0;
-        for (; k + width <= n; k += width)
-            f(k);
-        if (k < n)
-            f(k, static_cast<int>(n - k));
+        each_register<A>(n, [&](std::ptrdiff_t k, auto... some)
+                                TARN_LAMBDA { add_shares(sums + k, shares_.at(i + k, some...), taps, some...); });
     }
     template <class Windows, class... Some>
     TARN_INLINE void add_shares(number<A>* sums, const Windows& windows, numbers<A> taps, Some... some) noexcept {
@@ -301,7 +266,7 @@ private:
             each_outside([&](std::ptrdiff_t i) TARN_LAMBDA { to[i] = 0; });
         }
         if constexpr (Shares::lifts) {
-            each_register(row_sums_, [&](std::ptrdiff_t i, auto... some) TARN_LAMBDA {
+            each_register<A>(row_sums_, [&](std::ptrdiff_t i, auto... some) TARN_LAMBDA {
                 element_numbers<A, elements> e;
                 if constexpr (sizeof...(some) == 0)
                     e = shares_.lift(numbers<A>::load_unaligned(to + i));

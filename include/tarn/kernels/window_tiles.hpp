@@ -5,14 +5,12 @@
 // those of window_adjoint.
 #pragma once
 
+#include <tarn/kernels/tile_geometry.hpp>
 #include <tarn/kernels/window_loops.hpp>
+#include <tarn/kernels/window_shares.hpp>
 #include <tarn/simd/strided.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
-
-// What shares depend on of a register of elements.
-template <class A, int Numbers> struct element_numbers { numbers<A> number[Numbers]; };
-template <class A> struct element_numbers<A, 0> {};
 
 // What sums over windows are divided by, where all their taps are members.
 template <class A, class Number = number<A>>
@@ -34,24 +32,10 @@ public:
     using call = typename Shares::call;
 
     TARN_INLINE static bool takes(const call& c) noexcept {
-        const dispatch::window_planes& w = c.windows;
-        const auto covers = [](const dispatch::window_axis& a) TARN_LAMBDA {
-            return a.stride == a.kernel && (a.dilation == 1 || a.kernel == 1) && a.before == 0 &&
-                   a.out <= a.in / a.kernel;
-        };
-        const auto direct = [&](const dispatch::plane_operand& v) TARN_LAMBDA {
-            return v.type == element_traits<number<A>>::value && (w.lanes > 1 || v.step[2] == 1);
-        };
-        const auto begins = [&](std::ptrdiff_t row) TARN_LAMBDA {
-            const std::ptrdiff_t d = row / w.axis[1].in;
-            return d % w.axis[0].kernel == 0 && (row - d * w.axis[1].in) % w.axis[1].kernel == 0;
-        };
-        return covers(w.axis[0]) && covers(w.axis[1]) && covers(w.axis[2]) && w.axis[0].kernel <= most_rows &&
-               w.axis[1].kernel <= most_rows && w.axis[0].kernel * w.axis[1].kernel <= most_rows &&
-               (w.lanes == 1 ? w.axis[2].kernel == 2 : w.lanes >= width && w.axis[2].kernel <= most_columns) &&
-               (!reads || direct(w.x)) && direct(c.dy) && direct(c.dx) && begins(w.first_row) &&
-               (begins(w.last_row) || w.last_row == w.axis[0].in * w.axis[1].in) &&
-               (w.axis[0].kernel == 1 || (w.first_row == 0 && w.last_row == w.axis[0].in * w.axis[1].in));
+        const dispatch::window_axis* const a = c.windows.axis;
+        return a[0].kernel <= most_rows && a[1].kernel <= most_rows && a[0].kernel * a[1].kernel <= most_rows &&
+               (c.windows.lanes == 1 ? a[2].kernel == 2 : c.windows.lanes >= width && a[2].kernel <= most_columns) &&
+               are_tiles<A, reads>(c);
     }
     TARN_NOINLINE static void run(const call& c) noexcept {
         const window_tiles tiles(c);
@@ -83,33 +67,25 @@ private:
     // Rows: of a window, which has two columns; or 0 for any.
     template <int Rows> TARN_INLINE void run_planes() const noexcept {
         const dispatch::window_planes& w = c_.windows;
-        const std::ptrdiff_t end_depth = depth_.out * depth_.kernel;
-        const std::ptrdiff_t end_height = height_.out * height_.kernel;
         for (std::ptrdiff_t p = 0; p < w.planes; ++p) {
-            for (std::ptrdiff_t r = w.first_row; r < w.last_row;) {
+            const auto row = [&](const dispatch::plane_operand& v, std::ptrdiff_t r) TARN_LAMBDA {
                 const std::ptrdiff_t d = r / height_.in;
-                const std::ptrdiff_t h = r - d * height_.in;
-                number<A>* const dx = at(c_.dx, p * c_.dx.across + d * c_.dx.step[0] + h * c_.dx.step[1]);
-                if (d >= end_depth || h >= end_height) {
-                    clear(dx, 0);
-                    ++r;
-                    continue;
-                }
-                if (d % depth_.kernel == 0) {
-                    const std::ptrdiff_t od = d / depth_.kernel;
-                    const std::ptrdiff_t oh = h / height_.kernel;
-                    const number<A>* const dy = at(c_.dy, p * c_.dy.across + od * c_.dy.step[0] + oh * c_.dy.step[1]);
-                    const number<A>* const x =
-                        reads ? at(w.x, p * w.x.across + d * w.x.step[0] + h * w.x.step[1]) : nullptr;
+                return at(v, p * v.across + d * v.step[0] + (r - d * height_.in) * v.step[1]);
+            };
+            each_row_of_tiles(
+                w,
+                [&](std::ptrdiff_t r, std::ptrdiff_t d, std::ptrdiff_t h) TARN_LAMBDA {
+                    const number<A>* const dy = at(c_.dy, p * c_.dy.across + d * c_.dy.step[0] + h * c_.dy.step[1]);
+                    number<A>* const dx = row(c_.dx, r);
+                    const number<A>* const x = reads ? row(w.x, r) : nullptr;
                     if (w.lanes == 1)
                         run_pairs<Rows>(x, dy, dx);
                     else
                         run_lanes<Rows>(x, dy, dx);
                     for (std::ptrdiff_t k = 0; k < rows_; ++k)
                         clear(dx + dx_row_[k], columns_.out * columns_.kernel);
-                }
-                r += height_.kernel;
-            }
+                },
+                [&](std::ptrdiff_t r) TARN_LAMBDA { clear(row(c_.dx, r), 0); });
         }
     }
     TARN_INLINE static number<A>* at(const dispatch::plane_operand& v, std::ptrdiff_t offset) noexcept {
