@@ -115,7 +115,7 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
     const operand dy_group = groups.first(o.dy);
     const operand dx_group = groups.first(o.dx);
     const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x_group, dy_group, dx_group),
-                          rows_of_gradients(g), g.axis[1].stride);
+                          rows_of_gradients(g), g.rows_of_tiles());
     // What a part of a group gives to dp.
     const auto run_items = [&](std::ptrdiff_t group, std::ptrdiff_t begin, std::ptrdiff_t end) {
         dispatch::window_power power{groups.of(group), epsilon};

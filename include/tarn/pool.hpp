@@ -135,7 +135,8 @@ template <class Executor, class Kernel>
 void run_gradients(const place<Executor>& where, const window_geometry& g, const operand& x, const operand& dy,
                    const operand& dx, const dispatch::window_divisor& divisor, Kernel kernel,
                    std::ptrdiff_t least_rows = 1) {
-    const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x, dy, dx), least_rows, g.axis[1].stride);
+    const map_loops loops(g, g.axis[0].in * g.axis[1].in, 3, operand_list::of(x, dy, dx), least_rows,
+                          g.rows_of_tiles());
     const auto run = [&](const map_loops::part& p) {
         dispatch::window_gradients c{loops.windows(p), loops.plane(1, p), loops.plane(2, p)};
         c.windows.divisor = divisor;

@@ -12,7 +12,8 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A, bool ReadsX> TARN_INLINE bool are_tiles(const dispatch::window_gradients& c) noexcept {
     const dispatch::window_planes& w = c.windows;
     const auto covers = [](const dispatch::window_axis& a) TARN_LAMBDA {
-        return a.stride == a.kernel && (a.dilation == 1 || a.kernel == 1) && a.before == 0 && a.out <= a.in / a.kernel;
+        return (a.stride == a.kernel || a.out == 1) && (a.dilation == 1 || a.kernel == 1) && a.before == 0 &&
+               a.out <= a.in / a.kernel;
     };
     const auto direct = [&](const dispatch::plane_operand& v) TARN_LAMBDA {
         return v.type == element_traits<number<A>>::value && (w.lanes > 1 || v.step[2] == 1);

@@ -51,8 +51,8 @@ private:
     }
 
     TARN_INLINE void run_lanes() noexcept {
-        const bool share_nothing =
-            columns_.kernel <= columns_.stride && Reduction::kept == 0 && same_type(c_.x) && same_type(c_.y);
+        const bool share_nothing = (columns_.kernel <= columns_.stride || columns_.out == 1) && Reduction::kept == 0 &&
+                                   same_type(c_.x) && same_type(c_.y);
         for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
             lanes_ = c_.lanes - first_lane_ < most_lanes ? c_.lanes - first_lane_ : most_lanes;
             apart_ = share_nothing && lanes_ >= width;

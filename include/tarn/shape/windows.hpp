@@ -29,6 +29,8 @@ struct window_geometry {
         };
         return along(axis[0]) * axis[1].in + along(axis[1]);
     }
+    // Where windows share no element: rows from one to the next, or all of them if there is one.
+    std::ptrdiff_t rows_of_tiles() const noexcept { return axis[1].out == 1 ? axis[1].in : axis[1].stride; }
 };
 
 namespace detail_of_windows {
