@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // simd/exp2.hpp: the table, the remainder that is rounded once, and the masks that drop what is too small.
+#include "support/mxcsr.hpp"
 #include "support/packs.hpp"
 
 #include <tarn/simd/exp2.hpp>
@@ -39,6 +40,22 @@ TEST(exp2_lookup, finds_the_entry_and_the_power_of_two) {
         }
         for (const float v : array_of(entry))
             ASSERT_TRUE(same_bits(v, expected)) << n;
+    }
+}
+
+// In every rounding mode: results elsewhere keep their sense in all of them.
+TEST(exp2_floor, rounds_down_in_every_mode) {
+    for (unsigned mode = 0; mode < 4; ++mode) {
+        for (int eighths = -8 * 40; eighths <= 8 * 40; ++eighths) {
+            const float n = static_cast<float>(eighths) / 8;
+            batch_array result;
+            {
+                const mxcsr_scope scope(mode << rounding_shift);
+                result = array_of(simd::exp2_floor<arch>(batch(n)));
+            }
+            for (const float v : result)
+                ASSERT_EQ(v, std::floor(n)) << "mode " << mode;
+        }
     }
 }
 

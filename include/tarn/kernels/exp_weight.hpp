@@ -36,10 +36,8 @@ template <> struct range_of_weights<float> {
     static constexpr float bias = 60;
     static constexpr float bias_of_part = 20; // where a row's greatest is only that of a part
     static constexpr double lower_middle = 0x1p40, upper_middle = 0x1p80;
-    // Rounds to integers, and to the grid.
-    static constexpr float to_integer = 1.5f * 0x1p23f;
     static constexpr float to_even = 1.5f * 0x1p23f; // references: any integer
-    static constexpr float to_grid = 1.5f * 0x1p20f;
+    static constexpr float to_grid = 1.5f * 0x1p20f; // the eighths
     // The factor g of all weights, with the one that the polynomial carries.
     static constexpr double common_factor = 0x1.89cb7cp+0 * (1 + 0.31 * 0x1p-24);
     static constexpr double weight_of_one = 0x1.89cb7cp+0; // exactly
@@ -272,7 +270,7 @@ template <class A, bool Folded> struct exp_weight {
         const numbers<A> steps = simd::fmadd<A>(x, base_high, grid) - grid;
         const numbers<A> r = simd::exp2_remainder<A>(x, base_high, base_low, steps);
         if constexpr (traits::has_table) {
-            n = nearest(steps - numbers<A>(0.4375f), numbers<A>(range::to_integer));
+            n = simd::exp2_floor<A>(steps);
             const numbers<A> position = steps - n + grid;
             v = two_to(position, r, table);
             if constexpr (!traits::has_scalef)

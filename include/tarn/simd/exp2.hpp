@@ -82,6 +82,11 @@ template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A> grid,
     const __m128i exponent = _mm_slli_epi32(_mm_srai_epi32(_mm_castps_si128(grid), 3), 23);
     return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(p), exponent));
 }
+template <class A> TARN_INLINE floats<A> exp2_floor(floats<A> n, requires_arch<xsimd::sse2>) {
+    const __m128 to_integer = _mm_set1_ps(1.5f * 0x1p23f);
+    const __m128 near = _mm_sub_ps(_mm_add_ps(n, to_integer), to_integer);
+    return _mm_sub_ps(near, _mm_and_ps(_mm_cmpgt_ps(near, n), _mm_set1_ps(1.0f)));
+}
 template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n, requires_arch<xsimd::sse2>) {
     const __m128i power = _mm_slli_epi32(_mm_add_epi32(_mm_cvtps_epi32(n), _mm_set1_epi32(127)), 23);
     return _mm_and_ps(_mm_cmpge_ps(n, _mm_set1_ps(-126.0f)), _mm_castsi128_ps(power));
@@ -138,6 +143,9 @@ TARN_INLINE floats<A> exp2_lookup(xsimd::batch<std::int32_t, typename A::arch> t
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(table, bits), _mm256_slli_epi32(bits, 20)));
 }
 template <class A> TARN_INLINE floats<A> exp2_apply(floats<A> p, floats<A>, requires_arch<xsimd::avx2>) { return p; }
+template <class A> TARN_INLINE floats<A> exp2_floor(floats<A> n, requires_arch<xsimd::avx2>) {
+    return _mm256_floor_ps(n);
+}
 template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n, requires_arch<xsimd::avx2>) {
     const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_and_ps(_mm256_cmp_ps(n, _mm256_set1_ps(-126.0f), _CMP_GE_OQ), _mm256_castsi256_ps(power));
@@ -182,6 +190,9 @@ template <class A> TARN_INLINE floats<A> exp2_table(float factor, requires_arch<
 }
 template <class A> TARN_INLINE floats<A> exp2_lookup(floats<A> table, floats<A> grid, requires_arch<xsimd::avx512f>) {
     return _mm512_permutexvar_ps(_mm512_castps_si512(grid), table);
+}
+template <class A> TARN_INLINE floats<A> exp2_floor(floats<A> n, requires_arch<xsimd::avx512f>) {
+    return _mm512_roundscale_ps(n, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 }
 template <class A> TARN_INLINE floats<A> exp2_of_integer(floats<A> n, requires_arch<xsimd::avx512f>) {
     const __mmask16 normal = _mm512_cmp_ps_mask(n, _mm512_set1_ps(-126.0f), _CMP_GE_OQ);
@@ -267,6 +278,9 @@ template <class A> TARN_INLINE floats<A> exp2_lookup(typename exp2_traits<A>::ta
 template <class A> TARN_INLINE numbers<A> exp2_apply(numbers<A> p, numbers<A> grid) {
     return kernel::exp2_apply<A>(p, grid, A{});
 }
+
+// floor(n) for |n| < 2^22, whatever the rounding mode. Floats only.
+template <class A> TARN_INLINE floats<A> exp2_floor(floats<A> n) { return kernel::exp2_floor<A>(n, A{}); }
 
 // 2^n for integral n up to the greatest exponent; 0 below the least, for doubles below -400, and for NaN.
 template <class A> TARN_INLINE numbers<A> exp2_of_integer(numbers<A> n) { return kernel::exp2_of_integer<A>(n, A{}); }
