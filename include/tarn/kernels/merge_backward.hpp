@@ -110,7 +110,7 @@ private:
             });
         });
         const double v = simd::total_of_lanes<A>(sums) / divisor;
-        return (v < 0 ? -v : v) < least_normal<A> ? number(0) : static_cast<number>(v);
+        return static_cast<number>(simd::settled((v < 0 ? -v : v) < least_normal<A> ? 0.0 : v));
     }
 };
 

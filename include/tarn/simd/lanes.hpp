@@ -3,7 +3,6 @@
 // Lanes of packs one by one: comparisons, and sums of few of them.
 #pragma once
 
-#include <tarn/simd/settled.hpp>
 #include <tarn/simd/sums.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace simd {
@@ -61,13 +60,14 @@ TARN_INLINE pack<A> select_same(const pack<A>& v, const pack<A>& w, const pack<A
                    v, w, a, b);
 }
 
-// v, and 0 where its magnitude is below `least`, or is 2^-1022. Settled: what follows may underflow.
+// v, and 0 where its magnitude is below `least`, or is 2^-1022. A mask, no choice: compilers move what follows, which
+// may underflow, in front of a choice.
 template <class A> TARN_INLINE double_pack<A> zero_below(const double_pack<A>& v, double least) {
     const doubles<A> low(least > 0x1p-1000 ? least * (1 - 0x1p-53) : least);
     double_pack<A> r;
     unroll<double_pack<A>::parts>([&](auto i) TARN_LAMBDA {
         constexpr int I = decltype(i)::value;
-        r.part[I] = kernel::settled(kernel::zero_where_le<A>(v.part[I], xsimd::abs(v.part[I]), low, A{}));
+        r.part[I] = kernel::zero_where_le<A>(v.part[I], xsimd::abs(v.part[I]), low, A{});
     });
     return r;
 }
