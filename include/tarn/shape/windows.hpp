@@ -156,10 +156,13 @@ inline void check_window_gradients(const char* op, const window_geometry& g, con
 // The gradient in a parameter, a sum of doubles, as element `at` of a float or double operand. Floats below 2^-126 are 0.
 inline void put_sum(const operand& to, std::ptrdiff_t at, double v) noexcept {
     void* const data = const_cast<void*>(to.data);
-    if (to.type == element::float64)
+    if (to.type == element::float64) {
         static_cast<double*>(data)[at] = v;
-    else
-        static_cast<float*>(data)[at] = v > -0x1p-126 && v < 0x1p-126 ? 0 : static_cast<float>(v);
+        return;
+    }
+    // Volatile: no compiler converts the sum, which may underflow, before it was chosen.
+    const volatile double normal = v > -0x1p-126 && v < 0x1p-126 ? 0 : v;
+    static_cast<float*>(data)[at] = static_cast<float>(normal);
 }
 
 // Maps as planes of windows. Axes outside of space are loops, but for one whose elements lie side by side where those
