@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// simd/strided.hpp: lanes taken from two registers, for floats and doubles.
+// simd/strided.hpp and simd/transpose.hpp: lanes taken from two registers, and from as many as there are lanes.
 #include "support/packs.hpp"
 
 #include <tarn/simd/strided.hpp>
+#include <tarn/simd/transpose.hpp>
 
 #include <numeric>
 #include <vector>
@@ -68,6 +69,25 @@ TYPED_TEST(strided, load_strided) {
         const auto r = this->of(simd::load_strided<typename TestFixture::A>(v.data(), s));
         for (std::size_t i = 0; i < r.size(); ++i)
             EXPECT_EQ(r[i], v[i * static_cast<std::size_t>(s)]) << s;
+    }
+}
+
+TYPED_TEST(strided, transpose) {
+    using target = typename TestFixture::A;
+    using pack = typename TestFixture::numbers;
+    constexpr int n = TestFixture::size;
+    pack rows[n];
+    for (int i = 0; i < n; ++i) {
+        TypeParam row[n];
+        for (int k = 0; k < n; ++k)
+            row[k] = TypeParam(n * i + k);
+        rows[i] = pack::load_unaligned(row);
+    }
+    simd::transpose<target>(rows);
+    for (int i = 0; i < n; ++i) {
+        const std::vector<TypeParam> column = this->of(rows[i]);
+        for (int k = 0; k < n; ++k)
+            EXPECT_EQ(column[static_cast<std::size_t>(k)], TypeParam(n * k + i));
     }
 }
 

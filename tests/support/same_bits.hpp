@@ -3,7 +3,9 @@
 // Windows for which kernels have loops of their own, which have to give the bits of the others.
 #pragma once
 
+#include "support/executors.hpp"
 #include "support/pooled.hpp"
+#include "support/tiers.hpp"
 
 #include <gtest/gtest.h>
 
@@ -100,6 +102,83 @@ template <class T, class Values, class Run> void check_large_windows(Values valu
             const std::vector<T> got = results(memory_order::channels_last);
             ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(T)), 0)
                 << channels << " channels: " << windows;
+        }
+    }
+}
+
+// Whether two maps have the same bits, or NaN in the same places.
+template <class T> bool same_numbers(const std::vector<T>& a, const std::vector<T>& b) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (std::memcmp(&a[i], &b[i], sizeof(T)) != 0 && !(std::isnan(a[i]) && std::isnan(b[i])))
+            return false;
+    }
+    return true;
+}
+
+// Gradients of small windows that share elements, of many maps together, which lie side by side or map behind map, and of
+// each of these alone; and with threads, which share maps' rows.
+// run(where, x, dy, dx, window). values(n, seed): so many elements.
+template <class T, class Values, class Run> void check_overlaps(tarn::tier tier, Values values, Run run) {
+    struct sample {
+        std::ptrdiff_t channels;
+        axis_case height, width;
+    };
+    const std::vector<sample> samples = {
+        {40, {7, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}},    {33, {9, 3, 2, 1, 1, 1}, {12, 3, 2, 1, 1, 1}},
+        {19, {23, 3, 1, 0, 0, 1}, {70, 3, 1, 1, 1, 1}},  {17, {21, 3, 2, 1, 0, 1}, {131, 3, 2, 1, 1, 1}},
+        {21, {8, 2, 2, 1, 1, 1}, {30, 2, 2, 1, 1, 1}},   {16, {14, 2, 1, 0, 0, 1}, {17, 2, 1, 1, 0, 1}},
+        {18, {15, 5, 2, 2, 2, 1}, {33, 5, 3, 2, 2, 1}},  {20, {25, 3, 2, 1, 1, 3}, {29, 4, 1, 2, 2, 2}},
+        {9, {1, 1, 1, 0, 0, 1}, {200, 3, 1, 1, 1, 1}},   {150, {30, 3, 1, 1, 1, 1}, {30, 3, 1, 1, 1, 1}},
+        {260, {33, 3, 2, 1, 1, 1}, {40, 3, 1, 1, 1, 1}}, {8, {170, 6, 1, 0, 0, 3}, {147, 3, 3, 0, 0, 1}},
+        {5, {211, 4, 3, 2, 2, 1}, {200, 3, 2, 1, 1, 1}}};
+    unsigned seed = 500;
+    for (const sample& s : samples) {
+        // Instrumented kernels are some ten times slower.
+        if (sanitized && s.channels * s.height.extent * s.width.extent > 40000)
+            continue;
+        for (const memory_order order : {memory_order::channels_first, memory_order::channels_last}) {
+            window_case windows;
+            windows.axes = {s.height, s.width};
+            windows.ceil = seed % 4 == 0;
+            map_call<T> c;
+            c.channels = s.channels;
+            const auto full = [&](std::ptrdiff_t channels, const std::vector<std::ptrdiff_t>& space) {
+                c.channels = channels;
+                return c.full(space);
+            };
+            const auto part = [&](const std::vector<double>& all, std::ptrdiff_t channel, std::ptrdiff_t n) {
+                return std::vector<double>(all.begin() + channel * n, all.begin() + (channel + 1) * n);
+            };
+            const std::ptrdiff_t in = product(windows.in());
+            const std::ptrdiff_t out = product(windows.out());
+            const std::vector<double> x_values = values(static_cast<std::size_t>(s.channels * in), seed++);
+            const std::vector<double> dy_values = values(static_cast<std::size_t>(s.channels * out), seed++);
+            const auto gradient = [&](const auto& where, std::ptrdiff_t channels, memory_order o,
+                                      const std::vector<double>& x_part, const std::vector<double>& dy_part) {
+                placed_map<T> x(full(channels, windows.in()), o, seed % 3 == 0);
+                placed_map<T> dy(full(channels, windows.out()), o, seed % 3 == 0);
+                placed_map<T> dx(full(channels, windows.in()), o, seed % 3 == 0);
+                x.put(x_part);
+                dy.put(dy_part);
+                dx.fill(T(77));
+                run(where, x.template view<4>(), dy.template view<4>(), dx.template view<4>(), windows.window());
+                return dx.get();
+            };
+            std::vector<T> expected;
+            for (std::ptrdiff_t i = 0; i < s.channels; ++i) {
+                const std::vector<T> one = gradient(tarn::on(tier), 1, memory_order::channels_first,
+                                                    part(x_values, i, in), part(dy_values, i, out));
+                expected.insert(expected.end(), one.begin(), one.end());
+            }
+            const char* const name = order == memory_order::channels_first ? "channels first, " : "channels last, ";
+            ASSERT_TRUE(same_numbers(gradient(tarn::on(tier), s.channels, order, x_values, dy_values), expected))
+                << name << s.channels << " channels: " << windows;
+            for (int threads : {2, 5}) {
+                odd_threads executor{threads, 3};
+                const auto where = tarn::on(tier, executor);
+                ASSERT_TRUE(same_numbers(gradient(where, s.channels, order, x_values, dy_values), expected))
+                    << name << threads << " threads, " << s.channels << " channels: " << windows;
+            }
         }
     }
 }

@@ -392,6 +392,24 @@ template <class T> void check_tiles(tarn::tier tier) {
         });
     }
 }
+template <class T> void check_overlapping(tarn::tier tier) {
+    const auto values = [](std::size_t n, unsigned seed) {
+        const auto size = static_cast<std::ptrdiff_t>(n);
+        std::vector<double> v = seed % 2 == 0 ? elements(size, seed) : gradients(size, seed);
+        if (seed % 3 == 0)
+            v[seed % n] = seed % 2 == 0 ? inf : nan_value;
+        return v;
+    };
+    for (const double p : {2.0, 3.0, inf, -inf}) {
+        check_overlaps<T>(tier, values,
+                          [&](const auto& where, const auto& x, const auto& dy, const auto& dx, const auto& window) {
+                              tarn::gem_pool_backward(where, x, dy, dx, tarn::none, window, {p});
+                          });
+    }
+}
+TEST_P(gem_pool_backward, overlapping_floats) { check_overlapping<float>(GetParam()); }
+TEST_P(gem_pool_backward, overlapping_doubles) { check_overlapping<double>(GetParam()); }
+
 TEST_P(gem_pool_backward, tiles_of_floats) { check_tiles<float>(GetParam()); }
 TEST_P(gem_pool_backward, tiles_of_doubles) { check_tiles<double>(GetParam()); }
 

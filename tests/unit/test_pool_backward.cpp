@@ -232,6 +232,30 @@ TEST_P(pool_backward, threads) {
     }
 }
 
+template <class T> void check_overlapping(tarn::tier tier) {
+    const auto values = [](std::size_t n, unsigned seed) {
+        std::mt19937 random(seed);
+        std::normal_distribution<double> normal;
+        std::vector<double> v(n);
+        for (double& x : v)
+            x = normal(random);
+        if (seed % 3 == 0)
+            v[seed % n] = std::numeric_limits<double>::quiet_NaN();
+        return v;
+    };
+    check_overlaps<T>(tier, values,
+                      [](const auto& where, const auto& x, const auto& dy, const auto& dx, const auto& window) {
+                          tarn::max_pool_backward(where, x, dy, dx, window);
+                      });
+    for (const bool padding : {false, true})
+        check_overlaps<T>(tier, values,
+                          [&](const auto& where, const auto&, const auto& dy, const auto& dx, const auto& window) {
+                              tarn::average_pool_backward(where, dy, dx, window, {padding, 0});
+                          });
+}
+TEST_P(pool_backward, overlapping_floats) { check_overlapping<float>(GetParam()); }
+TEST_P(pool_backward, overlapping_doubles) { check_overlapping<double>(GetParam()); }
+
 TEST_P(pool_backward, stack) {
     if (sanitized) {
         GTEST_SKIP() << "a sanitizer widens frames";

@@ -202,6 +202,23 @@ TEST_P(soft_pool_backward, bits) {
     }
 }
 
+template <class T> void check_overlapping(tarn::tier tier) {
+    const auto values = [](std::size_t n, unsigned seed) {
+        std::vector<double> v = gradients(static_cast<std::ptrdiff_t>(n), seed);
+        if (seed % 3 == 0)
+            v[seed % n] = seed % 2 == 0 ? inf : nan_value;
+        return v;
+    };
+    for (const auto gradient : {exact, weights_only}) {
+        check_overlaps<T>(tier, values,
+                          [&](const auto& where, const auto& x, const auto& dy, const auto& dx, const auto& window) {
+                              tarn::soft_pool_backward(where, x, dy, dx, window, {2, gradient});
+                          });
+    }
+}
+TEST_P(soft_pool_backward, overlapping_floats) { check_overlapping<float>(GetParam()); }
+TEST_P(soft_pool_backward, overlapping_doubles) { check_overlapping<double>(GetParam()); }
+
 template <class T> void check_tiles(tarn::tier tier) {
     for (const auto gradient : {exact, weights_only}) {
         for (double scale : {1.0, -30.0}) {

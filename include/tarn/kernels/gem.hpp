@@ -119,6 +119,7 @@ template <class A, int Fields> struct gem_window : gem_parameters<A> {
     static constexpr int fields = Fields;
     static constexpr int kept = 0;
     static constexpr bool has_pair = false;
+    static constexpr bool has_append = false;
     static constexpr bool lifts_once = false;
     using looks_for = void;
     static constexpr bool counts = true;

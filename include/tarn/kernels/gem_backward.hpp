@@ -74,22 +74,45 @@ private:
     alignas(64) number<A> number_[Fields][Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
 };
 
+// What shares and means are divided by.
+template <class A> struct gem_scale {
+    window_scale<A> share;
+    window_scale<A, double> mean;
+};
+template <class A, std::ptrdiff_t Most> class gem_scales {
+public:
+    TARN_INLINE void begin(const dispatch::window_axis& columns, std::ptrdiff_t first, std::ptrdiff_t outputs,
+                           const dispatch::window_divisor& divisor) noexcept {
+        share_.begin(columns, first, outputs, divisor);
+        mean_.begin(columns, first, outputs, divisor);
+    }
+    TARN_INLINE void prepare(std::ptrdiff_t counted) noexcept {
+        share_.prepare(counted);
+        mean_.prepare(counted);
+    }
+    TARN_INLINE gem_scale<A> all_of(std::ptrdiff_t i) const noexcept { return {share_.all_of(i), mean_.all_of(i)}; }
+
+private:
+    window_scales<A, Most> share_;
+    window_scales<A, Most, double> mean_;
+};
+
 // p = 2, 3, 4: powers of quotients by multiplication. Of windows: dy, the mean, but the greatest number for infinity, the
 // least power that counts, and the least element of which it is taken.
 template <class A, int Power> class gem_integer_rule {
 public:
     using reduction = gem_powers_of<A, gem_integer_powers<A, Power>>;
+    template <std::ptrdiff_t Most> using scales = gem_scales<A, Most>;
     struct windows {
         numbers<A> field[4];
     };
 
     const reduction windows_by;
 
-    TARN_INLINE explicit gem_integer_rule(const dispatch::window_gradients& c) noexcept
-        : windows_by(c.windows), scale_(scale_of_whole<A>(c.windows)), mean_(scale_of_whole<A, double>(c.windows)) {}
+    TARN_INLINE explicit gem_integer_rule(const dispatch::window_gradients& c) noexcept : windows_by(c.windows) {}
 
-    TARN_INLINE windows of(numbers<A> dy, const typename reduction::state& s) const noexcept {
-        return of_means(scale_.apply(dy), windows_by.finish(s, mean_), windows_by.epsilon);
+    TARN_INLINE windows of(numbers<A> dy, const typename reduction::state& s, const gem_scale<A>& by) const noexcept {
+        return of_means(by.share.apply(dy), windows_by.finish(s, by.mean), windows_by.epsilon);
     }
     // dy: divided by the number of members.
     TARN_INLINE static windows of_means(numbers<A> dy, numbers<A> y, number<A> epsilon) noexcept {
@@ -128,9 +151,6 @@ private:
                                                                                 : 0x1p-40);
     static constexpr number<A> greatest =
         simd::is_double<A> ? number<A>(0x1.fffffffffffffp1023) : number<A>(0x1.fffffep127f);
-
-    window_scale<A> scale_;
-    window_scale<A, double> mean_;
 };
 template <class A, int Power> class gem_integer_shares : public shares_of_windows {
 public:
@@ -353,17 +373,26 @@ private:
 };
 
 // p = +inf or -inf: the first element that is the greatest or the least, unless it is below epsilon.
-template <class A> struct gem_extreme_index : max_index_window<A> {
-    using state = typename max_index_window<A>::state;
+template <class A, bool Quick = false> struct gem_extreme_index : max_index_window<A, Quick> {
+    using state = typename max_index_window<A, Quick>::state;
 
     number<A> epsilon, sign; // -0 for the least
 
     TARN_INLINE explicit gem_extreme_index(const dispatch::window_planes& c) noexcept
-        : epsilon(static_cast<number<A>>(c.power.epsilon)), sign(c.power.p < 0 ? number<A>(-0.0) : number<A>(0.0)) {}
+        : gem_extreme_index(static_cast<number<A>>(c.power.epsilon), c.power.p < 0 ? number<A>(-0.0) : number<A>(0.0)) {
+    }
+    TARN_INLINE gem_extreme_index(number<A> e, number<A> s) noexcept : epsilon(e), sign(s) {}
+
+    template <class F> TARN_INLINE void pick(const nan_look<A>& seen, F f) const noexcept {
+        if (xsimd::any(seen.found))
+            f(*this);
+        else
+            f(gem_extreme_index<A, true>(epsilon, sign));
+    }
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t row) const noexcept {
-        const numbers<A> least(epsilon);
-        return {{simd::max_of<A>(least, x) ^ numbers<A>(sign),
-                 simd::select<A>(x < least, numbers<A>(infinite<A>), numbers<A>(static_cast<number<A>>(row)))}};
+        return {{simd::max_of<A>(numbers<A>(epsilon), x) ^ numbers<A>(sign),
+                 simd::select<A>(x < numbers<A>(epsilon), numbers<A>(infinite<A>),
+                                 numbers<A>(static_cast<number<A>>(row)))}};
     }
 };
 

@@ -15,6 +15,8 @@
 //   neutral(f)             field f of the state of no members
 //   lift(x, row)           the state of one element in that row of the window, counted over depth and height
 //   has_pair               whether pair(x, y, row) is a shorter way to combine the elements of that row and of the next
+//   has_append             whether append(a, b) is a shorter way to combine states where all of b's elements lie behind
+//                          those of a
 //   at_column(s, t, width) the state of rows as that of column t of a window of so many columns
 //   combine(a, b)          of two states, in the order of their elements in memory
 //   finish(s, scale)       the result
@@ -41,6 +43,7 @@ template <class A> struct quick_max_window {
     static constexpr int kept = 0;
     static constexpr bool counts = false;
     static constexpr bool has_pair = false;
+    static constexpr bool has_append = false;
     static constexpr bool lifts_once = false;
     using looks_for = void;
     static constexpr number<A> empty = -infinite<A>;
@@ -76,16 +79,25 @@ template <class A> struct max_window : quick_max_window<A> {
 };
 
 // The same, and which tap of the window it is: the first of several. Taps are counted in numbers, exact below 2^24;
-// infinity is none.
-template <class A> struct max_index_window {
+// infinity is none. Quick: where no element is NaN.
+template <class A, bool Quick = false> struct max_index_window {
     static constexpr int fields = 2;
     static constexpr int kept = 1;
     static constexpr bool counts = false;
     static constexpr bool has_pair = false;
+    static constexpr bool has_append = true;
     static constexpr bool lifts_once = false;
-    using looks_for = void;
+    using looks_for = std::conditional_t<Quick, void, nan_look<A>>;
+    static constexpr bool looks_at_stored = false;
     static constexpr number<A> empty = -infinite<A>;
     using state = window_state<A, fields>;
+
+    template <class F> TARN_INLINE void pick(const nan_look<A>& seen, F f) const noexcept {
+        if (xsimd::any(seen.found))
+            f(*this);
+        else
+            f(max_index_window<A, true>{});
+    }
 
     TARN_INLINE static number<A> neutral(int f) noexcept { return f == 0 ? -infinite<A> : infinite<A>; }
     TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t row) noexcept {
@@ -98,12 +110,27 @@ template <class A> struct max_index_window {
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {
         const numbers<A> x = b.field[0];
         const numbers<A> y = a.field[0];
-        const auto greater = (x > y) | (is_nan<A>(x) & (y == y));
-        const auto equal = (x == y) | (is_nan<A>(x) & is_nan<A>(y));
-        const auto take = greater | (equal & (b.field[1] < a.field[1]));
-        return {{simd::select<A>(take, x, y), simd::select<A>(take, b.field[1], a.field[1])}};
+        const auto before = b.field[1] < a.field[1];
+        if constexpr (Quick)
+            return chosen((x > y) | ((x == y) & before), b, a);
+        else
+            return chosen((x > y) | (is_nan<A>(x) & (y == y)) | (((x == y) | (is_nan<A>(x) & is_nan<A>(y))) & before),
+                          b, a);
+    }
+    TARN_INLINE static state append(const state& a, const state& b) noexcept {
+        const numbers<A> x = b.field[0];
+        const numbers<A> y = a.field[0];
+        if constexpr (Quick)
+            return chosen(x > y, b, a);
+        else
+            return chosen(((x > y) | is_nan<A>(x)) & (y == y), b, a);
     }
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>&) noexcept { return s.field[0]; }
+
+private:
+    TARN_INLINE static state chosen(const simd::mask<A>& first, const state& a, const state& b) noexcept {
+        return {{simd::select<A>(first, a.field[0], b.field[0]), simd::select<A>(first, a.field[1], b.field[1])}};
+    }
 };
 
 // What sums over windows share.
@@ -112,6 +139,7 @@ template <class A, int Fields> struct additive_window {
     static constexpr int kept = 0;
     static constexpr bool counts = true;
     static constexpr bool has_pair = false;
+    static constexpr bool has_append = false;
     static constexpr bool lifts_once = false;
     using looks_for = void;
     static constexpr number<A> empty = 0;

@@ -6,6 +6,7 @@
 #include <tarn/kernels/pool.hpp>
 #include <tarn/kernels/window_adjoint.hpp>
 #include <tarn/kernels/window_lines.hpp>
+#include <tarn/simd/settled.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -91,6 +92,7 @@ TARN_INLINE dispatch::window_planes results_of(const dispatch::window_planes& al
 // All of it to one element of the window: its tap is what the reduction keeps.
 template <class A, class Window> struct extreme_rule {
     using reduction = Window;
+    template <std::ptrdiff_t Most> using scales = no_scales<A>;
     struct windows {
         numbers<A> tap, dy;
     };
@@ -99,7 +101,7 @@ template <class A, class Window> struct extreme_rule {
 
     TARN_INLINE explicit extreme_rule(const dispatch::window_gradients& c) noexcept
         : windows_by(reduction_of<Window>(c.windows)) {}
-    TARN_INLINE static windows of(numbers<A> dy, const typename Window::state& s) noexcept {
+    TARN_INLINE static windows of(numbers<A> dy, const typename Window::state& s, const window_scale<A>&) noexcept {
         return {s.field[Window::fields - 1], dy};
     }
     TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& w, numbers<A> tap,
@@ -201,13 +203,14 @@ private:
 // The same to every member.
 template <class A> struct average_rule {
     using reduction = void;
+    template <std::ptrdiff_t Most> using scales = window_scales<A, Most>;
     using windows = numbers<A>;
 
-    const window_scale<A> scale;
-
-    TARN_INLINE explicit average_rule(const dispatch::window_gradients& c) noexcept
-        : scale(scale_of_whole<A>(c.windows)) {}
-    TARN_INLINE windows of(numbers<A> dy) const noexcept { return scale.apply(dy); }
+    TARN_INLINE explicit average_rule(const dispatch::window_gradients&) noexcept {}
+    // Rounded before it is added to anything, whatever the compiler contracts.
+    TARN_INLINE static windows of(numbers<A> dy, const window_scale<A>& scale) noexcept {
+        return simd::settled<A>(scale.apply(dy));
+    }
     TARN_INLINE static numbers<A> add(numbers<A> sum, numbers<A> dy, numbers<A>, element_numbers<A, 0>) noexcept {
         return sum + dy;
     }

@@ -125,6 +125,7 @@ public:
     static constexpr int kept = 0;
     static constexpr bool counts = false;
     static constexpr bool has_pair = true;
+    static constexpr bool has_append = false;
     static constexpr bool lifts_once = false;
     using looks_for = void;
     static constexpr number<A> empty = 0;

@@ -19,6 +19,7 @@ template <class A> struct soft_gradients : gradient_block<A, 1024 / static_cast<
 template <class A, bool Exact> class soft_rule {
 public:
     using reduction = soft_state_window<A>;
+    template <std::ptrdiff_t Most> using scales = no_scales<A>;
     // dy / s, m, the least weight that counts, and 1 - t (y - m).
     struct windows {
         numbers<A> c, greatest, least, slope;
@@ -29,7 +30,8 @@ public:
     TARN_INLINE explicit soft_rule(const dispatch::window_gradients& c) noexcept
         : windows_by(c.windows), weight_(c.windows.scale), sign_(number<A>(c.windows.scale < 0 ? -0.0 : 0.0)) {}
 
-    TARN_INLINE windows of(numbers<A> dy, const typename reduction::state& state) const noexcept {
+    TARN_INLINE windows of(numbers<A> dy, const typename reduction::state& state,
+                           const window_scale<A>& = {}) const noexcept {
         const numbers<A> one(number<A>(1));
         const numbers<A> two(number<A>(2));
         const numbers<A> zero(number<A>(0));

@@ -88,6 +88,7 @@ template <class A, int Fields> struct soft_sum_window {
     static constexpr int kept = 0;
     static constexpr bool counts = false;
     static constexpr bool has_pair = false;
+    static constexpr bool has_append = false;
     static constexpr bool lifts_once = true;
     static constexpr number<A> empty = 0;
     using looks_for = void;
@@ -197,6 +198,7 @@ public:
     static constexpr int kept = 0;
     static constexpr bool counts = false;
     static constexpr bool has_pair = false;
+    static constexpr bool has_append = false;
     static constexpr bool lifts_once = true;
     static constexpr number<A> empty = 0;
     using looks_for = magnitudes<A>;

@@ -7,6 +7,7 @@
 
 #include <tarn/kernels/convert.hpp>
 #include <tarn/kernels/window_large_tiles.hpp>
+#include <tarn/kernels/window_overlaps.hpp>
 #include <tarn/kernels/window_tiles.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -17,6 +18,10 @@ public:
         if constexpr (!std::is_void<typename Shares::rule>::value) {
             if (window_tiles<A, Shares>::takes(c)) {
                 window_tiles<A, Shares>::run(c);
+                return;
+            }
+            if (window_overlaps<A, Shares>::takes(c)) {
+                window_overlaps<A, Shares>::run(c);
                 return;
             }
         }
@@ -85,28 +90,6 @@ private:
     }
     // Whether sums lie phase by phase: a single lane, and a phase for every column of a stride.
     TARN_INLINE bool by_phases() const noexcept { return lanes_ == 1 && !spans_ && phases_ == columns_.stride; }
-
-    // Windows first .. end - 1 along an axis may have elements from .. from + count - 1 as members.
-    struct window_range {
-        std::ptrdiff_t first, end;
-
-        TARN_INLINE static window_range of(const dispatch::window_axis& a, std::ptrdiff_t from,
-                                           std::ptrdiff_t count) noexcept {
-            const std::ptrdiff_t low = from + a.before - (a.kernel - 1) * a.dilation;
-            const std::ptrdiff_t first = low > 0 ? (low + a.stride - 1) / a.stride : 0;
-            const std::ptrdiff_t end = (from + count - 1 + a.before) / a.stride + 1;
-            return {first, end < a.out ? end : a.out};
-        }
-    };
-    // Which tap of a window an element is; -1: no member.
-    TARN_INLINE static std::ptrdiff_t tap_of(const dispatch::window_axis& a, std::ptrdiff_t window,
-                                             std::ptrdiff_t element) noexcept {
-        const std::ptrdiff_t distance = element + a.before - window * a.stride;
-        if (distance < 0)
-            return -1;
-        const std::ptrdiff_t tap = a.dilation == 1 ? distance : distance / a.dilation;
-        return tap < a.kernel && tap * a.dilation == distance ? tap : -1;
-    }
 
     TARN_INLINE void run_rows(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
                               std::ptrdiff_t rows) noexcept {

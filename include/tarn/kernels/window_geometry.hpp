@@ -34,4 +34,27 @@ private:
     }
 };
 
+// Windows first .. end - 1 along an axis may have elements from .. from + count - 1 as members.
+struct window_range {
+    std::ptrdiff_t first, end;
+
+    TARN_INLINE static window_range of(const dispatch::window_axis& a, std::ptrdiff_t from,
+                                       std::ptrdiff_t count) noexcept {
+        const std::ptrdiff_t low = from + a.before - (a.kernel - 1) * a.dilation;
+        const std::ptrdiff_t first = low > 0 ? (low + a.stride - 1) / a.stride : 0;
+        const std::ptrdiff_t end = (from + count - 1 + a.before) / a.stride + 1;
+        return {first, end < a.out ? end : a.out};
+    }
+};
+
+// Which tap of a window an element is; -1: no member.
+TARN_INLINE std::ptrdiff_t tap_of(const dispatch::window_axis& a, std::ptrdiff_t window,
+                                  std::ptrdiff_t element) noexcept {
+    const std::ptrdiff_t distance = element + a.before - window * a.stride;
+    if (distance < 0)
+        return -1;
+    const std::ptrdiff_t tap = a.dilation == 1 ? distance : distance / a.dilation;
+    return tap < a.kernel && tap * a.dilation == distance ? tap : -1;
+}
+
 }}}} // namespace tarn::kernels

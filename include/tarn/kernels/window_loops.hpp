@@ -188,6 +188,13 @@ template <class A, class Reduction> struct window_loops {
         else
             return reduction.combine(reduction.lift(x, tap), reduction.lift(y, tap + 1));
     }
+    // Of two states, all elements of the second behind those of the first.
+    TARN_INLINE state append(const state& a, const state& b) const noexcept {
+        if constexpr (Reduction::has_append)
+            return reduction.append(a, b);
+        else
+            return reduction.combine(a, b);
+    }
     template <class F> TARN_INLINE static state each_field(F f) noexcept {
         state s;
         simd::unroll<fields>([&](auto k) TARN_LAMBDA { s.field[decltype(k)::value] = f(k); });
@@ -220,7 +227,7 @@ template <class A, class Reduction> struct window_loops {
             s = reduction.lift(load(0), tap);
         simd::unroll<Rows - first>([&](auto k) TARN_LAMBDA {
             constexpr int K = decltype(k)::value + first;
-            s = reduction.combine(s, reduction.lift(load(K), tap + K));
+            s = append(s, reduction.lift(load(K), tap + K));
         });
         return s;
     }
@@ -384,7 +391,7 @@ private:
                 if constexpr (decltype(first)::value)
                     s[K] = More ? reduction.combine(load_state(line + K * width, pitch), v) : v;
                 else
-                    s[K] = reduction.combine(s[K], v);
+                    s[K] = append(s[K], v);
             });
         });
         simd::unroll<N>(
@@ -605,7 +612,7 @@ private:
                     if constexpr (decltype(begins)::value)
                         c.lane[K] = v;
                     else
-                        c.lane[K] = reduction.combine(c.lane[K], v);
+                        c.lane[K] = append(c.lane[K], v);
                 });
             });
             simd::unroll<N>([&](auto k) TARN_LAMBDA {

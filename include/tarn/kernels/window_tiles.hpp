@@ -12,20 +12,12 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// What sums over windows are divided by, where all their taps are members.
-template <class A, class Number = number<A>>
-TARN_INLINE window_scale<A, Number> scale_of_whole(const dispatch::window_planes& c) noexcept {
-    window_scales<A, 1, Number> scales{};
-    scales.begin(c.axis[2], 0, 1, c.divisor);
-    scales.prepare(c.axis[0].kernel * c.axis[1].kernel);
-    return scales.all_of(0);
-}
-
 // Shares::rule: what windows give, in registers. One that reads them is made of a call.
 //
 //   reduction              what windows are reduced by, or void; windows_by is one
+//   scales<Most>           what sums over windows are divided by, of up to so many columns: window_scales, or alike
 //   windows                what it knows of windows
-//   of(dy, state)          these, from their gradients; without a reduction of(dy)
+//   of(dy, state, scale)   these, from their gradients; without a reduction of(dy, scale)
 //   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`
 template <class A, class Shares> class window_tiles {
 public:
@@ -54,14 +46,22 @@ private:
     static constexpr std::ptrdiff_t most_columns = 4;
 
     TARN_INLINE explicit window_tiles(const call& c) noexcept
-        : c_(c), rule_(c), depth_(c.windows.axis[0]), height_(c.windows.axis[1]), columns_(c.windows.axis[2]),
-          rows_(depth_.kernel * height_.kernel) {
+        : c_(c), rule_(c), scale_(scale_of_whole(c.windows)), depth_(c.windows.axis[0]), height_(c.windows.axis[1]),
+          columns_(c.windows.axis[2]), rows_(depth_.kernel * height_.kernel) {
         for (std::ptrdiff_t k = 0; k < rows_; ++k) {
             const std::ptrdiff_t d = k / height_.kernel;
             const std::ptrdiff_t h = k - d * height_.kernel;
             x_row_[k] = d * c.windows.x.step[0] + h * c.windows.x.step[1];
             dx_row_[k] = d * c.dx.step[0] + h * c.dx.step[1];
         }
+    }
+
+    // Of windows all taps of which are members.
+    TARN_INLINE static auto scale_of_whole(const dispatch::window_planes& w) noexcept {
+        typename rule::template scales<1> scales{};
+        scales.begin(w.axis[2], 0, 1, w.divisor);
+        scales.prepare(w.axis[0].kernel * w.axis[1].kernel);
+        return scales.all_of(0);
     }
 
     // Rows: of a window, which has two columns; or 0 for any.
@@ -200,7 +200,7 @@ private:
     template <int Rows, class Element>
     TARN_INLINE auto windows_of(numbers<A> dy, int kernel, Element element) const noexcept {
         if constexpr (!reads) {
-            return rule_.of(dy);
+            return rule_.of(dy, scale_);
         } else {
             using loops = window_loops<A, reduction>;
             const auto column = [&](int t) TARN_LAMBDA {
@@ -217,12 +217,13 @@ private:
             typename reduction::state s = column(0);
             for (int t = 1; t < kernel; ++t)
                 s = rule_.windows_by.combine(s, column(t));
-            return rule_.of(dy, s);
+            return rule_.of(dy, s, scale_);
         }
     }
 
     const call& c_;
     const rule rule_;
+    const decltype(scale_of_whole(dispatch::window_planes{})) scale_;
     const dispatch::window_axis &depth_, &height_, &columns_;
     std::ptrdiff_t rows_; // of a window
     std::ptrdiff_t x_row_[most_rows], dx_row_[most_rows];

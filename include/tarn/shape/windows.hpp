@@ -233,13 +233,18 @@ public:
     }
     // Items begin..end-1 as f(const part&).
     template <class F> void run(std::ptrdiff_t begin, std::ptrdiff_t end, F f) const {
-        if (blocks_ == 1 && lane_axis_ < 0) {
-            planes(begin, end, 0, rows_, f);
-            return;
-        }
-        for (; begin < end; ++begin) {
-            const std::ptrdiff_t block = begin % blocks_;
-            planes(begin / blocks_, begin / blocks_ + 1, first_of(block), first_of(block + 1), f);
+        while (begin < end) {
+            const std::ptrdiff_t plane = begin / blocks_;
+            const std::ptrdiff_t block = begin - plane * blocks_;
+            const std::ptrdiff_t whole = block == 0 && lane_axis_ < 0 ? (end - begin) / blocks_ : 0;
+            if (whole > 0) {
+                planes(plane, plane + whole, 0, rows_, f);
+                begin += whole * blocks_;
+                continue;
+            }
+            const std::ptrdiff_t some = end - begin < blocks_ - block ? end - begin : blocks_ - block;
+            planes(plane, plane + 1, first_of(block), first_of(block + some), f);
+            begin += some;
         }
     }
 

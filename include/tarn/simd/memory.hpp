@@ -149,5 +149,7 @@ template <class A> TARN_INLINE void stream_fence() { _mm_sfence(); }
 
 // Asks for the cache line of p; any address is allowed.
 template <class A> TARN_INLINE void prefetch(const number<A>* p) { __builtin_prefetch(p, 0, 3); }
+// Not into the nearest cache.
+template <class A> TARN_INLINE void prefetch_far(const number<A>* p) { __builtin_prefetch(p, 0, 2); }
 
 }}}} // namespace tarn::simd
