@@ -16,13 +16,13 @@ namespace {
 
 using namespace support;
 
-// Integers, so that sums of them are exact in every type; with ties, and a NaN now and then.
+// Integers, so that sums of them are exact in every type; with ties, and NaN now and then.
 std::vector<double> integers(std::ptrdiff_t n, unsigned seed, int most, bool with_nan) {
     std::mt19937 random(seed);
     std::vector<double> v(static_cast<std::size_t>(n));
     for (double& x : v)
         x = std::uniform_int_distribution<int>(-most, most)(random);
-    if (with_nan)
+    for (std::ptrdiff_t i = 0; with_nan && i <= n / 8; ++i)
         v[static_cast<std::size_t>(random() % static_cast<unsigned>(n))] = std::numeric_limits<double>::quiet_NaN();
     return v;
 }

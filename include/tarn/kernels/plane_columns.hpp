@@ -13,12 +13,8 @@ template <class A> class plane_columns {
 public:
     static constexpr auto width = static_cast<std::ptrdiff_t>(numbers<A>::size);
 
-    TARN_INLINE plane_columns() noexcept {
-        for (number<A>& v : stage_)
-            v = 0;
-    }
-
-    // n elements of up to `width` planes, from `from` on as v has them, to a register each, 0 for planes that are not.
+    // n elements of up to `width` planes, from `from` on as v has them, to a register each. The first plane also stands
+    // for those that are not.
     TARN_NOINLINE void load(const char* from, const dispatch::plane_operand& v, std::ptrdiff_t planes, std::ptrdiff_t n,
                             number<A>* to) noexcept {
         const bool staged = !direct(v);
@@ -35,7 +31,7 @@ public:
             numbers<A> r[width];
             each_of_width([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
-                r[K] = simd::load_n<A>(K < planes ? p + K * across : p, K < planes ? some : 0);
+                r[K] = simd::load_n<A>(K < planes ? p + K * across : p, some);
                 if (K < planes && !staged)
                     simd::prefetch<A>(p + K * across + ahead);
             });
