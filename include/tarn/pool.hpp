@@ -302,8 +302,8 @@ TARN_INLINE void average_pool(const X& x, Y&& y, const pool_window& window, cons
 //
 // Accuracy         sums of floats, doubles for doubles, in the order of the windows: exact where windows do not overlap.
 // Determinism      on all tiers the same; the bits do not depend on threads or on other maps.
-// Memory           x is read once, by windows that overlap again from a cache; dx is written once. No allocation, at
-//                  most 64 KB of stack.
+// Memory           x is read once, by windows that overlap again from a cache; dx is written once, of channels last by
+//                  windows that overlap again in a cache. No allocation, at most 64 KB of stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as max_pool.
 template <class Executor, class X, class DY, class DX>
 TARN_INLINE void max_pool_backward(const place<Executor>& where, const X& x, const DY& dy, DX&& dx,

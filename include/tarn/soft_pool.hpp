@@ -138,8 +138,8 @@ TARN_INLINE void soft_pool(const X& x, Y&& y, const pool_window& window, const s
 //                  u sum_j |dy_j| w_ij (w + 4 k (1 + |t d_i| + |t (y_j - m_j)|)^2) +
 //                  2^-90 sum_j (1 + |dy_j|), for doubles 2^-940.
 // Determinism      as soft_pool.
-// Memory           x and dy are read once, by windows that overlap again from a cache; dx is written once. No
-//                  allocation, at most 64 KB of stack.
+// Memory           x and dy are read once, by windows that overlap again from a cache; dx is written once, of channels
+//                  last by windows that overlap again in a cache. No allocation, at most 64 KB of stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as soft_pool.
 template <class Executor, class X, class DY, class DX>
 TARN_INLINE void soft_pool_backward(const place<Executor>& where, const X& x, const DY& dy, DX&& dx,
