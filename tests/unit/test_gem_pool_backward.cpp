@@ -392,6 +392,7 @@ template <class T> void check_tiles(tarn::tier tier) {
         });
     }
 }
+
 template <class T> void check_overlapping(tarn::tier tier) {
     const auto values = [](std::size_t n, unsigned seed) {
         const auto size = static_cast<std::ptrdiff_t>(n);

@@ -260,15 +260,21 @@ TEST_P(pool_backward, stack) {
     if (sanitized) {
         GTEST_SKIP() << "a sanitizer widens frames";
     }
-    std::vector<float> x(64 * 64, 1.0f);
-    std::vector<float> dx(x.size());
     const tarn::pool_window window{{3, 3}, {1, 1}, {1, 1}};
-    const auto view = [](auto& v) { return tarn::make_view(v.data(), 64, 64); };
-    const std::ptrdiff_t used = stack_of([&] {
-        tarn::max_pool_backward(tarn::on(GetParam()), view(x), view(x), view(dx), window);
-        tarn::average_pool_backward(tarn::on(GetParam()), view(x), view(dx), window);
-    });
-    EXPECT_LE(used, 65536);
+    const auto check = [&](auto number, auto... extents) {
+        std::vector<decltype(number)> x(64 * 64, number);
+        std::vector<decltype(number)> dx(x.size());
+        const auto view = [&](auto& v) { return tarn::make_view(v.data(), extents...); };
+        const std::ptrdiff_t used = stack_of([&] {
+            tarn::max_pool_backward(tarn::on(GetParam()), view(x), view(x), view(dx), window);
+            tarn::average_pool_backward(tarn::on(GetParam()), view(x), view(dx), window);
+        });
+        EXPECT_LE(used, 65536);
+    };
+    check(1.0f, 64, 64);
+    check(1.0, 64, 64);
+    check(1.0f, 16, 16, 16);
+    check(1.0, 16, 16, 16);
 }
 
 TARN_TEST_ON_ALL_TIERS(pool_backward);
