@@ -292,7 +292,8 @@ TARN_INLINE void ggem_pool(const X& x, const P& p, Y&& y, const pool_window& win
 // Determinism      dx: as gem_pool; but its bits depend on whether dp is wanted. dp: sums in a fixed order, which
 //                  depends on extents, strides and the tier, not on threads.
 // Memory           x is read for the results and again for the gradients, from a cache where windows fit into one; dx
-//                  is written once. No allocation, at most 64 KB of stack.
+//                  is written once, of channels last by windows that overlap again in a cache. No allocation, at most
+//                  64 KB of stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as gem_pool; with
 //                  an infinite p windows of more than 2^24 elements.
 template <class Executor, class X, class DY, class DX, class DP>
