@@ -283,8 +283,8 @@ TARN_INLINE void ggem_pool(const X& x, const P& p, Y&& y, const pool_window& win
 //                  all its members that are not below epsilon, with an infinite p only to the first; and to dp. Of an
 //                  infinite result x / y is 1 for infinite elements and 0 for others, and dp is NaN, which it may also
 //                  be where products dy y are infinite. Products with dy of magnitudes below 2^-100 (doubles: 2^-960)
-//                  count as 0; for p of 2, 3 and 4 powers of x / y below 2^-120 (doubles: 2^-960), for dp products dy y
-//                  of doubles below 2^-800, too.
+//                  may count as 0; for p of 2, 3 and 4 powers of x / y below 2^-120 (doubles: 2^-960), for dp products
+//                  dy y of doubles below 2^-800, too.
 // Accuracy         u = 2^-24, for doubles 2^-53; v is the bound of gem_pool, s = v + 8 u; x_i has w windows. dx: within
 //                  (|p - 1| s + (8 + w) u) sum_j |dy_j| (1 / n_j) (x_i / y_j)^(p - 1) + 2^-90 sum_j (1 + |dy_j|), for
 //                  doubles 2^-940. dp: within s sum_j |dy_j| ((1 + |p|) h_j + y_j (s + sum_i W_ij |ln(x_i / y_j)|)).
@@ -292,8 +292,8 @@ TARN_INLINE void ggem_pool(const X& x, const P& p, Y&& y, const pool_window& win
 // Determinism      dx: as gem_pool; but its bits depend on whether dp is wanted. dp: sums in a fixed order, which
 //                  depends on extents, strides and the tier, not on threads.
 // Memory           x is read for the results and again for the gradients, from a cache where windows fit into one; dx
-//                  is written once, of channels last by windows that overlap again in a cache. No allocation, at most
-//                  64 KB of stack.
+//                  is written once, of channels last and with an infinite p by windows that overlap again in a cache. No
+//                  allocation, at most 64 KB of stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as gem_pool; with
 //                  an infinite p windows of more than 2^24 elements.
 template <class Executor, class X, class DY, class DX, class DP>

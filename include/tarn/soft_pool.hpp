@@ -68,7 +68,7 @@ void soft_pool_backward(const place<Executor>& where, const operand& x, const op
     const bool exact = options.gradient == soft_pool_gradient::exact;
     const auto run = [&](dispatch::window_gradients& c) {
         c.windows.scale = options.scale;
-        (exact ? kernels.exact : kernels.weights_only)(c);
+        kernels.gradients({c, exact});
     };
     run_gradients(where, g, x, dy, dx, {}, run, rows_of_gradients(g));
 }
@@ -133,13 +133,14 @@ TARN_INLINE void soft_pool(const X& x, Y&& y, const pool_window& window, const s
 //   window, options, where   as for soft_pool
 //
 // Special values   NaN in a window, and in its dy, gives NaN to all its members. Where a result is infinite, its equal
-//                  members share dy and the others get 0. A product dy w below 2^-100 (doubles: 2^-960) counts as 0.
+//                  members share dy and the others get 0. A product dy w below 2^-100 (doubles: 2^-960) may count as 0.
 // Accuracy         with u, d and k of soft_pool and w windows of which an element is a member, within
-//                  u sum_j |dy_j| w_ij (w + 4 k (1 + |t d_i| + |t (y_j - m_j)|)^2) +
-//                  2^-90 sum_j (1 + |dy_j|), for doubles 2^-940.
+//                  u sum_j |dy_j| w_ij (w f + 4 k f^2) + 2^-90 sum_j (1 + |dy_j|), f = 1 + |t d_i| + |t (y_j - m_j)|, for
+//                  doubles 2^-940. In windows with no |t x| beyond 16, (w + 4 k) (1 + |t x_i| + |t y_j|) in place of what
+//                  is in brackets, if that is more.
 // Determinism      as soft_pool.
-// Memory           x and dy are read once, by windows that overlap again from a cache; dx is written once, of channels
-//                  last by windows that overlap again in a cache. No allocation, at most 64 KB of stack.
+// Memory           x and dy are read once, by windows that overlap again from a cache; dx is written once. No
+//                  allocation, at most 64 KB of stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as soft_pool.
 template <class Executor, class X, class DY, class DX>
 TARN_INLINE void soft_pool_backward(const place<Executor>& where, const X& x, const DY& dy, DX&& dx,

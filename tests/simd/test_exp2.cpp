@@ -102,6 +102,8 @@ TEST(scale_where_gt, scales_what_is_greater_and_keeps_nan) {
         }
         for (const float v : array_of(simd::scale_where_gt<arch>(batch(qnan), batch(qnan), batch(qnan), batch(0.0f))))
             EXPECT_TRUE(std::isnan(v));
+        for (const float v : array_of(simd::scale<arch>(batch(3.0f), batch(-2.125f))))
+            EXPECT_EQ(v, 0.375f);
     } else {
         GTEST_SKIP() << "this tier has no scalef";
     }

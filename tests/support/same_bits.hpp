@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 
@@ -178,6 +179,37 @@ template <class T, class Values, class Run> void check_overlaps(tarn::tier tier,
                 const auto where = tarn::on(tier, executor);
                 ASSERT_TRUE(same_numbers(gradient(where, s.channels, order, x_values, dy_values), expected))
                     << name << threads << " threads, " << s.channels << " channels: " << windows;
+            }
+        }
+    }
+}
+
+// Some numbers of a kind that few have: large, tiny, and 0.
+inline std::vector<double> scattered(std::vector<double> v, unsigned seed) {
+    const double factors[] = {25, 1e-40, 0, 1e25, 1e-17};
+    for (std::size_t i = seed % 41; i < v.size(); i += 41)
+        v[i] *= factors[(i + seed) % 5];
+    return v;
+}
+
+// f(case, seed) for maps side by side that every loop of gradients takes some of, floats and doubles, as long as it is true.
+template <class F> void each_side_by_side(F f) {
+    const std::array<axis_case, 2> shapes[] = {
+        {{{9, 3, 1, 1, 1, 1}, {31, 3, 1, 1, 1, 1}}}, {{{10, 3, 2, 1, 1, 1}, {13, 3, 2, 1, 1, 1}}},
+        {{{8, 2, 2, 0, 0, 1}, {38, 2, 2, 0, 0, 1}}}, {{{7, 2, 2, 0, 0, 1}, {7, 2, 2, 0, 0, 1}}},
+        {{{9, 3, 3, 0, 0, 1}, {12, 2, 2, 0, 0, 1}}}, {{{11, 4, 2, 1, 1, 2}, {12, 5, 1, 2, 2, 1}}},
+        {{{7, 7, 7, 0, 0, 1}, {9, 9, 9, 0, 0, 1}}},  {{{13, 9, 2, 4, 4, 1}, {15, 10, 3, 2, 2, 1}}}};
+    unsigned seed = 0;
+    for (memory_order order : {memory_order::channels_first, memory_order::channels_last}) {
+        for (int turn = 0; turn < 3; ++turn) {
+            for (const auto& [height, width] : shapes) {
+                const std::ptrdiff_t channels = sanitized ? 18 : 35;
+                const map_call<float> c{{{height, width}, false}, 1, channels, order, order, turn == 1};
+                if (!f(c, ++seed))
+                    return;
+                const map_call<double> d{{{height, width}, false}, 1, channels, order, order, turn == 1};
+                if (!f(d, ++seed))
+                    return;
             }
         }
     }

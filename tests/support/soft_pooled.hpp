@@ -109,6 +109,9 @@ soft_gradient soft_gradient_of(const window_case& c, const std::vector<long doub
             greatest = std::max(greatest,
                                 t < 0 ? -x[map + static_cast<std::size_t>(k)] : x[map + static_cast<std::size_t>(k)]);
         greatest = t < 0 ? -greatest : greatest;
+        const bool near = std::all_of(w.index.begin(), w.index.end(), [&](std::ptrdiff_t k) {
+            return std::fabs(t * x[map + static_cast<std::size_t>(k)]) <= 16.001L;
+        });
         for (std::size_t k = 0; k < w.index.size(); ++k) {
             const std::size_t at = map + static_cast<std::size_t>(w.index[k]);
             const bool counts = s.weight[k] != 0;
@@ -118,9 +121,11 @@ soft_gradient soft_gradient_of(const window_case& c, const std::vector<long doub
             const long double part = g * s.weight[k];
             const long double from = !counts || x[at] == s.value ? 0 : t * (x[at] - s.value);
             r.value[at] += options.gradient == tarn::soft_pool_gradient::exact ? part * (1 + from) : part;
-            const long double far = 1 + distance(x[at], greatest) + distance(s.value, greatest);
-            r.bound[at] += u * 4 * steps * std::fabs(part) * far * far + least * (std::fabs(g) + 1);
-            size[at] += std::fabs(part) * far;
+            const long double apart = 1 + distance(x[at], greatest) + distance(s.value, greatest);
+            const long double large = near ? 1 + std::fabs(t * x[at]) + std::fabs(t * s.value) : 1;
+            r.bound[at] +=
+                u * 4 * steps * std::fabs(part) * std::max(apart * apart, large) + least * (std::fabs(g) + 1);
+            size[at] += std::fabs(part) * std::max(apart, large);
             members[at] += 1;
         }
     }

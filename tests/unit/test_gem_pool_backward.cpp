@@ -243,6 +243,18 @@ TEST_P(gem_pool_backward, samples_of_windows) {
                 });
 }
 
+// Windows whose powers are far from 1 between others, and none.
+TEST_P(gem_pool_backward, near_and_far) {
+    each_side_by_side([&](const auto& c, unsigned seed) {
+        using T = typename std::decay_t<decltype(c)>::element;
+        const auto mixed = [&](std::vector<double> v) { return seed % 4 == 0 ? v : scattered(std::move(v), seed); };
+        check<T, T>(GetParam(), c, mixed(elements(c.channels * product(c.windows.in()), seed)),
+                    mixed(gradients(c.channels * product(c.windows.out()), seed + 1)),
+                    {2.0 + seed / 2 % 3, seed % 7 == 0 ? 1e-9 : 1e-6}, false, "near and far");
+        return !HasFatalFailure();
+    });
+}
+
 // Kernels of the extents of maps, and windows and strides that leave no room for lines.
 TEST_P(gem_pool_backward, large_windows) {
     for (double p : {3.0, 2.37, 0.0, inf}) {
@@ -397,6 +409,8 @@ template <class T> void check_overlapping(tarn::tier tier) {
     const auto values = [](std::size_t n, unsigned seed) {
         const auto size = static_cast<std::ptrdiff_t>(n);
         std::vector<double> v = seed % 2 == 0 ? elements(size, seed) : gradients(size, seed);
+        if (seed % 5 == 0)
+            v = scattered(std::move(v), seed);
         if (seed % 3 == 0)
             v[seed % n] = seed % 2 == 0 ? inf : nan_value;
         return v;
@@ -497,6 +511,7 @@ TEST_P(gem_pool_backward, resources) {
                 tarn::gem_pool_backward(tarn::on(GetParam()), view(x), view(dy), view(dx), dp, window, {p, 0x1p-126});
                 tarn::gem_pool_backward(tarn::on(GetParam()), view(x), view(dy), view(dx), tarn::none, window,
                                         {p, 0x1p-126});
+                tarn::gem_pool_backward(tarn::on(GetParam()), view(x), view(dy), view(dx), tarn::none, window, {p});
                 tarn::gem_pool_backward(tarn::on(GetParam()), view(xd), view(dyd), view(dxd), dp, window,
                                         {p, 0x1p-1000});
                 tarn::gem_pool_backward(tarn::on(GetParam()), view(xd), view(dyd), view(dxd), tarn::none, window,

@@ -3,6 +3,7 @@
 // The gradient of SoftPool against its formula in long double and against differences.
 #include "support/executors.hpp"
 #include "support/mxcsr.hpp"
+#include "support/near_denormal.hpp"
 #include "support/refusals.hpp"
 #include "support/same_bits.hpp"
 #include "support/soft_pooled.hpp"
@@ -202,9 +203,24 @@ TEST_P(soft_pool_backward, bits) {
     }
 }
 
+std::vector<double> mixed(std::ptrdiff_t n, unsigned seed) { return scattered(gradients(n, seed), seed); }
+
+// Windows of elements that are no logits of ordinary size between others, and none.
+TEST_P(soft_pool_backward, near_and_far) {
+    each_side_by_side([&](const auto& c, unsigned seed) {
+        using T = typename std::decay_t<decltype(c)>::element;
+        const auto given = seed % 4 == 0 ? gradients : mixed;
+        check<T, T>(GetParam(), c, c.x_order, given(c.channels * product(c.windows.in()), seed),
+                    given(c.channels * product(c.windows.out()), seed + 1),
+                    {seed % 5 == 0 ? -3.0 : 1.0, seed % 3 == 0 ? weights_only : exact}, "near and far");
+        return !HasFatalFailure();
+    });
+}
+
 template <class T> void check_overlapping(tarn::tier tier) {
     const auto values = [](std::size_t n, unsigned seed) {
-        std::vector<double> v = gradients(static_cast<std::ptrdiff_t>(n), seed);
+        std::vector<double> v = seed % 2 == 0 ? gradients(static_cast<std::ptrdiff_t>(n), seed)
+                                              : mixed(static_cast<std::ptrdiff_t>(n), seed);
         if (seed % 3 == 0)
             v[seed % n] = seed % 2 == 0 ? inf : nan_value;
         return v;
@@ -223,7 +239,7 @@ template <class T> void check_tiles(tarn::tier tier) {
     for (const auto gradient : {exact, weights_only}) {
         for (double scale : {1.0, -30.0}) {
             const auto values = [](std::size_t n, unsigned seed) {
-                std::vector<double> v = gradients(static_cast<std::ptrdiff_t>(n), seed);
+                std::vector<double> v = mixed(static_cast<std::ptrdiff_t>(n), seed);
                 if (seed % 3 == 0)
                     v[seed % n] = seed % 2 == 0 ? inf : nan_value;
                 return v;
@@ -238,6 +254,19 @@ template <class T> void check_tiles(tarn::tier tier) {
 TEST_P(soft_pool_backward, tiles_of_floats) { check_tiles<float>(GetParam()); }
 TEST_P(soft_pool_backward, tiles_of_doubles) { check_tiles<double>(GetParam()); }
 
+// Sums of distances that are no numbers.
+TEST_P(soft_pool_backward, infinite_sums_without_scale) {
+    const std::vector<float> x = {3e38f, -3e37f, -3e37f};
+    const std::vector<float> dy = {3};
+    for (const auto gradient : {exact, weights_only}) {
+        std::vector<float> dx(3);
+        tarn::soft_pool_backward(tarn::on(GetParam()), tarn::make_view(x.data(), 3), tarn::make_view(dy.data(), 1),
+                                 tarn::make_view(dx.data(), 3), {{3}}, {0, gradient});
+        for (float v : dx)
+            EXPECT_FLOAT_EQ(v, 1);
+    }
+}
+
 // No operation meets or makes a denormal number.
 TEST_P(soft_pool_backward, no_denormals) {
     const float kinds[][4] = {{0x1p-126f, -0x1p-126f, 0x1.8p-125f, 0},
@@ -245,17 +274,20 @@ TEST_P(soft_pool_backward, no_denormals) {
                               {0, -80, -87, -60},
                               {1, 0x1.000002p0f, -0x1p-100f, -0x1p-126f},
                               {1e-20f, 2e-38f, 3e10f, -2e38f}};
-    const auto view = [](auto& v) { return tarn::make_view(v.data(), 2, 16, 16); };
+    const auto view = [](auto& v) { return tarn::make_view(v.data(), 2, 15, 17); };
     for (const auto& kind : kinds) {
-        for (double scale : {1.0, -1.0, 0.0, 1e-37, 1e-20, 1e5, -1e10, 1e20, 1e30, 1e37}) {
+        for (double scale : {1.0, -1.0, 0.0, 1e-40, 1e-37, 1e-20, 1e5, -1e10, 1e20, 1e30, 1e37}) {
             for (float size : {0x1p-126f, 0x1p-100f, 1e-20f, 1.0f, 1e38f}) {
                 std::mt19937 random(11);
-                std::vector<float> x(2 * 16 * 16);
+                std::vector<float> x(2 * 15 * 17);
                 std::vector<float> dx(x.size());
+                std::vector<float> dy(x.size());
                 for (float& v : x)
                     v = kind[random() % 4];
-                const std::vector<float> dy(x.size(), size);
+                for (float& v : dy)
+                    v = random() % 3 == 0 ? -size : size;
                 for (const auto gradient : {exact, weights_only}) {
+                    fill_stack();
                     const mxcsr_scope scope(0);
                     tarn::soft_pool_backward(tarn::on(GetParam()), view(x), view(dy), view(dx),
                                              {{3, 3}, {1, 1}, {1, 1}}, {scale, gradient});

@@ -11,8 +11,7 @@
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct soft_pool_backward_kernels {
-    static constexpr dispatch::soft_pool_backward_table<number<A>> table = {
-        &window_adjoint<A, soft_shares<A, true>>::run, &window_adjoint<A, soft_shares<A, false>>::run};
+    static constexpr dispatch::soft_pool_backward_table<number<A>> table = {&window_adjoint<A, soft_shares<A>>::run};
 };
 
 }}}} // namespace tarn::kernels

@@ -11,10 +11,11 @@ template <class T> struct soft_pool_table {
     void (*forward)(const window_planes&) noexcept; // looks at the scale
 };
 
-// They read x, and look at the scale of the windows.
-template <class T> struct soft_pool_backward_table {
-    void (*exact)(const window_gradients&) noexcept;
-    void (*weights_only)(const window_gradients&) noexcept;
+struct soft_gradients : window_gradients {
+    bool exact; // or weights are taken for constants
 };
+
+// They read x, and look at the scale of the windows.
+template <class T> struct soft_pool_backward_table { void (*gradients)(const soft_gradients&) noexcept; };
 
 }}} // namespace tarn::dispatch

@@ -9,11 +9,42 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-template <class A> struct rest_of_gradients : shared_gradients<A, similarity_room<A>> {
+// The rest, from states of windows.
+template <class A, bool Exact> class rest_shares {
+public:
     static constexpr std::ptrdiff_t room = similarity_room<A>;
+    using rule = far_rule<A>;
+    using windows = typename rule::windows;
 
-    TARN_INLINE explicit rest_of_gradients(const dispatch::ada_gradients& c) noexcept
-        : shared_gradients<A, room>(c, false) {}
+    TARN_INLINE explicit rest_shares(const dispatch::ada_gradients& c) noexcept
+        : c_(c), dy_(c, false), rule_(c.windows, Exact) {}
+
+    TARN_INLINE void load(const window_group& b) noexcept {
+        dy_.load(b);
+        window_lines<A, soft_state_window<A>>::run(states_of(c_.windows, b, state_[0], pitch));
+        const std::ptrdiff_t n = b.count();
+        for (std::ptrdiff_t i = 0; i < n; i += width) {
+            const int some = n - i < width ? static_cast<int>(n - i) : width;
+            const auto load = [&](int f) TARN_LAMBDA { return simd::load_n<A>(state_[f] + i, some); };
+            fields_.put(i, some, rule_.of(dy_.at(i, some), {{load(0), load(1), load(2)}}));
+        }
+    }
+    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept { return fields_.at(i); }
+    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept { return fields_.at(i, n); }
+    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return fields_.all_of(i); }
+    TARN_INLINE numbers<A> add(numbers<A> sum, const windows& of, numbers<A> x) const noexcept {
+        return rule_.add(sum, of, x);
+    }
+
+private:
+    static constexpr int width = static_cast<int>(numbers<A>::size);
+    static constexpr std::ptrdiff_t pitch = room + width;
+
+    const dispatch::window_gradients& c_;
+    shared_gradients<A, room> dy_;
+    rule rule_;
+    window_fields<A, windows::count, room> fields_;
+    alignas(64) number<A> state_[soft_window<A>::fields][pitch];
 };
 
 template <class A, bool Exact> class ada_pool_shares : public shares_of_windows {
@@ -21,12 +52,11 @@ public:
     static constexpr bool several_planes = false;
     using call = dispatch::ada_gradients;
     using similar_shares = similarity_shares<A, Exact>;
-    using rest_shares = soft_shares<A, Exact, rest_of_gradients<A>>;
     static constexpr int elements = 1;
     static constexpr std::ptrdiff_t room = similar_shares::room;
     struct windows {
         typename similar_shares::windows similar;
-        typename rest_shares::windows rest;
+        typename rest_shares<A, Exact>::windows rest;
     };
 
     TARN_INLINE explicit ada_pool_shares(const call& c) noexcept : similar_(c), rest_(c) {}
@@ -41,12 +71,12 @@ public:
     TARN_INLINE static element_numbers<A, 1> lift(numbers<A> x) noexcept { return {{x}}; }
     TARN_INLINE numbers<A> add(numbers<A> sum, const windows& of, numbers<A> tap,
                                const element_numbers<A, 1>& e) const noexcept {
-        return rest_.add(similar_.add(sum, of.similar, tap, e), of.rest, tap, e);
+        return rest_.add(similar_.add(sum, of.similar, tap, e), of.rest, e.number[0]);
     }
 
 private:
     similar_shares similar_;
-    rest_shares rest_;
+    rest_shares<A, Exact> rest_;
 };
 
 }}}} // namespace tarn::kernels

@@ -223,11 +223,22 @@ template <class A, bool Folded> struct exp_weight {
             x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
         return of_difference(x);
     }
-    // The same for a difference from the centre that needs no clip: its weight is not dropped.
+    // The same for a difference from the centre that needs no clip.
     TARN_INLINE numbers<A> of_difference(numbers<A> x) const noexcept {
         const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
         const numbers<A> n = position - grid;
         return scaled(two_to(position, simd::exp2_remainder<A>(x, base_high, base_low, n), table), position, n);
+    }
+    // And whose weight is not dropped.
+    TARN_INLINE numbers<A> of_near_difference(numbers<A> x) const noexcept {
+        if constexpr (traits::has_scalef) {
+            const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
+            const numbers<A> n = position - grid;
+            const numbers<A> p = two_to(position, simd::exp2_remainder<A>(x, base_high, base_low, n), table);
+            return simd::scale<A>(p, folds_exponent ? n : n - exponent);
+        } else {
+            return of_difference(x);
+        }
     }
 
     // weight(x) - one: exp(x) - 1 without loss next to 0.

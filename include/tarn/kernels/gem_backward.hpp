@@ -23,15 +23,16 @@ template <class A, std::ptrdiff_t Room> class gem_results {
 public:
     TARN_INLINE explicit gem_results(const dispatch::gem_gradients& c) noexcept : c_(c), dy_(c) {}
 
-    // f(first, how many, gradients, means) for each register.
-    template <class F> TARN_INLINE void load(const window_group& b, F f) noexcept {
-        dy_.load(b);
-        c_.mean(results_of(c_.windows, b, mean_));
+    TARN_INLINE void load_gradients(const window_group& b) noexcept { dy_.load(b); }
+    TARN_INLINE number<A>* room_for_means() noexcept { return mean_; }
+    TARN_INLINE void load_means(const window_group& b) noexcept { c_.mean(results_of(c_.windows, b, mean_)); }
+    TARN_INLINE numbers<A> gradients(std::ptrdiff_t i, int n) const noexcept { return dy_.at(i, n); }
+    TARN_INLINE numbers<A> means(std::ptrdiff_t i, int n) const noexcept { return simd::load_n<A>(mean_ + i, n); }
+    // f(first, how many) for each register.
+    template <class F> TARN_INLINE static void each(const window_group& b, F f) noexcept {
         const std::ptrdiff_t n = b.count();
-        for (std::ptrdiff_t i = 0; i < n; i += width) {
-            const int some = n - i < width ? static_cast<int>(n - i) : width;
-            f(i, some, dy_.at(i, some), simd::load_n<A>(mean_ + i, some));
-        }
+        for (std::ptrdiff_t i = 0; i < n; i += width)
+            f(i, n - i < width ? static_cast<int>(n - i) : width);
     }
 
 private:
@@ -40,38 +41,6 @@ private:
     const dispatch::gem_gradients& c_;
     divided_gradients<A, Room> dy_;
     alignas(64) number<A> mean_[Room + width];
-};
-
-// Numbers of windows side by side, from field to field of a block.
-template <class A, int Fields, std::ptrdiff_t Room> class window_fields {
-public:
-    struct windows {
-        numbers<A> field[Fields];
-    };
-
-    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept {
-        return each([&](int f) TARN_LAMBDA { return numbers<A>::load_unaligned(number_[f] + i); });
-    }
-    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept {
-        return each([&](int f) TARN_LAMBDA { return simd::load_n<A>(number_[f] + i, n); });
-    }
-    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept {
-        return each([&](int f) TARN_LAMBDA { return numbers<A>(number_[f][i]); });
-    }
-    TARN_INLINE void put(std::ptrdiff_t i, int n, const windows& w) noexcept {
-        simd::unroll<Fields>([&](auto f) TARN_LAMBDA {
-            simd::store_n<A>(number_[decltype(f)::value] + i, w.field[decltype(f)::value], n);
-        });
-    }
-
-private:
-    template <class F> TARN_INLINE static windows each(F f) noexcept {
-        windows w;
-        simd::unroll<Fields>([&](auto k) TARN_LAMBDA { w.field[decltype(k)::value] = f(decltype(k)::value); });
-        return w;
-    }
-
-    alignas(64) number<A> number_[Fields][Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
 };
 
 // What shares and means are divided by.
@@ -97,42 +66,36 @@ private:
     window_scales<A, Most, double> mean_;
 };
 
-// p = 2, 3, 4: powers of quotients by multiplication. Of windows: dy, the mean, but the greatest number for infinity, the
-// least power that counts, and the least element of which it is taken.
-template <class A, int Power> class gem_integer_rule {
+// p = 2, 3, 4, any elements: powers of quotients. Of windows: dy, the mean, but the greatest number for infinity, the least
+// power that counts, and the least element of which it is taken.
+template <class A, int Power> class gem_quotient_rule {
 public:
     using reduction = gem_powers_of<A, gem_integer_powers<A, Power>>;
-    template <std::ptrdiff_t Most> using scales = gem_scales<A, Most>;
-    struct windows {
-        numbers<A> field[4];
-    };
+    using windows = window_numbers<A, 4>;
 
     const reduction windows_by;
 
-    TARN_INLINE explicit gem_integer_rule(const dispatch::window_gradients& c) noexcept : windows_by(c.windows) {}
+    TARN_INLINE explicit gem_quotient_rule(const dispatch::window_planes& c) noexcept : windows_by(c) {}
 
     TARN_INLINE windows of(numbers<A> dy, const typename reduction::state& s, const gem_scale<A>& by) const noexcept {
-        return of_means(by.share.apply(dy), windows_by.finish(s, by.mean), windows_by.epsilon);
+        return of_means(by.share.apply(dy), windows_by.finish(s, by.mean));
     }
     // dy: divided by the number of members.
-    TARN_INLINE static windows of_means(numbers<A> dy, numbers<A> y, number<A> epsilon) noexcept {
+    TARN_INLINE windows of_means(numbers<A> dy, numbers<A> y) const noexcept {
         const auto all = [](double v) TARN_LAMBDA { return numbers<A>(static_cast<number<A>>(v)); };
         const numbers<A> size = // NaN passes
             simd::min_of<A>(all(0x1p20), simd::max_of<A>(all(least_normal_number<A>), xsimd::abs(dy)));
         // Of elements so far below the mean powers are nothing, if not denormal.
         const numbers<A> far = simd::max_of<A>(all(least_number / least_quotient), y) * all(least_quotient);
         // For the quotient of infinities.
-        const numbers<A> finite = simd::min_of<A>(numbers<A>(greatest), y);
-        return {{dy, finite, all(least_share<A>) / size, simd::max_of<A>(far, numbers<A>(epsilon))}};
+        const numbers<A> finite = simd::min_of<A>(numbers<A>(greatest_number<A>), y);
+        return {{dy, finite, all(least_share<A>) / size, simd::max_of<A>(far, numbers<A>(windows_by.epsilon))}};
     }
-    template <class Windows>
-    TARN_INLINE static numbers<A> add(numbers<A> sum, const Windows& of, numbers<A>,
-                                      const element_numbers<A, 1>& e) noexcept {
+    TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& of, numbers<A> x) noexcept {
         const numbers<A> zero(number<A>(0));
-        const numbers<A> x = e.number[0];
         const auto below = x < of.field[3]; // epsilon, or what counts
         const numbers<A> quotient =
-            simd::select<A>(below, zero, simd::min_of<A>(numbers<A>(greatest), x)) / of.field[1];
+            simd::select<A>(below, zero, simd::min_of<A>(numbers<A>(greatest_number<A>), x)) / of.field[1];
         numbers<A> power = quotient;
         for (int i = 2; i < Power; ++i)
             power = power * quotient;
@@ -149,39 +112,174 @@ private:
                                                                 : (Power == 2   ? 0x1p-120
                                                                    : Power == 3 ? 0x1p-60
                                                                                 : 0x1p-40);
-    static constexpr number<A> greatest =
-        simd::is_double<A> ? number<A>(0x1.fffffffffffffp1023) : number<A>(0x1.fffffep127f);
+};
+
+// Sums of powers 2, 3 and 4 as numbers of A, for kernels of few rows and columns, and neither tiny nor great elements.
+template <class A, int Power> class gem_near_powers {
+public:
+    static constexpr int fields = 1;
+    static constexpr int kept = 0;
+    static constexpr bool counts = true;
+    static constexpr bool has_pair = false;
+    static constexpr bool has_append = false;
+    static constexpr bool lifts_once = false;
+    static constexpr number<A> empty = 0;
+    using looks_for = void;
+    using state = window_state<A, fields>;
+
+    const bool takes_kernel;
+    const number<A> least;
+
+    TARN_INLINE explicit gem_near_powers(const dispatch::window_planes& c) noexcept
+        : takes_kernel(c.axis[0].kernel * c.axis[1].kernel + c.axis[2].kernel <= 16 &&
+                       c.power.epsilon >= least_element),
+          least(static_cast<number<A>>(takes_kernel ? c.power.epsilon : least_element)) {}
+
+    TARN_INLINE static number<A> neutral(int) noexcept { return 0; }
+    TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
+    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
+        const numbers<A> v = simd::max_of<A>(numbers<A>(least), x); // NaN passes
+        return {{product(less_one(v), v)}};
+    }
+    TARN_INLINE static state combine(const state& a, const state& b) noexcept { return {{a.field[0] + b.field[0]}}; }
+    TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>& by) noexcept {
+        return product(s.field[0], by.inverse);
+    }
+
+    // x^(p - 1).
+    TARN_INLINE static numbers<A> less_one(numbers<A> x) noexcept {
+        numbers<A> power = x;
+        for (int i = 2; i < Power; ++i)
+            power = power * x;
+        return power;
+    }
+    // mean^(-1 / p).
+    TARN_INLINE static numbers<A> inverse_root(numbers<A> mean) noexcept {
+        if constexpr (Power == 3) {
+            return simd::inverse_cube_root<A>(mean);
+        } else {
+            const numbers<A> root = simd::square_root<A>(mean);
+            return numbers<A>(number<A>(1)) / (Power == 4 ? simd::square_root<A>(root) : root);
+        }
+    }
+    // Rounded before it is added, whatever the compiler contracts.
+    TARN_INLINE static numbers<A> product(numbers<A> x, numbers<A> y) noexcept {
+        return simd::fmadd<A>(x, y, numbers<A>(number<A>(0)));
+    }
+
+private:
+    // Of their powers, times what is left of a sum of c, none is denormal.
+    static constexpr double least_element = Power == 2 ? 0x1p-60 : Power == 3 ? 0x1p-26 : 0x1p-20;
+};
+
+// Elements are given x^(p - 1) times the sum of c = dy / n y^(1 - p), where no power is far from 1. Of windows: c, the mean
+// of powers, and dy / n. What others give is a second sum.
+template <class A, int Power> class gem_integer_rule {
+public:
+    using others = gem_quotient_rule<A, Power>;
+    using reduction = gem_near_powers<A, Power>;
+    template <std::ptrdiff_t Most> using scales = gem_scales<A, Most>;
+    using windows = window_numbers<A, 3>;
+
+    const reduction windows_by;
+    const others far;
+
+    TARN_INLINE explicit gem_integer_rule(const dispatch::window_gradients& c) noexcept
+        : windows_by(c.windows), far(c.windows) {}
+
+    TARN_INLINE static windows of(numbers<A> dy, const typename reduction::state& s, const gem_scale<A>& by) noexcept {
+        return of_scaled(by.share.apply(dy), reduction::finish(s, by.share));
+    }
+    TARN_INLINE static windows of_scaled(numbers<A> dy, numbers<A> mean) noexcept {
+        const numbers<A> root = reduction::inverse_root(mean);
+        numbers<A> c = simd::select<A>(is_near(dy), dy, numbers<A>(number<A>(0)));
+        for (int i = 1; i < Power; ++i)
+            c = reduction::product(c, root);
+        return {{c, mean, dy}};
+    }
+    TARN_INLINE auto are_far(numbers<A>, const windows& w) const noexcept {
+        const number<A> most = windows_by.takes_kernel ? greatest_mean : number<A>(-1);
+        return ~(is_near(w.field[2]) & (w.field[1] <= numbers<A>(most)));
+    }
+    template <class Mask> TARN_INLINE static windows near(const windows& w, const Mask& are_far) noexcept {
+        return {{simd::select<A>(are_far, numbers<A>(number<A>(0)), w.field[0]), w.field[1], w.field[2]}};
+    }
+    TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& w, numbers<A>,
+                                      const element_numbers<A, 1>&) noexcept {
+        return sum + w.field[0];
+    }
+    TARN_INLINE numbers<A> finish(numbers<A> sum, const element_numbers<A, 1>& e) const noexcept {
+        const numbers<A> given = e.number[0];
+        // Greater ones are in other windows.
+        const auto counts = (given >= numbers<A>(windows_by.least)) & (given <= numbers<A>(number<A>(0x1p30)));
+        const numbers<A> x = simd::select<A>(counts, given, numbers<A>(number<A>(0)));
+        return reduction::product(reduction::less_one(x), sum);
+    }
+
+private:
+    TARN_INLINE static auto is_near(numbers<A> dy) noexcept {
+        return are_within<A>(dy, number<A>(0x1p-30), number<A>(0x1p40));
+    }
+
+    static constexpr number<A> greatest_mean = number<A>(Power == 2 ? 0x1p20 : Power == 3 ? 0x1p30 : 0x1p16);
 };
 template <class A, int Power> class gem_integer_shares : public shares_of_windows {
 public:
     using call = dispatch::gem_gradients;
     static constexpr int elements = 1;
+    static constexpr int sums = 2;
+    static constexpr bool finishes = true;
     static constexpr std::ptrdiff_t room = 768 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     using rule = gem_integer_rule<A, Power>;
-    using fields = window_fields<A, 4, room>;
-    using windows = typename fields::windows;
+    struct windows {
+        window_numbers<A, 1> near;
+        typename rule::others::windows far;
+    };
 
-    TARN_INLINE explicit gem_integer_shares(const call& c) noexcept
-        : results_(c), epsilon_(static_cast<number<A>>(c.windows.power.epsilon)) {}
+    TARN_INLINE explicit gem_integer_shares(const call& c) noexcept : c_(c), results_(c), rule_(c) {}
 
     TARN_INLINE void load(const window_group& b) noexcept {
-        results_.load(b, [&](std::ptrdiff_t i, int n, numbers<A> dy, numbers<A> y) TARN_LAMBDA {
-            const typename rule::windows w = rule::of_means(dy, y, epsilon_);
-            fields_.put(i, n, {{w.field[0], w.field[1], w.field[2], w.field[3]}});
+        results_.load_gradients(b);
+        const bool near = rule_.windows_by.takes_kernel;
+        if (near)
+            window_lines<A, typename rule::reduction>::run(results_of(c_.windows, b, results_.room_for_means()));
+        has_far_ = !near;
+        results_.each(b, [&](std::ptrdiff_t i, int n) TARN_LAMBDA {
+            const numbers<A> dy = results_.gradients(i, n);
+            typename rule::windows w{{dy, numbers<A>(number<A>(0)), dy}};
+            if (near)
+                w = rule::of_scaled(dy, simd::first_or<A>(results_.means(i, n), n, numbers<A>(number<A>(1))));
+            const auto far = rule_.are_far(dy, w);
+            has_far_ = has_far_ || xsimd::any(far);
+            near_.put(i, n, {{rule::near(w, far).field[0]}});
+            far_.put(i, n, {{simd::select<A>(far, dy, numbers<A>(number<A>(0)))}});
+        });
+        if (!has_far_)
+            return;
+        results_.load_means(b);
+        results_.each(b, [&](std::ptrdiff_t i, int n) TARN_LAMBDA {
+            far_.put(i, n, rule_.far.of_means(far_.at(i, n).field[0], results_.means(i, n)));
         });
     }
-    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept { return fields_.at(i); }
-    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept { return fields_.at(i, n); }
-    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return fields_.all_of(i); }
-    TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& of, numbers<A> tap,
-                                      const element_numbers<A, 1>& e) noexcept {
-        return rule::add(sum, of, tap, e);
+    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept { return {near_.at(i), far_.at(i)}; }
+    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept { return {near_.at(i, n), far_.at(i, n)}; }
+    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return {near_.all_of(i), far_.all_of(i)}; }
+    TARN_INLINE element_numbers<A, 2> add(const element_numbers<A, 2>& sum, const windows& of, numbers<A>,
+                                          const element_numbers<A, 1>& e) const noexcept {
+        return {{sum.number[0] + of.near.field[0],
+                 has_far_ ? rule::others::add(sum.number[1], of.far, e.number[0]) : sum.number[1]}};
+    }
+    TARN_INLINE numbers<A> finish(const element_numbers<A, 2>& sum, const element_numbers<A, 1>& e) const noexcept {
+        return rule_.finish(sum.number[0], e) + sum.number[1];
     }
 
 private:
+    const call& c_;
     gem_results<A, room> results_;
-    number<A> epsilon_;
-    fields fields_;
+    rule rule_;
+    bool has_far_ = false;
+    window_fields<A, 1, room> near_;
+    window_fields<A, rule::others::windows::count, room> far_;
 };
 
 // Any p, by logarithms of elements and means. WithP: also the gradient in p.
@@ -205,7 +303,11 @@ public:
 
     // The gradient as v * 2^n, and the logarithm of the mean; for the gradient in p both themselves.
     TARN_INLINE void load(const window_group& b) noexcept {
-        results_.load(b, [&](std::ptrdiff_t i, int n, numbers<A> dy, numbers<A> y) TARN_LAMBDA {
+        results_.load_gradients(b);
+        results_.load_means(b);
+        results_.each(b, [&](std::ptrdiff_t i, int n) TARN_LAMBDA {
+            const numbers<A> dy = results_.gradients(i, n);
+            const numbers<A> y = results_.means(i, n);
             typename cells::type v, exponent;
             const typename cells::type wide = cells::of(dy);
             simd::unroll<cells::parts>([&](auto part) TARN_LAMBDA {

@@ -10,16 +10,16 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// A weight that needs no clip. Where it takes hundreds of instructions, one copy of them serves all loops.
+// A weight that needs no clip and is not dropped. Where it takes hundreds of instructions, one copy of them serves all loops.
 template <class A> struct near_weight {
     TARN_INLINE static numbers<A> of(const exp_weight<A, true>& exponential, numbers<A> x) noexcept {
         if constexpr (simd::exp2_traits<A>::is_compact)
-            return exponential.of_difference(x);
+            return exponential.of_near_difference(x);
         else
             return out_of_line(exponential, x);
     }
     TARN_NOINLINE static numbers<A> out_of_line(const exp_weight<A, true>& exponential, numbers<A> x) noexcept {
-        return exponential.of_difference(x);
+        return exponential.of_near_difference(x);
     }
 };
 
@@ -43,10 +43,12 @@ template <class A> class distance_weight {
 public:
     static constexpr double step = simd::is_double<A> ? 0x1p-960 : 0x1p-100;
 
-    TARN_INLINE explicit distance_weight(double scale) noexcept
+    // slope: of plus_logit.
+    TARN_INLINE explicit distance_weight(double scale) noexcept : distance_weight(scale, scale) {}
+    TARN_INLINE distance_weight(double scale, double slope) noexcept
         : exponential_(base_of(magnitude(scale)), reference<A>{0, 0}),
           furthest_(limited(furthest_of(magnitude(scale)))), nearest_(nearest_of(magnitude(scale))),
-          scale_(static_cast<number<A>>(magnitude(scale))) {}
+          slope_(static_cast<number<A>>(magnitude(slope))) {}
 
     // low - high <= 0, NaN if one of both is. Equal infinities have no distance.
     TARN_INLINE numbers<A> distance(numbers<A> low, numbers<A> high) const noexcept {
@@ -61,9 +63,9 @@ public:
     }
     // exp(t d) times a constant, for distances of both signs, none as far as the furthest.
     TARN_INLINE numbers<A> proportional(numbers<A> d) const noexcept { return near_weight<A>::of(exponential_, d); }
-    // t d + c, for c not next to 0.
+    // slope d + c, for c not next to 0.
     TARN_INLINE numbers<A> plus_logit(numbers<A> counted, numbers<A> c) const noexcept {
-        return simd::fmadd<A>(scale_, simd::min_of<A>(nearest_, counted), c);
+        return simd::fmadd<A>(slope_, simd::min_of<A>(nearest_, counted), c);
     }
 
 private:
@@ -115,7 +117,7 @@ private:
     }
 
     exp_weight<A, true> exponential_;
-    numbers<A> furthest_, nearest_, scale_;
+    numbers<A> furthest_, nearest_, slope_;
 };
 
 // sum exp(t x) x / sum exp(t x). A negative scale is a positive one of the elements' negatives.

@@ -16,7 +16,9 @@ template <class A, class Shares> class window_adjoint {
 public:
     TARN_NOINLINE static void run(const typename Shares::call& c) noexcept {
         if constexpr (!std::is_void<typename Shares::rule>::value) {
-            if (window_tiles<A, Shares>::takes(c)) {
+            // Rows of few windows leave most lanes of a register unused.
+            const bool narrow = c.windows.lanes == 1 && c.windows.axis[2].out <= 4;
+            if (window_tiles<A, Shares>::takes(c) && !(narrow && window_overlaps<A, Shares>::takes(c))) {
                 window_tiles<A, Shares>::run(c);
                 return;
             }
@@ -43,7 +45,11 @@ private:
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr int elements = Shares::elements;
-    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(elements > 0 ? 3072 / elements : 6144)>;
+    static constexpr int sum_count = Shares::sums;
+    using element_sum = element_sums<A, sum_count>;
+    static constexpr int most_numbers = elements > sum_count ? elements : sum_count;
+    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(elements > 0 ? 3072 / most_numbers : 5888)>;
+    static constexpr std::ptrdiff_t sum_pitch = sum_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<512>;
 
     TARN_INLINE explicit window_adjoint(const typename Shares::call& c) noexcept
@@ -94,8 +100,10 @@ private:
     TARN_INLINE void run_rows(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
                               std::ptrdiff_t rows) noexcept {
         // Registers of sums reach behind the last one.
-        for (std::ptrdiff_t i = 0; i < rows * row_sums_ + width; ++i)
-            sum_[i] = 0;
+        for (int f = 0; f < sum_count; ++f) {
+            for (std::ptrdiff_t i = 0; i < rows * row_sums_ + width; ++i)
+                sum_[f][i] = 0;
+        }
         if constexpr (elements > 0) {
             load_rows(plane, lane, d, h, rows);
         }
@@ -144,11 +152,11 @@ private:
                 const std::ptrdiff_t tap = (d_tap * height_.kernel + h_tap) * columns_.kernel;
                 const std::ptrdiff_t line = (o - r) * (j_end - j) * lanes_;
                 if (by_phases())
-                    add_phases(tap, line, j, j_end, sum_ + k * row_sums_);
+                    add_phases(tap, line, j, j_end, sum_[0] + k * row_sums_);
                 else if (spans_)
-                    add_spans(tap, line, j, j_end, sum_ + k * row_sums_);
+                    add_spans(tap, line, j, j_end, sum_[0] + k * row_sums_);
                 else
-                    add_lanes(tap, line, j, j_end, sum_ + k * row_sums_);
+                    add_lanes(tap, line, j, j_end, sum_[0] + k * row_sums_);
             }
         }
     }
@@ -199,24 +207,35 @@ private:
                                 TARN_LAMBDA { add_shares(sums + k, shares_.at(i + k, some...), taps, some...); });
     }
     template <class Windows, class... Some>
-    TARN_INLINE void add_shares(number<A>* sums, const Windows& windows, numbers<A> taps, Some... some) noexcept {
-        const numbers<A> sum = numbers<A>::load_unaligned(sums);
+    TARN_INLINE void add_shares(number<A>* at, const Windows& windows, numbers<A> taps, Some... some) noexcept {
+        auto sum = sums_at(at);
+        auto v = shares_.add(sum, windows, taps, elements_at(at - sum_[0], some...));
+        simd::unroll<sum_count>([&](auto f) TARN_LAMBDA {
+            constexpr int F = decltype(f)::value;
+            const numbers<A> part = element_sum::part(v, F);
+            if constexpr (sizeof...(some) == 0)
+                part.store_unaligned(at + F * sum_pitch);
+            else
+                simd::first_or<A>(part, some..., element_sum::part(sum, F)).store_unaligned(at + F * sum_pitch);
+        });
+    }
+    TARN_INLINE static typename element_sum::type sums_at(const number<A>* p) noexcept {
+        return element_sum::of([&](int f) TARN_LAMBDA { return numbers<A>::load_unaligned(p + f * sum_pitch); });
+    }
+    template <class... Some>
+    TARN_INLINE element_numbers<A, elements> elements_at([[maybe_unused]] std::ptrdiff_t i,
+                                                         [[maybe_unused]] Some... some) const noexcept {
         element_numbers<A, elements> e;
         if constexpr (elements > 0) {
-            simd::unroll<elements>([&](auto i) TARN_LAMBDA {
-                constexpr int I = decltype(i)::value;
-                const number<A>* const p = element_[I] + (sums - sum_);
+            simd::unroll<elements>([&](auto f) TARN_LAMBDA {
+                constexpr int F = decltype(f)::value;
                 if constexpr (sizeof...(some) == 0)
-                    e.number[I] = numbers<A>::load_unaligned(p);
+                    e.number[F] = numbers<A>::load_unaligned(element_[F] + i);
                 else
-                    e.number[I] = simd::load_n<A>(p, some...);
+                    e.number[F] = simd::load_n<A>(element_[F] + i, some...);
             });
         }
-        const numbers<A> v = shares_.add(sum, windows, taps, e);
-        if constexpr (sizeof...(some) == 0)
-            v.store_unaligned(sums);
-        else
-            simd::first_or<A>(v, some..., sum).store_unaligned(sums);
+        return e;
     }
 
     // An operand's element at which a row of the tile begins.
@@ -276,14 +295,19 @@ private:
     // The sums of rows to where they belong.
     TARN_INLINE void put_rows(std::ptrdiff_t plane, std::ptrdiff_t lane, std::ptrdiff_t d, std::ptrdiff_t h,
                               std::ptrdiff_t rows) noexcept {
+        if constexpr (Shares::finishes) {
+            each_register<A>(rows * row_sums_, [&](std::ptrdiff_t i, auto... some) TARN_LAMBDA {
+                shares_.finish(sums_at(sum_[0] + i), elements_at(i, some...)).store_unaligned(sum_[0] + i);
+            });
+        }
         const dispatch::plane_operand& dx = c_.dx;
         if (lanes_ == 1 && phases_ == 1) {
             convert<A>::narrow(
-                {{row_of(dx, plane, lane, d, h), dx.type, dx.step[2], dx.step[1]}, sum_, row_sums_, rows, outputs_});
+                {{row_of(dx, plane, lane, d, h), dx.type, dx.step[2], dx.step[1]}, sum_[0], row_sums_, rows, outputs_});
             return;
         }
         for (std::ptrdiff_t k = 0; k < rows; ++k)
-            put_row(row_of(dx, plane, lane, d, h + k), sum_ + k * row_sums_);
+            put_row(row_of(dx, plane, lane, d, h + k), sum_[0] + k * row_sums_);
     }
     TARN_INLINE void put_row(char* to, number<A>* sums) noexcept {
         const dispatch::plane_operand& dx = c_.dx;
@@ -363,9 +387,9 @@ private:
     // The tile: columns first_ .. first_ + outputs_ - 1, which belong to windows begin_ .. end_ - 1 and before.
     std::ptrdiff_t first_ = 0, outputs_ = 0, begin_ = 0, end_ = 0;
     std::ptrdiff_t phases_ = 1, row_sums_ = 0;
-    alignas(64) number<A> sum_[sum_numbers + width];
+    alignas(64) number<A> sum_[sum_count][sum_pitch];
     alignas(64) number<A> row_[sum_numbers + 2 * width];
-    alignas(64) number<A> element_[elements > 0 ? elements : 1][elements > 0 ? sum_numbers + width : 1];
+    alignas(64) number<A> element_[elements > 0 ? elements : 1][elements > 0 ? sum_pitch : 1];
     alignas(64) number<A> lane_[width];
 };
 

@@ -139,6 +139,7 @@ private:
     TARN_INLINE void give([[maybe_unused]] const number<A>* x, number<A>* dx, const Windows& windows, numbers<A> taps,
                           Some... some) noexcept {
         const numbers<A> zero(number<A>(0));
+        using element_sum = element_sums<A, Shares::sums>;
         element_numbers<A, elements> e;
         if constexpr (elements > 0) {
             numbers<A> v;
@@ -155,7 +156,12 @@ private:
                     number = simd::first_or<A>(number, some..., zero);
             }
         }
-        const numbers<A> v = shares_.add(zero, windows, taps, e);
+        const auto sum = shares_.add(element_sum::of([&](int) TARN_LAMBDA { return zero; }), windows, taps, e);
+        numbers<A> v;
+        if constexpr (Shares::finishes)
+            v = shares_.finish(sum, e);
+        else
+            v = sum;
         if constexpr (sizeof...(some) == 0)
             v.store_unaligned(dx);
         else

@@ -28,13 +28,18 @@ public:
 
 private:
     static constexpr auto width = static_cast<std::ptrdiff_t>(numbers<A>::size);
-    // Registers of a buffer.
-    static constexpr std::ptrdiff_t room = 12288 / static_cast<std::ptrdiff_t>(sizeof(numbers<A>));
+    // Registers of a buffer: of each of the numbers and sums of elements.
+    static constexpr int buffers = (Shares::lifts ? Shares::elements : 1) + Shares::sums;
+    static constexpr std::ptrdiff_t room = (buffers > 3   ? 36864 / buffers
+                                            : buffers > 2 ? 10240
+                                                          : 11776) /
+                                           static_cast<std::ptrdiff_t>(sizeof(numbers<A>));
     static constexpr std::ptrdiff_t most_columns = room / 3;
     // Numbers of a strip, elements and sums.
     static constexpr std::ptrdiff_t cached_numbers = 262144 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
-    using row_shares = window_row_shares<A, Shares, most_columns>;
+    using row_shares = window_row_shares<A, Shares, most_columns, room * width>;
     static constexpr bool reads = row_shares::reads;
+    static constexpr int held_numbers = row_shares::held_numbers > 0 ? row_shares::held_numbers : 1;
 
     TARN_INLINE static std::ptrdiff_t extent_of(const dispatch::window_axis& a) noexcept {
         return (a.kernel - 1) * a.dilation + 1;
@@ -59,8 +64,9 @@ private:
                 if (a.in <= held && a.out <= held)
                     return {a.in, registers};
                 const std::ptrdiff_t columns = held - beside;
-                if (columns >= (registers > 1 ? 4 * beside : beside) && columns > 0)
-                    return {w.lanes == 1 && columns > width ? columns - columns % width : columns, registers};
+                if (columns >= (registers > 1 ? 3 * beside : beside) && columns > 0)
+                    return {w.lanes == 1 && held > width && columns > held % width ? columns - held % width : columns,
+                            registers};
             }
             return {0, 1};
         }
@@ -89,7 +95,7 @@ private:
         const dispatch::window_planes& w = c.windows;
         const auto direct = [](const dispatch::plane_operand& v)
                                 TARN_LAMBDA { return v.type == element_traits<number<A>>::value; };
-        if (w.lanes == 1 || !direct(c.dx))
+        if (w.lanes == 1 || !direct(c.dx) || Shares::finishes)
             return w.axis[1].out;
         const std::ptrdiff_t row = w.axis[2].in * w.lanes * 2;
         const std::ptrdiff_t rows = cached_numbers / row - extent_of(w.axis[1]);
@@ -204,8 +210,8 @@ private:
                 const std::ptrdiff_t slot = slot_of(row) + lane;
                 if constexpr (reads)
                     at.x[k] = in_place ? reinterpret_cast<const number<A>*>(place(x, depth_of_rows_, row, held_)) + lane
-                                       : x_ + slot;
-                at.sum[k] = sum_ + slot;
+                                       : x_[0] + slot;
+                at.sum[k] = sum_[0] + slot;
             }
             at.dy = dy_ + lane;
             at.pitch = pitch_;
@@ -215,7 +221,8 @@ private:
     }
     // Whether elements are read where they are, whole registers of lanes.
     TARN_INLINE bool reads_in_place() const noexcept {
-        return by_lanes_ && side_ % width == 0 && c_.windows.x.type == element_traits<number<A>>::value;
+        return !Shares::lifts && !Shares::finishes && by_lanes_ && side_ % width == 0 &&
+               c_.windows.x.type == element_traits<number<A>>::value;
     }
     TARN_INLINE std::ptrdiff_t slot_of(std::ptrdiff_t row) const noexcept {
         return row % slots_ * held_columns_ * pitch_;
@@ -236,14 +243,19 @@ private:
             const bool begun = loaded_ >= begin_ && loaded_ < begun_;
             const std::ptrdiff_t change = loaded_ < begin_ ? begin_ : begun ? begun_ : last;
             const std::ptrdiff_t few = change - loaded_ < some ? change - loaded_ : some;
+            const std::ptrdiff_t n = few * held_columns_ * pitch_;
             if (begun) {
-                load(c_.dx, depth_of_rows_, loaded_, few, held_, held_columns_, sum_ + at);
+                load(c_.dx, depth_of_rows_, loaded_, few, held_, held_columns_, sum_[0] + at);
             } else {
-                for (std::ptrdiff_t i = 0; i < few * held_columns_ * pitch_; i += width)
-                    numbers<A>(number<A>(0)).store_aligned(sum_ + at + i);
+                for (std::ptrdiff_t i = 0; i < n; i += width) {
+                    for (auto& sum : sum_)
+                        numbers<A>(number<A>(0)).store_aligned(sum + at + i);
+                }
             }
             if (reads && !reads_in_place())
-                load(c_.windows.x, depth_of_rows_, loaded_, few, held_, held_columns_, x_ + at);
+                load(c_.windows.x, depth_of_rows_, loaded_, few, held_, held_columns_, x_[held_numbers - 1] + at);
+            if constexpr (Shares::lifts)
+                shares_.lift(x_[0] + at, n);
             loaded_ += few;
         }
     }
@@ -253,7 +265,10 @@ private:
         while (put_ < last) {
             const std::ptrdiff_t slot = put_ % slots_;
             const std::ptrdiff_t some = last - put_ < slots_ - slot ? last - put_ : slots_ - slot;
-            store(some, sum_ + slot_of(put_) + (first_ - held_) * pitch_);
+            const std::ptrdiff_t at = slot_of(put_);
+            if constexpr (Shares::finishes)
+                shares_.finish(x_[0] + at, sum_[0] + at, some * held_columns_ * pitch_);
+            store(some, sum_[0] + at + (first_ - held_) * pitch_);
             put_ += some;
         }
     }
@@ -315,8 +330,8 @@ private:
     // those before loaded_ have come.
     std::ptrdiff_t depth_of_rows_ = 0, begin_ = 0, end_ = 0, begun_ = 0, put_ = 0, loaded_ = 0, slots_ = 1;
     plane_columns<A> planes_;
-    alignas(64) number<A> x_[reads ? room * width : 1];
-    alignas(64) number<A> sum_[room * width];
+    alignas(64) number<A> x_[held_numbers][reads ? room * width : 1];
+    alignas(64) number<A> sum_[Shares::sums][room * width];
     alignas(64) number<A> dy_[most_columns * width];
 };
 

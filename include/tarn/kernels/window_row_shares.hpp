@@ -25,8 +25,8 @@ private:
 };
 template <class A, std::ptrdiff_t Columns> class column_states<A, void, Columns> {};
 
-// Columns: how many may be held, at most so many windows among them.
-template <class A, class Shares, std::ptrdiff_t Columns> class window_row_shares {
+// Columns: how many may be held, at most so many windows among them. Field: see places.
+template <class A, class Shares, std::ptrdiff_t Columns, std::ptrdiff_t Field> class window_row_shares {
 public:
     using call = typename Shares::call;
     using rule = typename Shares::rule;
@@ -34,8 +34,14 @@ public:
     static constexpr bool reads = !std::is_void<reduction>::value;
     static constexpr std::ptrdiff_t most_rows = 16;
 
+    // Numbers that are held of an element, for reductions and for shares.
+    static constexpr int held_numbers = Shares::lifts ? Shares::elements : reads ? 1 : 0;
+    static constexpr bool others = has_others<rule>::value;
+    static constexpr int rule_sums = Shares::sums - (others ? 1 : 0);
+    using element_sum = element_sums<A, rule_sums>;
+
     // The members' rows and their sums from the first held column on, gradients from the first window on; and from column
-    // to column.
+    // to column. Further numbers and sums of an element are `Field` numbers behind the one before.
     struct places {
         const number<A>* x[most_rows];
         number<A>* sum[most_rows];
@@ -63,6 +69,26 @@ public:
         whole_end_ = end;
         while (whole_end_ > whole_ && !is_whole(whole_end_ - 1))
             --whole_end_;
+    }
+    // Of n elements, which are the last of the numbers that are held of them, the others. n: whole registers.
+    TARN_INLINE void lift(number<A>* x, std::ptrdiff_t n) const noexcept {
+        const rule by = rule_;
+        for (std::ptrdiff_t i = 0; i < n; i += width) {
+            const auto e = by.lift(numbers<A>::load_aligned(x + (held_numbers - 1) * Field + i));
+            simd::unroll<held_numbers - 1>([&](auto f) TARN_LAMBDA {
+                e.number[decltype(f)::value].store_aligned(x + decltype(f)::value * Field + i);
+            });
+        }
+    }
+    // In place of the first sums, gradients.
+    TARN_INLINE void finish(const number<A>* x, number<A>* sum, std::ptrdiff_t n) const noexcept {
+        const rule by = rule_;
+        for (std::ptrdiff_t i = 0; i < n; i += width) {
+            numbers<A> v = by.finish(sums_at(sum + i), elements_at(x + i));
+            if constexpr (others)
+                v = v + numbers<A>::load_aligned(sum + (Shares::sums - 1) * Field + i);
+            v.store_aligned(sum + i);
+        }
     }
     // Those of depth d and row o are next.
     TARN_INLINE void prepare(std::ptrdiff_t d, std::ptrdiff_t o) noexcept {
@@ -127,7 +153,19 @@ private:
         for (std::ptrdiff_t i = 0; i < n; ++i) {
             const auto load = [&](std::ptrdiff_t k)
                                   TARN_LAMBDA { return numbers<A>::load_unaligned(row[k] + i * pitch); };
-            if constexpr (Rows > 0) {
+            if constexpr (Shares::lifts) {
+                const auto lifted = [&](std::ptrdiff_t k)
+                                        TARN_LAMBDA { return by.of(elements_at(row[k] + i * pitch)); };
+                auto s = lifted(0);
+                if constexpr (Rows > 0) {
+                    simd::unroll<Rows - 1>([&](auto k)
+                                               TARN_LAMBDA { s = by.combine(s, lifted(decltype(k)::value + 1)); });
+                } else {
+                    for (std::ptrdiff_t k = 1; k < rows; ++k)
+                        s = by.combine(s, lifted(k));
+                }
+                states_.put(i, s);
+            } else if constexpr (Rows > 0) {
                 numbers<A> x[Rows];
                 simd::unroll<Rows>([&](auto k) TARN_LAMBDA { x[decltype(k)::value] = load(decltype(k)::value); });
                 (seen.add(x[0], x[1]), ...);
@@ -148,9 +186,10 @@ private:
         }
     }
     // What window j gives to its elements, from its gradients: `count` columns of taps `first` and behind, that lie `step`
-    // apart from the one held in place i on. Count: the same, or 0 for any.
+    // apart from the one held in place i on. Count: the same, or 0 for any. What others give is given at once.
     template <int Count, class By>
-    TARN_INLINE auto windows_of([[maybe_unused]] const By& by, numbers<A> dy, std::ptrdiff_t j,
+    TARN_INLINE auto windows_of([[maybe_unused]] const By& by, [[maybe_unused]] const window_taps& taps,
+                                [[maybe_unused]] const places& at, numbers<A> dy, std::ptrdiff_t j,
                                 [[maybe_unused]] std::ptrdiff_t i, [[maybe_unused]] std::ptrdiff_t step,
                                 [[maybe_unused]] std::ptrdiff_t first, [[maybe_unused]] std::ptrdiff_t count,
                                 [[maybe_unused]] std::ptrdiff_t kernel) const noexcept {
@@ -167,14 +206,61 @@ private:
                 for (std::ptrdiff_t t = 1; t < count; ++t)
                     s = by.combine(s, column(t));
             }
-            return rule_.of(dy, s, scale);
+            auto w = rule_.of(dy, s, scale);
+            if constexpr (others) {
+                const auto far = rule_.are_far(dy, w);
+                if (xsimd::any(far)) {
+                    give_far(taps, at, simd::select<A>(far, dy, numbers<A>(number<A>(0))), scale, i, step, count);
+                    w = rule_.near(w, far);
+                }
+            }
+            return w;
+        }
+    }
+    // What windows give that are others', to the last sums. The gradients of the rest are 0.
+    template <class Scale>
+    TARN_NOINLINE void give_far(const window_taps& taps, const places& at, numbers<A> dy, const Scale& scale,
+                                std::ptrdiff_t i, std::ptrdiff_t step, std::ptrdiff_t count) const noexcept {
+        if constexpr (others) {
+            const auto& by = rule_.far.windows_by;
+            const auto x = [&](std::ptrdiff_t k, std::ptrdiff_t t) TARN_LAMBDA {
+                return numbers<A>::load_unaligned(at.x[k] + (held_numbers - 1) * Field + (i + t * step) * at.x_pitch);
+            };
+            const auto column = [&](std::ptrdiff_t t) TARN_LAMBDA {
+                auto s = by.lift(x(0, t), taps.first);
+                for (std::ptrdiff_t k = 1; k < taps.count; ++k)
+                    s = by.combine(s, by.lift(x(k, t), taps.first + k));
+                return s;
+            };
+            auto s = column(0);
+            for (std::ptrdiff_t t = 1; t < count; ++t)
+                s = by.combine(s, column(t));
+            const auto far = rule_.far.of(dy, s, scale);
+            for (std::ptrdiff_t k = 0; k < taps.count; ++k) {
+                for (std::ptrdiff_t t = 0; t < count; ++t) {
+                    number<A>* const sum = at.sum[k] + (Shares::sums - 1) * Field + (i + t * step) * at.pitch;
+                    rule_.far.add(numbers<A>::load_unaligned(sum), far, x(k, t)).store_unaligned(sum);
+                }
+            }
         }
     }
     TARN_INLINE static element_numbers<A, Shares::elements> elements_at([[maybe_unused]] const number<A>* x) noexcept {
         element_numbers<A, Shares::elements> e;
-        if constexpr (Shares::elements == 1)
-            e.number[0] = numbers<A>::load_unaligned(x);
+        if constexpr (Shares::elements > 0) {
+            simd::unroll<Shares::elements>([&](auto f) TARN_LAMBDA {
+                e.number[decltype(f)::value] = numbers<A>::load_unaligned(x + decltype(f)::value * Field);
+            });
+        }
         return e;
+    }
+    TARN_INLINE static typename element_sum::type sums_at(const number<A>* p) noexcept {
+        return element_sum::of([&](int f) TARN_LAMBDA { return numbers<A>::load_unaligned(p + f * Field); });
+    }
+    template <class Sums> TARN_INLINE static void put(Sums sum, number<A>* p) noexcept {
+        simd::unroll<rule_sums>([&](auto f) TARN_LAMBDA {
+            constexpr int F = decltype(f)::value;
+            element_sum::part(sum, F).store_unaligned(p + F * Field);
+        });
     }
 
     TARN_NOINLINE void run_any(const window_taps& taps, const places& at) noexcept {
@@ -188,7 +274,7 @@ private:
                 continue;
             const std::ptrdiff_t first = across.start + across.first * a.dilation - column_;
             const numbers<A> dy = numbers<A>::load_unaligned(at.dy + (j - first_) * at.pitch);
-            const auto w = windows_of<0>(by, dy, j, first, a.dilation, across.first, across.count, a.kernel);
+            const auto w = windows_of<0>(by, taps, at, dy, j, first, a.dilation, across.first, across.count, a.kernel);
             for (std::ptrdiff_t k = 0; k < taps.count; ++k) {
                 const std::ptrdiff_t tap = (taps.first + k) * a.kernel + across.first;
                 const number<A>* x = reads ? at.x[k] + first * at.x_pitch : nullptr;
@@ -196,10 +282,7 @@ private:
                 const std::ptrdiff_t step = a.dilation * at.pitch;
                 const std::ptrdiff_t x_step = reads ? a.dilation * at.x_pitch : 0;
                 for (std::ptrdiff_t t = 0; t < across.count; ++t, x += x_step, sum += step)
-                    rule_
-                        .add(numbers<A>::load_unaligned(sum), w, numbers<A>(static_cast<number<A>>(tap + t)),
-                             elements_at(x))
-                        .store_unaligned(sum);
+                    put(rule_.add(sums_at(sum), w, numbers<A>(static_cast<number<A>>(tap + t)), elements_at(x)), sum);
             }
         }
     }
@@ -226,14 +309,14 @@ private:
             const std::ptrdiff_t last = a.in - start < Kernel ? a.in - start : Kernel;
             const std::ptrdiff_t i = start - column_;
             const numbers<A> dy = numbers<A>::load_unaligned(at.dy + (j - first_) * at.pitch);
-            const auto w = windows_of<0>(by, dy, j, i + first, 1, first, last - first, Kernel);
+            const auto w = windows_of<0>(by, taps, at, dy, j, i + first, 1, first, last - first, Kernel);
             for (std::ptrdiff_t t = first; t < last; ++t) {
                 simd::unroll<Rows>([&](auto k) TARN_LAMBDA {
                     constexpr int K = decltype(k)::value;
                     number<A>* const sum = at.sum[K] + (i + t) * at.pitch;
                     const numbers<A> tap(static_cast<number<A>>((taps.first + K) * Kernel + t));
                     const auto e = elements_at(reads ? at.x[K] + (i + t) * at.x_pitch : nullptr);
-                    rule_.add(numbers<A>::load_unaligned(sum), w, tap, e).store_unaligned(sum);
+                    put(rule_.add(sums_at(sum), w, tap, e), sum);
                 });
             }
         }
@@ -249,7 +332,7 @@ private:
         const number<A>* dy = at.dy + (begin - first_) * pitch;
         const number<A>* x[Rows];
         number<A>* place[Rows];
-        numbers<A> sum[Rows][Kernel];
+        typename element_sum::type sum[Rows][Kernel];
         numbers<A> tap[Rows];
         simd::unroll<Rows>([&](auto row) TARN_LAMBDA {
             constexpr int K = decltype(row)::value;
@@ -258,12 +341,12 @@ private:
             tap[K] = numbers<A>(static_cast<number<A>>((taps.first + K) * Kernel));
             simd::unroll<Kernel>([&](auto t) TARN_LAMBDA {
                 constexpr int T = decltype(t)::value;
-                sum[K][T] = numbers<A>::load_unaligned(place[K] + T * pitch);
+                sum[K][T] = sums_at(place[K] + T * pitch);
             });
         });
         for (std::ptrdiff_t j = 0;; ++j, dy += pitch) {
-            const auto w = windows_of<Kernel>(by, numbers<A>::load_unaligned(dy), begin + j, first + j * Stride, 1, 0,
-                                              Kernel, Kernel);
+            const auto w = windows_of<Kernel>(by, taps, at, numbers<A>::load_unaligned(dy), begin + j,
+                                              first + j * Stride, 1, 0, Kernel, Kernel);
             simd::unroll<Rows>([&](auto row) TARN_LAMBDA {
                 constexpr int K = decltype(row)::value;
                 simd::unroll<Kernel>([&](auto t) TARN_LAMBDA {
@@ -278,7 +361,7 @@ private:
                 constexpr int K = decltype(row)::value;
                 simd::unroll<Stride>([&](auto t) TARN_LAMBDA {
                     constexpr int T = decltype(t)::value;
-                    sum[K][T].store_unaligned(place[K] + T * pitch);
+                    put(sum[K][T], place[K] + T * pitch);
                 });
                 x[K] += reads ? Stride * x_pitch : 0;
                 place[K] += Stride * pitch;
@@ -287,7 +370,7 @@ private:
                     if constexpr (T + Stride < Kernel)
                         sum[K][T] = sum[K][T + Stride];
                     else
-                        sum[K][T] = numbers<A>::load_unaligned(place[K] + T * pitch);
+                        sum[K][T] = sums_at(place[K] + T * pitch);
                 });
             });
         }
@@ -295,7 +378,7 @@ private:
             constexpr int K = decltype(row)::value;
             simd::unroll<Kernel>([&](auto t) TARN_LAMBDA {
                 constexpr int T = decltype(t)::value;
-                sum[K][T].store_unaligned(place[K] + T * pitch);
+                put(sum[K][T], place[K] + T * pitch);
             });
         });
     }

@@ -20,6 +20,25 @@ struct window_group {
 template <class A, int Numbers> struct element_numbers { numbers<A> number[Numbers]; };
 template <class A> struct element_numbers<A, 0> {};
 
+// The sums of a register of elements. A single one is what it is.
+template <class A, int Sums> struct element_sums {
+    using type = element_numbers<A, Sums>;
+
+    // Of f(0) .. f(Sums - 1).
+    template <class F> TARN_INLINE static type of(F f) noexcept {
+        type s;
+        simd::unroll<Sums>([&](auto k) TARN_LAMBDA { s.number[decltype(k)::value] = f(decltype(k)::value); });
+        return s;
+    }
+    TARN_INLINE static numbers<A>& part(type& s, int k) noexcept { return s.number[k]; }
+};
+template <class A> struct element_sums<A, 1> {
+    using type = numbers<A>;
+
+    template <class F> TARN_INLINE static type of(F f) noexcept { return f(0); }
+    TARN_INLINE static numbers<A>& part(type& s, int) noexcept { return s; }
+};
+
 // Shares: what the windows of a group give.
 //
 //   call                   what it is made of
@@ -32,7 +51,9 @@ template <class A> struct element_numbers<A, 0> {};
 //   elements               how many numbers it asks for of an element
 //   lifts, lift(x)         whether these are others than the element, and then the numbers of elements x. Where there
 //                          is no element they are 0
-//   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`, whose numbers are e
+//   sums                   how many sums an element has
+//   add(sum, w, tap, e)    the sum, or sums, and what windows w give to their elements `tap`, whose numbers are e
+//   finishes, finish(sum, e)  whether gradients are others than the sum, and then these
 //   end()                  after the last group
 //   rule                   what of them is done in registers where windows are tiles, or void: see window_tiles.hpp
 //
@@ -41,11 +62,64 @@ struct shares_of_windows {
     using call = dispatch::window_gradients;
     static constexpr int elements = 0;
     static constexpr bool lifts = false;
+    static constexpr int sums = 1;
+    static constexpr bool finishes = false;
     static constexpr bool several_planes = true;
     using rule = void;
 
     TARN_INLINE void end() noexcept {}
 };
+
+// What is known of a register of windows.
+template <class A, int Fields> struct window_numbers {
+    static constexpr int count = Fields;
+    numbers<A> field[Fields];
+};
+// The same of windows side by side, from field to field of a block.
+template <class A, int Fields, std::ptrdiff_t Room> class window_fields {
+public:
+    using windows = window_numbers<A, Fields>;
+
+    TARN_INLINE windows at(std::ptrdiff_t i) const noexcept {
+        return each([&](int f) TARN_LAMBDA { return numbers<A>::load_unaligned(number_[f] + i); });
+    }
+    TARN_INLINE windows at(std::ptrdiff_t i, int n) const noexcept {
+        return each([&](int f) TARN_LAMBDA { return simd::load_n<A>(number_[f] + i, n); });
+    }
+    TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept {
+        return each([&](int f) TARN_LAMBDA { return numbers<A>(number_[f][i]); });
+    }
+    TARN_INLINE void put(std::ptrdiff_t i, int n, const windows& w) noexcept {
+        simd::unroll<Fields>([&](auto f) TARN_LAMBDA {
+            simd::store_n<A>(number_[decltype(f)::value] + i, w.field[decltype(f)::value], n);
+        });
+    }
+
+private:
+    template <class F> TARN_INLINE static windows each(F f) noexcept {
+        windows w;
+        simd::unroll<Fields>([&](auto k) TARN_LAMBDA { w.field[decltype(k)::value] = f(decltype(k)::value); });
+        return w;
+    }
+
+    alignas(64) number<A> number_[Fields][Room + static_cast<std::ptrdiff_t>(numbers<A>::size)];
+};
+
+// Rules with `others`, another rule, leave it those windows w for which are_far(dy, w), a mask, holds; near(w, mask) is 0 for
+// these. What others give of elements themselves, by add(sum, w, x), is the last sum, and is added to the gradient. Elements
+// are the last of their numbers.
+template <class Rule, class = void> struct has_others : std::false_type {};
+template <class Rule> struct has_others<Rule, std::void_t<typename Rule::others>> : std::true_type {};
+
+template <class A>
+constexpr number<A> greatest_number = simd::is_double<A> ? number<A>(0x1.fffffffffffffp1023)
+                                                         : number<A>(0x1.fffffep127f);
+
+// 0, or a magnitude from least to greatest; not NaN.
+template <class A> TARN_INLINE auto are_within(numbers<A> v, number<A> least, number<A> greatest) noexcept {
+    const numbers<A> size = xsimd::abs(v);
+    return (size <= numbers<A>(greatest)) & ((size >= numbers<A>(least)) | (size == numbers<A>(number<A>(0))));
+}
 
 // f(first of a register), and f(first, how many) for the rest of n.
 template <class A, class F> TARN_INLINE void each_register(std::ptrdiff_t n, F f) noexcept {

@@ -17,6 +17,9 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 //   reduction              what windows are reduced by, or void; windows_by is one
 //   scales<Most>           what sums over windows are divided by, of up to so many columns: window_scales, or alike
 //   windows                what it knows of windows
+//   lift, finish           as of shares that have them, but for a last sum of others. Then reductions have of(e), states of
+//                          lifted elements
+//   others                 see has_others
 //   of(dy, state, scale)   these, from their gradients; without a reduction of(dy, scale)
 //   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`
 template <class A, class Shares> class window_tiles {
@@ -40,6 +43,8 @@ public:
 private:
     using rule = typename Shares::rule;
     using reduction = typename rule::reduction;
+    static constexpr bool others = has_others<rule>::value;
+    using element_sum = element_sums<A, Shares::sums - (others ? 1 : 0)>;
     static constexpr bool reads = !std::is_void<reduction>::value;
     static constexpr int width = static_cast<int>(numbers<A>::size);
     static constexpr std::ptrdiff_t most_rows = 4;
@@ -166,28 +171,76 @@ private:
     TARN_INLINE void give(numbers<A> dy, int columns, Element element, Put put) const noexcept {
         constexpr bool held = reads && Rows > 0;
         const int kernel = Columns > 0 ? Columns : columns;
-        numbers<A> x[held ? Rows : 1][held ? 2 : 1];
+        const auto lifted = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
+            if constexpr (Shares::lifts)
+                return rule_.lift(element(k, t));
+            else
+                return element(k, t);
+        };
+        decltype(lifted(0, 0)) x[held ? Rows : 1][held ? 2 : 1];
         if constexpr (held) {
             each_row<Rows>([&](std::ptrdiff_t k) TARN_LAMBDA {
-                x[k][0] = element(k, 0);
-                x[k][1] = element(k, 1);
+                x[k][0] = lifted(k, 0);
+                x[k][1] = lifted(k, 1);
             });
         }
         const auto element_at = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
             if constexpr (held)
                 return x[k][t];
             else
-                return element(k, t);
+                return lifted(k, t);
         };
-        const auto w = windows_of<Rows>(dy, kernel, element_at);
+        typename rule::windows w;
+        if constexpr (!reads) {
+            w = rule_.of(dy, scale_);
+        } else {
+            w = rule_.of(dy, state_of<Rows>(rule_.windows_by, kernel, element_at), scale_);
+            if constexpr (others) {
+                const auto far = rule_.are_far(dy, w);
+                if (xsimd::any(far)) {
+                    give_far<Rows>(dy, kernel, rule_.near(w, far), far, element, put);
+                    return;
+                }
+            }
+        }
         const auto value = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
             element_numbers<A, Shares::elements> e;
-            if constexpr (Shares::elements == 1)
+            if constexpr (Shares::lifts)
+                e = element_at(k, t);
+            else if constexpr (Shares::elements == 1)
                 e.number[0] = element_at(k, t);
-            const numbers<A> tap(static_cast<number<A>>(k * kernel + t));
-            return rule_.add(numbers<A>(number<A>(0)), w, tap, e);
+            return value_of(w, k * kernel + t, e);
         };
         each_row<Rows>([&](std::ptrdiff_t k) TARN_LAMBDA { put(k, [&](int t) TARN_LAMBDA { return value(k, t); }); });
+    }
+    template <class Windows>
+    TARN_INLINE numbers<A> value_of(const Windows& w, std::ptrdiff_t tap,
+                                    const element_numbers<A, Shares::elements>& e) const noexcept {
+        const numbers<A> zero(number<A>(0));
+        const auto sum = rule_.add(element_sum::of([&](int) TARN_LAMBDA { return zero; }), w,
+                                   numbers<A>(static_cast<number<A>>(tap)), e);
+        if constexpr (Shares::finishes)
+            return rule_.finish(sum, e);
+        else
+            return sum;
+    }
+    // The same where windows are others'.
+    template <int Rows, class Windows, class Mask, class Element, class Put>
+    TARN_NOINLINE void give_far(numbers<A> dy, int kernel, const Windows& near, const Mask& are_far, Element element,
+                                Put put) const noexcept {
+        const auto s = state_of<Rows>(rule_.far.windows_by, kernel, element);
+        const numbers<A> zero(number<A>(0));
+        const auto far = rule_.far.of(simd::select<A>(are_far, dy, zero), s, scale_);
+        each_row<Rows>([&](std::ptrdiff_t k) TARN_LAMBDA {
+            put(k, [&](int t) TARN_LAMBDA {
+                element_numbers<A, Shares::elements> e;
+                if constexpr (Shares::lifts)
+                    e = rule_.lift(element(k, t));
+                else
+                    e.number[0] = element(k, t);
+                return value_of(near, k * kernel + t, e) + rule_.far.add(zero, far, element(k, t));
+            });
+        });
     }
     template <int Rows, class F> TARN_INLINE void each_row(F f) const noexcept {
         if constexpr (Rows > 0) {
@@ -197,28 +250,30 @@ private:
                 f(k);
         }
     }
-    template <int Rows, class Element>
-    TARN_INLINE auto windows_of(numbers<A> dy, int kernel, Element element) const noexcept {
-        if constexpr (!reads) {
-            return rule_.of(dy, scale_);
-        } else {
-            using loops = window_loops<A, reduction>;
-            const auto column = [&](int t) TARN_LAMBDA {
-                typename reduction::state s;
-                if constexpr (Rows > 0) {
-                    s = loops{rule_.windows_by}.template few<Rows>(0, [&](int k) TARN_LAMBDA { return element(k, t); });
-                } else {
-                    s = rule_.windows_by.lift(element(0, t), 0);
-                    for (std::ptrdiff_t k = 1; k < rows_; ++k)
-                        s = rule_.windows_by.combine(s, rule_.windows_by.lift(element(k, t), k));
-                }
-                return rule_.windows_by.at_column(s, t, kernel);
-            };
-            typename reduction::state s = column(0);
-            for (int t = 1; t < kernel; ++t)
-                s = rule_.windows_by.combine(s, column(t));
-            return rule_.of(dy, s, scale_);
-        }
+    // Of elements, or of lifted ones.
+    template <int Rows, class Reduction, class Element>
+    TARN_INLINE auto state_of(const Reduction& by, int kernel, Element element) const noexcept {
+        const auto column = [&](int t) TARN_LAMBDA {
+            typename Reduction::state s;
+            if constexpr (!std::is_same<decltype(element(0, t)), numbers<A>>::value) {
+                const std::ptrdiff_t rows = Rows > 0 ? Rows : rows_;
+                s = by.of(element(0, t));
+                for (std::ptrdiff_t k = 1; k < rows; ++k)
+                    s = by.combine(s, by.of(element(k, t)));
+            } else if constexpr (Rows > 0) {
+                s = window_loops<A, Reduction>{by}.template few<Rows>(0,
+                                                                      [&](int k) TARN_LAMBDA { return element(k, t); });
+            } else {
+                s = by.lift(element(0, t), 0);
+                for (std::ptrdiff_t k = 1; k < rows_; ++k)
+                    s = by.combine(s, by.lift(element(k, t), k));
+            }
+            return by.at_column(s, t, kernel);
+        };
+        auto s = column(0);
+        for (int t = 1; t < kernel; ++t)
+            s = by.combine(s, column(t));
+        return s;
     }
 
     const call& c_;

@@ -97,6 +97,7 @@ TARN_INLINE floats<A> zero_where_le(floats<A> v, floats<A> x, floats<A> low, req
 }
 template <class A>
 floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floats<A> low, requires_arch<xsimd::sse2>) = delete;
+template <class A> floats<A> scale(floats<A> p, floats<A> n, requires_arch<xsimd::sse2>) = delete;
 
 template <class A>
 TARN_INLINE doubles<A> exp2_remainder(doubles<A> x, doubles<A> high, doubles<A> low, doubles<A> n,
@@ -121,6 +122,7 @@ TARN_INLINE doubles<A> zero_where_le(doubles<A> v, doubles<A> x, doubles<A> low,
 template <class A>
 doubles<A> scale_where_gt(doubles<A> p, doubles<A> n, doubles<A> x, doubles<A> low,
                           requires_arch<xsimd::sse2>) = delete;
+template <class A> doubles<A> scale(doubles<A> p, doubles<A> n, requires_arch<xsimd::sse2>) = delete;
 
 #if XSIMD_WITH_AVX2
 template <class A>
@@ -207,6 +209,9 @@ TARN_INLINE floats<A> scale_where_gt(floats<A> p, floats<A> n, floats<A> x, floa
                                      requires_arch<xsimd::avx512f>) {
     return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLE_UQ), p, n);
 }
+template <class A> TARN_INLINE floats<A> scale(floats<A> p, floats<A> n, requires_arch<xsimd::avx512f>) {
+    return _mm512_scalef_ps(p, n);
+}
 template <class A>
 TARN_INLINE doubles<A> exp2_remainder(doubles<A> x, doubles<A> high, doubles<A> low, doubles<A> n,
                                       requires_arch<xsimd::avx512f>) {
@@ -228,6 +233,9 @@ template <class A>
 TARN_INLINE doubles<A> scale_where_gt(doubles<A> p, doubles<A> n, doubles<A> x, doubles<A> low,
                                       requires_arch<xsimd::avx512f>) {
     return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, low, _CMP_NLE_UQ), p, n);
+}
+template <class A> TARN_INLINE doubles<A> scale(doubles<A> p, doubles<A> n, requires_arch<xsimd::avx512f>) {
+    return _mm512_scalef_pd(p, n);
 }
 TARN_AVX512_END
 #endif
@@ -294,5 +302,7 @@ template <class A> TARN_INLINE numbers<A> zero_where_le(numbers<A> v, numbers<A>
 template <class A> TARN_INLINE numbers<A> scale_where_gt(numbers<A> p, numbers<A> n, numbers<A> x, numbers<A> low) {
     return kernel::scale_where_gt<A>(p, n, x, low, A{});
 }
+// p * 2^floor(n). Tiers with scalef only.
+template <class A> TARN_INLINE numbers<A> scale(numbers<A> p, numbers<A> n) { return kernel::scale<A>(p, n, A{}); }
 
 }}}} // namespace tarn::simd
