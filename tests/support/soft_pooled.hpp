@@ -98,7 +98,10 @@ soft_gradient soft_gradient_of(const window_case& c, const std::vector<long doub
     const long double t = options.scale;
     soft_gradient r{std::vector<long double>(x.size()), std::vector<long double>(x.size())};
     std::vector<long double> members(x.size());
-    std::vector<long double> size(x.size());
+    for (std::size_t i = 0; i < dy.size(); ++i) {
+        for (std::ptrdiff_t k : windows[i % windows.size()].index)
+            members[i / windows.size() * n + static_cast<std::size_t>(k)] += 1;
+    }
     for (std::size_t i = 0; i < dy.size(); ++i) {
         const std::size_t map = i / windows.size() * n;
         const window_members& w = windows[i % windows.size()];
@@ -122,15 +125,13 @@ soft_gradient soft_gradient_of(const window_case& c, const std::vector<long doub
             const long double from = !counts || x[at] == s.value ? 0 : t * (x[at] - s.value);
             r.value[at] += options.gradient == tarn::soft_pool_gradient::exact ? part * (1 + from) : part;
             const long double apart = 1 + distance(x[at], greatest) + distance(s.value, greatest);
-            const long double large = near ? 1 + std::fabs(t * x[at]) + std::fabs(t * s.value) : 1;
-            r.bound[at] +=
-                u * 4 * steps * std::fabs(part) * std::max(apart * apart, large) + least * (std::fabs(g) + 1);
-            size[at] += std::fabs(part) * std::max(apart, large);
-            members[at] += 1;
+            const long double large = 1 + std::fabs(t * x[at]) + std::fabs(t * s.value);
+            const long double of = members[at];
+            const long double bracket =
+                std::max(of * apart + 4 * steps * apart * apart, near ? (of + 4 * steps) * large : 0);
+            r.bound[at] += u * std::fabs(part) * bracket + least * (std::fabs(g) + 1);
         }
     }
-    for (std::size_t i = 0; i < x.size(); ++i)
-        r.bound[i] += u * members[i] * size[i];
     return r;
 }
 
