@@ -107,6 +107,71 @@ template <class T, class Values, class Run> void check_large_windows(Values valu
     }
 }
 
+// run(x, y, window) of windows of three rows and columns: of maps with gaps, map behind map, side by side, and map by map,
+// results have the same bits. values(n, seed): so many elements.
+template <class T, class Values, class Run> void check_threes(Values values, Run run) {
+    struct sample {
+        std::ptrdiff_t channels;
+        axis_case height, width;
+    };
+    const axis_case around[] = {{2, 3, 1, 1, 1, 1},  {4, 3, 1, 1, 1, 1},   {7, 3, 1, 1, 1, 1},  {9, 3, 1, 1, 1, 1},
+                                {16, 3, 1, 1, 1, 1}, {29, 3, 1, 1, 1, 1},  {40, 3, 1, 1, 1, 1}, {128, 3, 1, 1, 1, 1},
+                                {67, 3, 1, 1, 1, 1}, {256, 3, 1, 1, 1, 1}, {300, 3, 1, 1, 1, 1}};
+    std::vector<sample> samples;
+    for (const axis_case& height : around) {
+        for (const axis_case& width : around) {
+            const std::ptrdiff_t size = height.extent * width.extent;
+            const auto left = static_cast<std::ptrdiff_t>(samples.size() % 7);
+            // Together a few times what is worked on at once.
+            if (size <= (sanitized ? 300 : 10000))
+                samples.push_back({size > 2000 ? 1 + left % 3 : 2000 / size + 17 + left, height, width});
+        }
+    }
+    const axis_case others[] = {{9, 3, 2, 1, 1, 1}, {12, 3, 2, 0, 1, 1}, {15, 3, 1, 0, 1, 1}, {3, 3, 1, 1, 0, 1}};
+    for (const axis_case& height : others) {
+        for (const axis_case& width : others) {
+            for (std::ptrdiff_t channels : {16, 37, 260})
+                samples.push_back({channels, height, width});
+        }
+    }
+    unsigned seed = 900;
+    for (const sample& s : samples) {
+        window_case windows;
+        windows.axes = {s.height, s.width};
+        windows.ceil = seed % 4 == 0;
+        const std::ptrdiff_t in = product(windows.in());
+        const std::vector<double> x_values = values(static_cast<std::size_t>(s.channels * in), seed);
+        const auto results = [&](memory_order o, std::ptrdiff_t channels, const std::vector<double>& elements,
+                                 bool gaps_in_y = false) {
+            map_call<T> c;
+            c.channels = channels;
+            placed_map<T> x(c.full(windows.in()), o, seed % 2 == 0);
+            placed_map<T> y(c.full(windows.out()), gaps_in_y ? memory_order::gaps : o, seed % 2 == 0);
+            x.put(elements);
+            y.fill(static_cast<T>(77.0f));
+            run(x.template view<4>(), y.template view<4>(), windows.window());
+            return y.get();
+        };
+        const auto same = [&](const std::vector<T>& got, const std::vector<T>& expected, const char* what) {
+            ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(T)), 0)
+                << what << ", " << s.channels << " channels: " << windows;
+        };
+        const std::vector<T> expected = results(memory_order::gaps, s.channels, x_values);
+        same(results(memory_order::channels_first, s.channels, x_values), expected, "channels first");
+        same(results(memory_order::channels_last, s.channels, x_values), expected, "channels last");
+        const std::ptrdiff_t map = s.channels / 2;
+        const std::ptrdiff_t out = product(windows.out());
+        for (bool gaps_in_y : {false, true}) {
+            same(results(memory_order::channels_first, 1,
+                         {x_values.begin() + map * in, x_values.begin() + (map + 1) * in}, gaps_in_y),
+                 {expected.begin() + map * out, expected.begin() + (map + 1) * out}, "one map");
+        }
+        if (testing::Test::HasFatalFailure())
+            return;
+        ++seed;
+    }
+}
+
 // Whether two maps have the same bits, or NaN in the same places.
 template <class T> bool same_numbers(const std::vector<T>& a, const std::vector<T>& b) {
     for (std::size_t i = 0; i < a.size(); ++i) {

@@ -213,6 +213,19 @@ TEST_P(gem_pool, large_windows_of_many) {
     }
 }
 
+TEST_P(gem_pool, threes) {
+    for (double p : {3.0, 2.37, -9.0, 1e-5, inf}) {
+        const auto values = [](std::size_t n, unsigned seed) {
+            return between(static_cast<std::ptrdiff_t>(n), seed, -10, 3);
+        };
+        const auto pool = [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+            tarn::gem_pool(tarn::on(GetParam()), x, y, window, {p});
+        };
+        check_threes<float>(values, pool);
+        check_threes<double>(values, pool);
+    }
+}
+
 TEST_P(gem_pool, bits_of_floats) { check_bits<float>(GetParam()); }
 TEST_P(gem_pool, bits_of_doubles) { check_bits<double>(GetParam()); }
 

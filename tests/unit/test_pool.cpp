@@ -4,6 +4,7 @@
 // every type, tier and order of memory.
 #include "support/executors.hpp"
 #include "support/pooled.hpp"
+#include "support/same_bits.hpp"
 #include "support/tiers.hpp"
 
 #include <tarn/pool.hpp>
@@ -155,6 +156,27 @@ TEST_P(pool, samples_of_windows) {
             check_average<In, Out>(GetParam(), c, values, {random() % 2 == 0, random() % 4 == 0 ? 7 : 0}, name.c_str());
         });
 }
+
+// Maps with and without NaN.
+template <class T> void check_maps_of_threes(tarn::tier tier) {
+    const auto values = [](std::size_t n, unsigned seed) {
+        std::vector<double> v = values_of(static_cast<std::ptrdiff_t>(n), seed, seed % 3 == 0);
+        for (std::size_t i = n / 3; i < n && seed % 2 == 0; i += 301)
+            v[i] = std::numeric_limits<double>::quiet_NaN();
+        return v;
+    };
+    check_threes<T>(values, [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+        tarn::max_pool(tarn::on(tier), x, y, tarn::none, window);
+    });
+    for (bool padding : {false, true}) {
+        check_threes<T>(values, [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+            tarn::average_pool(tarn::on(tier), x, y, window, {padding, 0});
+        });
+    }
+}
+TEST_P(pool, threes_of_floats) { check_maps_of_threes<float>(GetParam()); }
+TEST_P(pool, threes_of_doubles) { check_maps_of_threes<double>(GetParam()); }
+TEST_P(pool, threes_of_halves) { check_maps_of_threes<tarn::float16>(GetParam()); }
 
 TARN_TEST_ON_ALL_TIERS(pool);
 

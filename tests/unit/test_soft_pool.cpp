@@ -248,6 +248,28 @@ TEST_P(soft_pool, large_windows_of_many) {
     }
 }
 
+// Maps of ordinary elements, and of some that are not.
+template <class T> void check_soft_threes(tarn::tier tier) {
+    for (bool ordinary : {true, false}) {
+        const auto values = [&](std::size_t n, unsigned seed) {
+            const std::vector<float> v = normal_numbers(static_cast<std::ptrdiff_t>(n), seed, 3);
+            const std::vector<double> x(v.begin(), v.end());
+            // Of some maps.
+            if (ordinary || seed % 2 == 0)
+                return x;
+            std::vector<double> some = scattered(x, seed);
+            std::copy(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(n / 2), some.begin());
+            return some;
+        };
+        check_threes<T>(values, [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+            tarn::soft_pool(tarn::on(tier), x, y, window);
+        });
+    }
+}
+TEST_P(soft_pool, threes_of_floats) { check_soft_threes<float>(GetParam()); }
+TEST_P(soft_pool, threes_of_doubles) { check_soft_threes<double>(GetParam()); }
+TEST_P(soft_pool, threes_of_halves) { check_soft_threes<tarn::bfloat16>(GetParam()); }
+
 TEST_P(soft_pool, bits) {
     const std::vector<float> x = normal_numbers(19 * 23 * 23, 9, 3);
     const auto pool = [](const auto& where, const auto& in, const auto& out, const tarn::pool_window& window) {

@@ -7,20 +7,20 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/gem_table.hpp>
 #include <tarn/kernels/gem.hpp>
-#include <tarn/kernels/window_lines.hpp>
+#include <tarn/kernels/window_flat_planes.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct gem_kernels {
     static constexpr dispatch::gem_table<number<A>> table = {
-        &window_lines<A, gem_extreme<A>>::run,
-        &window_lines<A, gem_logs<A>>::run,
-        {&window_lines<A, gem_powers_of<A, gem_integer_powers<A, 2>>>::run,
-         &window_lines<A, gem_powers_of<A, gem_integer_powers<A, 3>>>::run,
-         &window_lines<A, gem_powers_of<A, gem_integer_powers<A, 4>>>::run},
-        &window_lines<A, gem_powers_of<A, gem_quick_powers<A>>>::run,
-        &window_lines<A, gem_powers_of<A, gem_powers<A>>>::run,
-        &window_lines<A, gem_scaled_powers<A>>::run};
+        &pooled_windows<A, gem_extreme<A>>,
+        &pooled_windows<A, gem_logs<A>>,
+        {&pooled_windows<A, gem_powers_of<A, gem_integer_powers<A, 2>>>,
+         &pooled_windows<A, gem_powers_of<A, gem_integer_powers<A, 3>>>,
+         &pooled_windows<A, gem_powers_of<A, gem_integer_powers<A, 4>>>},
+        &pooled_windows<A, gem_powers_of<A, gem_quick_powers<A>>>,
+        &pooled_windows<A, gem_powers_of<A, gem_powers<A>>>,
+        &pooled_windows<A, gem_scaled_powers<A>>};
 };
 
 }}}} // namespace tarn::kernels

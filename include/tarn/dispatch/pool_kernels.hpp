@@ -6,14 +6,14 @@
 
 #include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/pool.hpp>
-#include <tarn/kernels/window_lines.hpp>
+#include <tarn/kernels/window_flat_planes.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct pool_kernels {
     static constexpr dispatch::pool_table<number<A>> table = {
-        &window_lines<A, max_window<A>>::run, &window_lines<A, max_index_window<A>>::run,
-        &window_lines<A, average_window<A>>::run, &window_lines<A, exact_average_window<A>>::run};
+        &pooled_windows<A, max_window<A>>, &pooled_windows<A, max_index_window<A>>,
+        &pooled_windows<A, average_window<A>>, &pooled_windows<A, exact_average_window<A>>};
 };
 
 }}}} // namespace tarn::kernels

@@ -7,12 +7,12 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/soft_pool_table.hpp>
 #include <tarn/kernels/soft_sums.hpp>
-#include <tarn/kernels/window_lines.hpp>
+#include <tarn/kernels/window_flat_planes.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct soft_pool_kernels {
-    static constexpr dispatch::soft_pool_table<number<A>> table = {&window_lines<A, soft_pool_window<A>>::run};
+    static constexpr dispatch::soft_pool_table<number<A>> table = {&pooled_windows<A, soft_pool_window<A>>};
 };
 
 }}}} // namespace tarn::kernels

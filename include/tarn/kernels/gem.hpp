@@ -137,9 +137,7 @@ protected:
         state s;
         simd::unroll<cells::parts>([&](auto k) TARN_LAMBDA {
             constexpr int K = decltype(k)::value;
-            const window_state<D, fields> v = f(cells::part(wide, K));
-            for (int i = 0; i < fields; ++i)
-                cells::part(s.field[i], K) = v.field[i];
+            put_part<K>(f(cells::part(wide, K)), s);
         });
         return s;
     }
@@ -148,11 +146,8 @@ protected:
         typename cells::type y;
         simd::unroll<cells::parts>([&](auto k) TARN_LAMBDA {
             constexpr int K = decltype(k)::value;
-            window_state<D, fields> v;
-            for (int i = 0; i < fields; ++i)
-                v.field[i] = cells::part(s.field[i], K);
             cells::part(y, K) =
-                gem_parameters<A>::unless_empty(cells::part(by.least, K), f(v, cells::part(by.inverse, K)));
+                gem_parameters<A>::unless_empty(cells::part(by.least, K), f(part_of<K>(s), cells::part(by.inverse, K)));
         });
         return cells::to_elements(y);
     }
@@ -160,17 +155,26 @@ protected:
         state s;
         simd::unroll<cells::parts>([&](auto k) TARN_LAMBDA {
             constexpr int K = decltype(k)::value;
-            window_state<D, fields> p;
-            window_state<D, fields> q;
-            for (int i = 0; i < fields; ++i) {
-                p.field[i] = cells::part(a.field[i], K);
-                q.field[i] = cells::part(b.field[i], K);
-            }
-            const window_state<D, fields> r = f(p, q);
-            for (int i = 0; i < fields; ++i)
-                cells::part(s.field[i], K) = r.field[i];
+            put_part<K>(f(part_of<K>(a), part_of<K>(b)), s);
         });
         return s;
+    }
+
+private:
+    // Register K of a state. (g++ keeps in registers what is never taken apart by a loop.)
+    template <int K> TARN_INLINE static window_state<D, fields> part_of(const state& s) noexcept {
+        window_state<D, fields> v;
+        simd::unroll<fields>([&](auto f) TARN_LAMBDA {
+            constexpr int F = decltype(f)::value;
+            v.field[F] = cells::part(s.field[F], K);
+        });
+        return v;
+    }
+    template <int K> TARN_INLINE static void put_part(const window_state<D, fields>& v, state& s) noexcept {
+        simd::unroll<fields>([&](auto f) TARN_LAMBDA {
+            constexpr int F = decltype(f)::value;
+            cells::part(s.field[F], K) = v.field[F];
+        });
     }
 };
 
@@ -241,7 +245,7 @@ template <class A> struct gem_quick_powers : gem_power_sum<A> {
     TARN_INLINE explicit gem_quick_powers(const dispatch::window_planes& c) noexcept
         : gem_power_sum<A>(c), exponent(gem_exponent<A>::of(this->p, 0)) {}
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return powers_of(x); }
-    TARN_NOINLINE state powers_of(numbers<A> given) const noexcept {
+    TARN_INLINE state powers_of(numbers<A> given) const noexcept {
         const numbers<A> x = this->clamped(given);
         numbers<A> k;
         numbers<A> position;

@@ -7,6 +7,7 @@
 
 #include <tarn/kernels/convert.hpp>
 #include <tarn/kernels/window_gathered.hpp>
+#include <tarn/kernels/window_lane_threes.hpp>
 #include <tarn/kernels/window_threes.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -18,8 +19,16 @@ public:
         windows.run_lanes();
     }
 
+    // Windows of three columns that share some, in at most three rows.
+    TARN_INLINE static bool takes_threes(const dispatch::window_planes& c) noexcept {
+        const dispatch::window_axis& columns = c.axis[2];
+        return may_be_lane_threes && columns.kernel == 3 && columns.stride <= 2 && columns.dilation == 1 &&
+               c.axis[0].kernel == 1 && c.axis[0].in == 1 && c.axis[0].out == 1 && c.axis[1].kernel <= 3;
+    }
+
 private:
     using loops = window_loops<A, Reduction>;
+    using lane_threes = window_lane_threes<A, Reduction>;
     using state = typename loops::state;
     using cells = typename state::cells;
     using sum = typename state::number;
@@ -39,6 +48,7 @@ private:
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t few_rows = 8;
+    static constexpr bool may_be_lane_threes = Reduction::kept == 0;
     // Registers that are not full cost less than to gather full ones, if at least half is used; but AVX2 loads parts of
     // registers slowly from where nothing has looked before.
     static constexpr std::ptrdiff_t least_outputs = looks || sizeof(numbers<A>) == 64 ? width / 2 + 1 : width;
@@ -56,7 +66,9 @@ private:
         for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
             lanes_ = c_.lanes - first_lane_ < most_lanes ? c_.lanes - first_lane_ : most_lanes;
             apart_ = share_nothing && lanes_ >= width;
-            wide_ = !apart_ && reach_ > line_room(1);
+            lane_threes_ = lanes_ >= width && takes_threes(c_) && same_type(c_.x) && same_type(c_.y) &&
+                           lane_threes::room(lanes_) <= line_numbers;
+            wide_ = !apart_ && !lane_threes_ && reach_ > line_room(1);
             choose_lanes();
             const std::ptrdiff_t tile = outputs_at_once();
             for (first_ = c_.first_column; first_ < c_.last_column; first_ += outputs_) {
@@ -70,7 +82,7 @@ private:
         return v.type == element_traits<number<A>>::value;
     }
     TARN_INLINE void choose_lanes() noexcept {
-        if (apart_)
+        if (apart_ || lane_threes_)
             return;
         if (wide_) {
             lanes_ = 1;
@@ -96,7 +108,7 @@ private:
     std::ptrdiff_t outputs_at_once() const noexcept {
         if (wide_)
             return 1;
-        if (apart_)
+        if (apart_ || lane_threes_)
             return result_numbers;
         const std::ptrdiff_t columns = line_room(lanes_) / lanes_;
         const std::ptrdiff_t by_lines = (columns - reach_) / columns_.stride + 1;
@@ -105,6 +117,11 @@ private:
         return by_lines < by_results ? by_lines : by_results;
     }
 
+    // Rows of windows whose elements are still in a cache when they have been looked through.
+    std::ptrdiff_t rows_of_threes() const noexcept {
+        const std::ptrdiff_t rows = numbers_in<262144> / ((inside_end_ - inside_begin_ + 1) * lanes_ * columns_.stride);
+        return !looks ? most_rows : rows > 0 ? rows : 1;
+    }
     TARN_INLINE bool few_taps() const noexcept {
         constexpr std::ptrdiff_t most = window_gathered<A, Reduction>::most_taps;
         return taps_.depth <= most && taps_.height <= most && taps_.width <= most && taps_.count() <= most;
@@ -150,9 +167,10 @@ private:
                whole(c_.axis[1]) && whole(columns_) && dense && (c_.planes == 1 || c_.y.across == plane_rows * row);
 
         const std::ptrdiff_t pitch = (end - begin_) * lanes_ + (short_ ? 0 : slack(lanes_));
-        rows_at_once_ = apart_ ? most_rows
-                        : few_ ? (converted_numbers / taps_.count() - width) / outputs_
-                               : line_numbers / (fields * pitch);
+        rows_at_once_ = apart_         ? most_rows
+                        : lane_threes_ ? rows_of_threes()
+                        : few_         ? (converted_numbers / taps_.count() - width) / outputs_
+                                       : line_numbers / (fields * pitch);
         if (short_ && rows_at_once_ > converted_numbers / pitch)
             rows_at_once_ = converted_numbers / pitch;
         if (!direct_ && rows_at_once_ > result_numbers / results)
@@ -310,6 +328,15 @@ private:
             for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
                 reduce_apart(of, block_.row[k]);
             return;
+        }
+        if constexpr (may_be_lane_threes) {
+            if (lane_threes_) {
+                window_lane_threes<A, R>::run(of, block_,
+                                              {lanes_, inside_begin_ - begin_, inside_end_ - begin_, c_.x.step[2],
+                                               columns_.stride, outputs_, c_.y.step[2]},
+                                              scales_);
+                return;
+            }
         }
         if constexpr (R::kept == 0) {
             if (threes_ && run_threes(of))
@@ -636,7 +663,7 @@ private:
     bool packed_ = false; // and columns lie side by side
     bool direct_ = false; // results go where they belong at once
     bool dense_ = false;  // and lie side by side, row behind row
-    bool pairs_ = false, threes_ = false, few_ = false, apart_ = false, short_ = false;
+    bool pairs_ = false, threes_ = false, few_ = false, apart_ = false, short_ = false, lane_threes_ = false;
     gathered_taps taps_ = {}; // of few windows
     int margins_ = 0;         // fields of what they were filled for
     std::ptrdiff_t planes_at_once_ = 1;

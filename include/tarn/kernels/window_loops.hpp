@@ -362,40 +362,56 @@ private:
     template <bool More>
     TARN_INLINE void any_rows(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
                               sum* line, std::ptrdiff_t pitch) const noexcept {
-        std::ptrdiff_t i = 0;
-        for (; i + 4 * width <= n; i += 4 * width)
-            registers_of_rows<4, More>(x + i, r, step, line + i, pitch);
-        for (; i + width <= n; i += width)
-            registers_of_rows<1, More>(x + i, r, step, line + i, pitch);
-        if (i == n)
+        if (n < width) {
+            const int few = static_cast<int>(n);
+            state s;
+            each_row(x, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
+                const state v = reduction.lift(simd::load_n<A>(p, few), tap);
+                if constexpr (decltype(first)::value)
+                    s = More ? reduction.combine(load_state(line, pitch), v) : v;
+                else
+                    s = append(s, v);
+            });
+            store_first(s, few, line, pitch);
             return;
-        const int few = static_cast<int>(n - i);
-        state s;
-        each_row(x + i, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
-            const state v = reduction.lift(simd::load_n<A>(p, few), tap);
-            if constexpr (decltype(first)::value)
-                s = More ? reduction.combine(load_state(line + i, pitch), v) : v;
-            else
-                s = reduction.combine(s, v);
-        });
-        store_first(s, few, line + i, pitch);
+        }
+        // Rows of up to four registers are walked once, in the order of memory.
+        std::ptrdiff_t i = 0;
+        std::ptrdiff_t left = (n + width - 1) / width;
+        const auto group = [&](auto k) TARN_LAMBDA {
+            constexpr int N = decltype(k)::value;
+            registers_of_rows<N, More>(x + i, r, step, n - i, line + i, pitch);
+            i += N * width;
+            left -= N;
+        };
+        while (left > 5 || left == 4)
+            group(simd::index<4>{});
+        if (left == 5 || left == 3)
+            group(simd::index<3>{});
+        if (left == 2)
+            group(simd::index<2>{});
+        if (left == 1)
+            group(simd::index<1>{});
     }
+    // N registers of n numbers or more, or all n: then the last repeats what the one before has.
     template <int N, bool More>
-    TARN_INLINE void registers_of_rows(const number<A>* x, const window_row& r, const window_steps& step, sum* line,
-                                       std::ptrdiff_t pitch) const noexcept {
+    TARN_INLINE void registers_of_rows(const number<A>* x, const window_row& r, const window_steps& step,
+                                       std::ptrdiff_t n, sum* line, std::ptrdiff_t pitch) const noexcept {
+        const std::ptrdiff_t last = n < N * width ? n - width : (N - 1) * width;
+        const auto at = [&](auto k)
+                            TARN_LAMBDA { return decltype(k)::value == N - 1 ? last : decltype(k)::value * width; };
         state s[N];
         each_row(x, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
             simd::unroll<N>([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
-                const state v = reduction.lift(numbers<A>::load_unaligned(p + K * width), tap);
+                const state v = reduction.lift(numbers<A>::load_unaligned(p + at(k)), tap);
                 if constexpr (decltype(first)::value)
-                    s[K] = More ? reduction.combine(load_state(line + K * width, pitch), v) : v;
+                    s[K] = More ? reduction.combine(load_state(line + at(k), pitch), v) : v;
                 else
                     s[K] = append(s[K], v);
             });
         });
-        simd::unroll<N>(
-            [&](auto k) TARN_LAMBDA { store_state(s[decltype(k)::value], line + decltype(k)::value * width, pitch); });
+        simd::unroll<N>([&](auto k) TARN_LAMBDA { store_state(s[decltype(k)::value], line + at(k), pitch); });
     }
     // f(p, tap, whether it is the first) for every member of a row.
     template <class F>
