@@ -53,4 +53,21 @@ TEST(float_powers, exp2_slope) {
     std::printf("    worst 2^%.2f\n", std::log2(worst));
 }
 
+TEST(float_powers, powers_of_two) {
+    using doubles = simd::doubles<target>;
+    constexpr int half = static_cast<int>(doubles::size);
+    alignas(64) float n[size];
+    alignas(64) double power[size];
+    for (int first = -1022; first <= 1023 - size + 1; ++first) {
+        for (int lane = 0; lane < size; ++lane)
+            n[lane] = static_cast<float>(first + lane);
+        doubles low, high;
+        simd::powers_of_two<target>(floats::load_aligned(n) + floats(1.5f * 0x1p23f), low, high);
+        low.store_aligned(power);
+        high.store_aligned(power + half);
+        for (int lane = 0; lane < size; ++lane)
+            ASSERT_EQ(power[lane], std::ldexp(1.0, first + lane));
+    }
+}
+
 } // namespace

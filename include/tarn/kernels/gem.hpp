@@ -113,15 +113,10 @@ template <class A> struct gem_parameters {
 
 // What the reductions share: a state of doubles, made and finished register by register. Logarithms and powers take a
 // hundred instructions: one copy of them serves all loops.
-template <class A, int Fields> struct gem_window : gem_parameters<A> {
+template <class A, int Fields> struct gem_window : gem_parameters<A>, window_reduction {
     using gem_parameters<A>::gem_parameters;
     using D = doubles_of<A>;
     static constexpr int fields = Fields;
-    static constexpr int kept = 0;
-    static constexpr bool has_pair = false;
-    static constexpr bool has_append = false;
-    static constexpr bool lifts_once = false;
-    using looks_for = void;
     static constexpr bool counts = true;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields, double>;
@@ -221,7 +216,7 @@ template <class A, int Power> struct gem_integer_powers : gem_sum<A> {
             if constexpr (Power == 2)
                 return window_state<D, 1>{{square}};
             else
-                return window_state<D, 1>{{simd::fmadd<D>(square, Power == 3 ? v : square, numbers<D>(0.0))}};
+                return window_state<D, 1>{{product<D>(square, Power == 3 ? v : square)}};
         });
     }
     TARN_NOINLINE numbers<A> finish(const state& s, const typename base::scale& by) const noexcept {
@@ -239,30 +234,47 @@ template <class A> struct gem_quick_powers : gem_power_sum<A> {
     using D = typename base::D;
     using state = typename base::state;
     static constexpr bool lifts_once = true;
+    static constexpr bool lifts_together = true;
 
     gem_exponent<A> exponent;
 
     TARN_INLINE explicit gem_quick_powers(const dispatch::window_planes& c) noexcept
         : gem_power_sum<A>(c), exponent(gem_exponent<A>::of(this->p, 0)) {}
-    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return powers_of(x); }
-    TARN_INLINE state powers_of(numbers<A> given) const noexcept {
-        const numbers<A> x = this->clamped(given);
-        numbers<A> k;
-        numbers<A> position;
-        const numbers<A> log = simd::log2_of<A>(x, k);
-        const numbers<A> less_one = exponent.power_less_one(k, log, position);
-        // 2^n times one more is infinite or 0 for infinity, and NaN for NaN.
-        const numbers<A> special = simd::min_of<A>(numbers<A>(this->p < 0 ? number<A>(-1) : infinite<A>), x);
-        const auto v = base::cells::of(simd::select<A>(x < numbers<A>(infinite<A>), less_one, special));
-        const auto n = base::cells::of(position - numbers<A>(gem_exponent<A>::rounding));
-        state s;
-        simd::unroll<base::cells::parts>([&](auto part) TARN_LAMBDA {
-            constexpr int K = decltype(part)::value;
-            const numbers<D> two_to_n =
-                simd::exp2_apply<D>(numbers<D>(1.0), base::cells::part(n, K) + numbers<D>(base::rounding));
-            base::cells::part(s.field[0], K) = simd::fmadd<D>(base::cells::part(v, K), two_to_n, two_to_n);
+    TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
+        numbers<A> given[] = {x};
+        state s[1];
+        lift_each(given, s);
+        return s[0];
+    }
+    // Step by step for all registers: a power is a chain of forty operations, of which CPUs look no further ahead than two
+    // or three.
+    template <int N> TARN_INLINE void lift_each(numbers<A> (&x)[N], state (&s)[N]) const noexcept {
+        numbers<A> k[N];
+        numbers<A> log[N];
+        simd::unroll<N>([&](auto i) TARN_LAMBDA {
+            constexpr int I = decltype(i)::value;
+            x[I] = this->clamped(x[I]);
+            log[I] = simd::log2_of<A>(x[I], k[I]);
         });
-        return s;
+        numbers<A> less_one[N];
+        numbers<A> position[N];
+        simd::unroll<N>([&](auto i) TARN_LAMBDA {
+            constexpr int I = decltype(i)::value;
+            less_one[I] = exponent.power_less_one(k[I], log[I], position[I]);
+        });
+        // 2^n times one more is infinite or 0 for infinity, and NaN for NaN.
+        const numbers<A> at_infinity(this->p < 0 ? number<A>(-1) : infinite<A>);
+        simd::unroll<N>([&](auto i) TARN_LAMBDA {
+            constexpr int I = decltype(i)::value;
+            const auto v = base::cells::of(
+                simd::select<A>(x[I] < numbers<A>(infinite<A>), less_one[I], simd::min_of<A>(at_infinity, x[I])));
+            numbers<D> two_to_n[2];
+            simd::powers_of_two<A>(position[I], two_to_n[0], two_to_n[1]);
+            simd::unroll<2>([&](auto part) TARN_LAMBDA {
+                constexpr int K = decltype(part)::value;
+                base::cells::part(s[I].field[0], K) = simd::fmadd<D>(base::cells::part(v, K), two_to_n[K], two_to_n[K]);
+            });
+        });
     }
 };
 

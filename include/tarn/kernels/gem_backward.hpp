@@ -115,16 +115,11 @@ private:
 };
 
 // Sums of powers 2, 3 and 4 as numbers of A, for kernels of few rows and columns, and neither tiny nor great elements.
-template <class A, int Power> class gem_near_powers {
+template <class A, int Power> class gem_near_powers : public window_reduction {
 public:
     static constexpr int fields = 1;
-    static constexpr int kept = 0;
     static constexpr bool counts = true;
-    static constexpr bool has_pair = false;
-    static constexpr bool has_append = false;
-    static constexpr bool lifts_once = false;
     static constexpr number<A> empty = 0;
-    using looks_for = void;
     using state = window_state<A, fields>;
 
     const bool takes_kernel;
@@ -139,11 +134,11 @@ public:
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
         const numbers<A> v = simd::max_of<A>(numbers<A>(least), x); // NaN passes
-        return {{product(less_one(v), v)}};
+        return {{product<A>(less_one(v), v)}};
     }
     TARN_INLINE static state combine(const state& a, const state& b) noexcept { return {{a.field[0] + b.field[0]}}; }
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>& by) noexcept {
-        return product(s.field[0], by.inverse);
+        return product<A>(s.field[0], by.inverse);
     }
 
     // x^(p - 1).
@@ -161,10 +156,6 @@ public:
             const numbers<A> root = simd::square_root<A>(mean);
             return numbers<A>(number<A>(1)) / (Power == 4 ? simd::square_root<A>(root) : root);
         }
-    }
-    // Rounded before it is added, whatever the compiler contracts.
-    TARN_INLINE static numbers<A> product(numbers<A> x, numbers<A> y) noexcept {
-        return simd::fmadd<A>(x, y, numbers<A>(number<A>(0)));
     }
 
 private:
@@ -194,7 +185,7 @@ public:
         const numbers<A> root = reduction::inverse_root(mean);
         numbers<A> c = simd::select<A>(is_near(dy), dy, numbers<A>(number<A>(0)));
         for (int i = 1; i < Power; ++i)
-            c = reduction::product(c, root);
+            c = product<A>(c, root);
         return {{c, mean, dy}};
     }
     TARN_INLINE auto are_far(numbers<A>, const windows& w) const noexcept {
@@ -213,7 +204,7 @@ public:
         // Greater ones are in other windows.
         const auto counts = (given >= numbers<A>(windows_by.least)) & (given <= numbers<A>(number<A>(0x1p30)));
         const numbers<A> x = simd::select<A>(counts, given, numbers<A>(number<A>(0)));
-        return reduction::product(reduction::less_one(x), sum);
+        return product<A>(reduction::less_one(x), sum);
     }
 
 private:

@@ -11,6 +11,7 @@
 //   looks_at_stored        whether this is worth the time for elements that have to be converted
 //   pick(seen, f)          with it: f(reduction), one that gives the same results for elements as they were seen
 //   lifts_once             whether to lift is so much work that no element should be lifted twice
+//   lifts_together         whether lift_each(x, s) lifts several registers in less time than one after the other
 //   empty                  the result of no members
 //   neutral(f)             field f of the state of no members
 //   lift(x, row)           the state of one element in that row of the window, counted over depth and height
@@ -38,14 +39,8 @@ template <class A> struct nan_look {
 };
 
 // The greatest element, where none is NaN.
-template <class A> struct quick_max_window {
+template <class A> struct quick_max_window : window_reduction {
     static constexpr int fields = 1;
-    static constexpr int kept = 0;
-    static constexpr bool counts = false;
-    static constexpr bool has_pair = false;
-    static constexpr bool has_append = false;
-    static constexpr bool lifts_once = false;
-    using looks_for = void;
     static constexpr number<A> empty = -infinite<A>;
     using state = window_state<A, fields>;
 
@@ -80,13 +75,10 @@ template <class A> struct max_window : quick_max_window<A> {
 
 // The same, and which tap of the window it is: the first of several. Taps are counted in numbers, exact below 2^24;
 // infinity is none. Quick: where no element is NaN.
-template <class A, bool Quick = false> struct max_index_window {
+template <class A, bool Quick = false> struct max_index_window : window_reduction {
     static constexpr int fields = 2;
     static constexpr int kept = 1;
-    static constexpr bool counts = false;
-    static constexpr bool has_pair = false;
     static constexpr bool has_append = true;
-    static constexpr bool lifts_once = false;
     using looks_for = std::conditional_t<Quick, void, nan_look<A>>;
     static constexpr bool looks_at_stored = false;
     static constexpr number<A> empty = -infinite<A>;
@@ -134,14 +126,9 @@ private:
 };
 
 // What sums over windows share.
-template <class A, int Fields> struct additive_window {
+template <class A, int Fields> struct additive_window : window_reduction {
     static constexpr int fields = Fields;
-    static constexpr int kept = 0;
     static constexpr bool counts = true;
-    static constexpr bool has_pair = false;
-    static constexpr bool has_append = false;
-    static constexpr bool lifts_once = false;
-    using looks_for = void;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields>;
 

@@ -28,8 +28,7 @@ public:
         // Smaller logits are nothing beside 1.
         const numbers<A> near = simd::select<A>(inside & (size >= least_), x, zero);
         const numbers<A> e = near_weight<A>::of(exponential_, near);
-        return {{simd::select<A>(inside, e, numbers<A>(not_a_number)),
-                 simd::fmadd<A>(e, simd::fmadd<A>(scale_, near, zero), zero), x}};
+        return {{simd::select<A>(inside, e, numbers<A>(not_a_number)), product<A>(e, product<A>(scale_, near)), x}};
     }
 
 private:

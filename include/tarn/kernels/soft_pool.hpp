@@ -121,15 +121,10 @@ private:
 };
 
 // sum exp(t x) x / sum exp(t x). A negative scale is a positive one of the elements' negatives.
-template <class A> class soft_window {
+template <class A> class soft_window : public window_reduction {
 public:
     static constexpr int fields = 3;
-    static constexpr int kept = 0;
-    static constexpr bool counts = false;
     static constexpr bool has_pair = true;
-    static constexpr bool has_append = false;
-    static constexpr bool lifts_once = false;
-    using looks_for = void;
     static constexpr number<A> empty = 0;
     using state = window_state<A, fields>;
 
@@ -144,8 +139,7 @@ public:
     TARN_INLINE state pair(numbers<A> x, numbers<A> y, std::ptrdiff_t) const noexcept {
         const numbers<A> one(number<A>(1));
         const merged m = merge(x ^ sign_, y ^ sign_);
-        return {{m.high, simd::fmadd<A>(m.weight, one, one),
-                 simd::fmadd<A>(m.weight, m.distance, numbers<A>(number<A>(0)))}};
+        return {{m.high, simd::fmadd<A>(m.weight, one, one), product<A>(m.weight, m.distance)}};
     }
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
     // A greatest element of NaN makes both sums NaN.

@@ -78,9 +78,9 @@ public:
                            const window_scale<A>& = {}) const noexcept {
         const numbers<A> one(number<A>(1));
         const numbers<A> inverse = one / s.field[0];
-        const numbers<A> c = product(simd::select<A>(is_near(dy), dy, numbers<A>(number<A>(0))), inverse);
-        const numbers<A> slope = one - product(product(s.field[1], inverse), exact_);
-        return {{product(c, exact_), product(c, slope)}};
+        const numbers<A> c = product<A>(simd::select<A>(is_near(dy), dy, numbers<A>(number<A>(0))), inverse);
+        const numbers<A> slope = one - product<A>(product<A>(s.field[1], inverse), exact_);
+        return {{product<A>(c, exact_), product<A>(c, slope)}};
     }
     // Products with gradients that are not near 1 would be denormal or too large.
     TARN_INLINE auto are_far(numbers<A> dy, const windows& w) const noexcept {
@@ -96,14 +96,10 @@ public:
     }
     TARN_INLINE static numbers<A> finish(const element_numbers<A, 2>& sum, const element& e) noexcept {
         const numbers<A> weight = simd::max_of<A>(e.number[0], numbers<A>(number<A>(0))); // NaN is 0
-        return simd::fmadd<A>(e.number[1], sum.number[0], product(weight, sum.number[1]));
+        return simd::fmadd<A>(e.number[1], sum.number[0], product<A>(weight, sum.number[1]));
     }
 
 private:
-    // Rounded before it is added, whatever the compiler contracts.
-    TARN_INLINE static numbers<A> product(numbers<A> x, numbers<A> y) noexcept {
-        return simd::fmadd<A>(x, y, numbers<A>(number<A>(0)));
-    }
     TARN_INLINE auto is_near(numbers<A> dy) const noexcept { return are_within<A>(dy, least_, greatest_); }
     TARN_INLINE static double taps_of(const dispatch::window_planes& w) noexcept {
         double taps = 1;

@@ -83,24 +83,15 @@ private:
     number<A> limit_;
 };
 
-template <class A, int Fields> struct soft_sum_window {
+template <class A, int Fields> struct soft_sum_window : window_reduction {
     static constexpr int fields = Fields;
-    static constexpr int kept = 0;
-    static constexpr bool counts = false;
-    static constexpr bool has_pair = false;
-    static constexpr bool has_append = false;
     static constexpr bool lifts_once = true;
     static constexpr number<A> empty = 0;
-    using looks_for = void;
     using state = window_state<A, fields>;
 
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
 
 protected:
-    // Rounded before it is added, whatever the compiler contracts.
-    TARN_INLINE static numbers<A> product(numbers<A> x, numbers<A> y) noexcept {
-        return simd::fmadd<A>(x, y, numbers<A>(number<A>(0)));
-    }
     // sum / size * 1 / lift, size >= least_size; 0 below the least normal number. Neither sum nor size are 2^58 from a
     // number that is not normal.
     TARN_INLINE static numbers<A> quotient(numbers<A> sum, numbers<A> size, double least_size,
@@ -129,7 +120,7 @@ public:
     TARN_INLINE static number<A> neutral(int) noexcept { return 0; }
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
         const numbers<A> w = near_weight<A>::of(exponential_, x);
-        return {{w, this->product(w, x)}};
+        return {{w, product<A>(w, x)}};
     }
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {
         return {{a.field[0] + b.field[0], a.field[1] + b.field[1]}};
@@ -179,7 +170,7 @@ private:
         numbers<A> v;
         numbers<A> n;
         exp_weight<A, false>::extended(table_, numbers<A>(base.high), numbers<A>(base.low), x, v, n);
-        return {{n, v, this->product(v, x * numbers<A>(range::lift))}};
+        return {{n, v, product<A>(v, x * numbers<A>(range::lift))}};
     }
     // Where it takes hundreds of instructions, one copy of them serves all loops.
     TARN_NOINLINE state out_of_line(numbers<A> x) const noexcept { return lifted(x); }
@@ -189,16 +180,12 @@ private:
 };
 
 // Any elements: sums where they take all of a window, otherwise the state of soft_window.
-template <class A> class soft_pool_window {
+template <class A> class soft_pool_window : public window_reduction {
     using scaled = soft_scaled_sums<A>;
     using general = soft_window<A>;
 
 public:
     static constexpr int fields = scaled::fields + general::fields + 1;
-    static constexpr int kept = 0;
-    static constexpr bool counts = false;
-    static constexpr bool has_pair = false;
-    static constexpr bool has_append = false;
     static constexpr bool lifts_once = true;
     static constexpr number<A> empty = 0;
     using looks_for = magnitudes<A>;

@@ -8,6 +8,7 @@
 
 #include <tarn/kernels/convert.hpp>
 #include <tarn/kernels/window_elements.hpp>
+#include <tarn/simd/transpose.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -108,6 +109,7 @@ private:
         unit_ = same_type_ && c_.x.step[2] == 1;
         converted_first_ = lanes_ == 1 && !unit_ && inside_ > 0 && inside_ <= converted_numbers;
         clipped_ = first_member(first_) > first_tap_ || end_member(last) < end_tap;
+        single_ = row_windows_ == 1 && unit_ && !clipped_ && columns_.dilation == 1 && taps_ > 1;
         unit_results_ = c_.y.type == element_traits<number<A>>::value && c_.y.step[2] == 1;
         pairs_ = lanes_ == 1 && unit_ && unit_results_ && !clipped_ && taps_ == 2 && columns_.stride == 2 &&
                  columns_.dilation == 1 && outputs_ >= width && start == begin_;
@@ -251,6 +253,10 @@ private:
         const std::ptrdiff_t d = row / height_members_;
         const std::ptrdiff_t offset = d * c_.axis[0].dilation * c_.x.step[0] +
                                       (row - d * height_members_) * c_.axis[1].dilation * c_.x.step[1] + first_lane_;
+        if (single_) {
+            load_single(offset, column, columns, to);
+            return;
+        }
         for (std::ptrdiff_t k = 0; k < batch_; ++k) {
             const std::ptrdiff_t first = plane_of_[k] * c_.x.across + row_[row_of_[k]].x + offset;
             if (converted_first_)
@@ -267,6 +273,33 @@ private:
         if (used % width != 0) {
             for (std::ptrdiff_t t = 0; t < columns; ++t)
                 numbers<A>(number<A>(0)).store_unaligned(to + t * pitch_ + used);
+        }
+    }
+    // The same of rows of one window each: rows of elements become lines in registers. Behind the last window are others.
+    TARN_NOINLINE void load_single(std::ptrdiff_t offset, std::ptrdiff_t column, std::ptrdiff_t columns,
+                                   number<A>* to) const noexcept {
+        const std::ptrdiff_t start = first_ * columns_.stride - columns_.before + first_tap_ + column;
+        for (std::ptrdiff_t k = 0; k < batch_; k += width) {
+            const number<A>* row[width];
+            for (std::ptrdiff_t j = 0; j < width; ++j) {
+                const std::ptrdiff_t window = k + j < batch_ ? k + j : k;
+                row[j] = reinterpret_cast<const number<A>*>(
+                    element_at(plane_of_[window] * c_.x.across + row_[row_of_[window]].x + offset + start));
+            }
+            for (std::ptrdiff_t i = 0; i < columns; i += width) {
+                const int some = columns - i < width ? static_cast<int>(columns - i) : width;
+                numbers<A> lines[width];
+                simd::unroll<width>([&](auto j) TARN_LAMBDA {
+                    constexpr int J = decltype(j)::value;
+                    lines[J] = simd::load_n<A>(row[J] + i, some);
+                });
+                simd::transpose<A>(lines);
+                simd::unroll<width>([&](auto j) TARN_LAMBDA {
+                    constexpr int J = decltype(j)::value;
+                    if (J < some)
+                        lines[J].store_unaligned(to + (i + J) * pitch_ + k);
+                });
+            }
         }
     }
     TARN_INLINE char* element_at(std::ptrdiff_t offset) const noexcept {
@@ -438,6 +471,7 @@ private:
     std::ptrdiff_t row_windows_ = 0, rows_at_once_ = 0, pitch_ = 0;
     bool unit_ = false, unit_results_ = false, converted_first_ = false;
     bool pairs_ = false;   // two columns, in pairs of elements
+    bool single_ = false;  // a window in each row, of many columns
     bool clipped_ = false; // not all of the taps are members of all windows
 
     // The batch: rows of windows, of which each has so many members over depth and height.

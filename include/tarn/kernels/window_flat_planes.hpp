@@ -189,9 +189,7 @@ private:
             of.store_state(none, lifted_ + i, pitch);
         sum* const to = lifted_ + first;
         const std::ptrdiff_t n = end - low;
-        std::ptrdiff_t i = 0;
-        for (; i + width <= n; i += width)
-            of.store_state(of.reduction.lift(numbers<A>::load_unaligned(x + i), 0), to + i, pitch);
+        std::ptrdiff_t i = of.lift_registers(x, n, to, pitch);
         if (i < n) {
             const int some = static_cast<int>(n - i);
             of.store_state(of.first_or_neutral(of.reduction.lift(simd::load_n<A>(x + i, some), 0), some), to + i,

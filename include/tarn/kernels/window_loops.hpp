@@ -141,13 +141,32 @@ template <class A, class Reduction> struct window_loops {
                                  sum* to, std::ptrdiff_t pitch) const noexcept {
         const window_loops self = *this;
         for (; rows > 0; --rows, x += step, to += fields * pitch) {
-            std::ptrdiff_t i = 0;
-            for (; i + width <= n; i += width)
-                store_state(self.reduction.lift(numbers<A>::load_unaligned(x + i), 0), to + i, pitch);
+            const std::ptrdiff_t i = self.lift_registers(x, n, to, pitch);
             store_state(i < n ? self.reduction.lift(simd::load_n<A>(x + i, static_cast<int>(n - i)), 0)
                               : self.neutral_state(),
                         to + i, pitch);
         }
+    }
+    // As many of n elements as are whole registers to states; how many.
+    TARN_INLINE std::ptrdiff_t lift_registers(const number<A>* x, std::ptrdiff_t n, sum* to,
+                                              std::ptrdiff_t pitch) const noexcept {
+        const auto some = [&](std::ptrdiff_t i, auto count) TARN_LAMBDA {
+            constexpr int N = decltype(count)::value;
+            state s[N];
+            lift_each(s, 0, [&](auto k) TARN_LAMBDA {
+                return numbers<A>::load_unaligned(x + i + decltype(k)::value * width);
+            });
+            simd::unroll<N>([&](auto k) TARN_LAMBDA {
+                store_state(s[decltype(k)::value], to + i + decltype(k)::value * width, pitch);
+            });
+        };
+        constexpr int together = Reduction::lifts_together ? 4 : 1;
+        std::ptrdiff_t i = 0;
+        for (; i + together * width <= n; i += together * width)
+            some(i, simd::index<together>{});
+        for (; together > 1 && i + width <= n; i += width)
+            some(i, simd::index<1>{});
+        return i;
     }
     // As reduce_rows does it, of rows of a register or more that have been lifted: row `first` of the plane and those
     // behind it.
@@ -216,6 +235,17 @@ template <class A, class Reduction> struct window_loops {
             constexpr int F = decltype(f)::value;
             return cells::first_or(s.field[F], n, reduction.neutral(F));
         });
+    }
+    // The states of single elements load(0) .. load(N - 1).
+    template <int N, class Load>
+    TARN_INLINE void lift_each(state (&s)[N], std::ptrdiff_t tap, Load load) const noexcept {
+        if constexpr (Reduction::lifts_together) {
+            numbers<A> x[N];
+            simd::unroll<N>([&](auto k) TARN_LAMBDA { x[decltype(k)::value] = load(k); });
+            reduction.lift_each(x, s);
+        } else {
+            simd::unroll<N>([&](auto k) TARN_LAMBDA { s[decltype(k)::value] = reduction.lift(load(k), tap); });
+        }
     }
     // load(0) .. load(Rows - 1) of the rows of a window from `tap` on, combined.
     template <int Rows, class Load> TARN_INLINE state few(std::ptrdiff_t tap, Load load) const noexcept {
@@ -402,13 +432,14 @@ private:
                             TARN_LAMBDA { return decltype(k)::value == N - 1 ? last : decltype(k)::value * width; };
         state s[N];
         each_row(x, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
+            state v[N];
+            lift_each(v, tap, [&](auto k) TARN_LAMBDA { return numbers<A>::load_unaligned(p + at(k)); });
             simd::unroll<N>([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
-                const state v = reduction.lift(numbers<A>::load_unaligned(p + at(k)), tap);
                 if constexpr (decltype(first)::value)
-                    s[K] = More ? reduction.combine(load_state(line + at(k), pitch), v) : v;
+                    s[K] = More ? reduction.combine(load_state(line + at(k), pitch), v[K]) : v[K];
                 else
-                    s[K] = append(s[K], v);
+                    s[K] = append(s[K], v[K]);
             });
         });
         simd::unroll<N>([&](auto k) TARN_LAMBDA { store_state(s[decltype(k)::value], line + at(k), pitch); });

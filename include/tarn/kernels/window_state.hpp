@@ -108,6 +108,22 @@ template <class A, int Fields, class Number = number<A>> struct window_state {
     typename cells::type field[Fields];
 };
 
+// What reductions of windows have, if they do not say otherwise: see pool.hpp.
+struct window_reduction {
+    static constexpr int kept = 0;
+    static constexpr bool counts = false;
+    static constexpr bool has_pair = false;
+    static constexpr bool has_append = false;
+    static constexpr bool lifts_once = false;
+    static constexpr bool lifts_together = false;
+    using looks_for = void;
+};
+
+// x y, rounded before it is added to anything, whatever the compiler contracts; never -0.
+template <class A> TARN_INLINE numbers<A> product(numbers<A> x, numbers<A> y) noexcept {
+    return simd::fmadd<A>(x, y, numbers<A>(number<A>(0)));
+}
+
 // Reductions with options make them of a call.
 template <class Reduction> TARN_INLINE Reduction reduction_of(const dispatch::window_planes& c) noexcept {
     if constexpr (std::is_constructible<Reduction, const dispatch::window_planes&>::value)

@@ -16,12 +16,29 @@ template <class A> TARN_INLINE void split(floats<A> v, floats<A>& m, floats<A>& 
     m = _mm_castsi128_ps(_mm_sub_epi32(bits, _mm_slli_epi32(exponent, 23)));
     k = _mm_cvtepi32_ps(exponent);
 }
+// 2^n, n = position - 1.5 * 2^23 from -1022 to 1023, as doubles: those of the lower lanes and of the upper ones.
+template <class A>
+TARN_INLINE void powers_of_two(floats<A> position, doubles<A>& low, doubles<A>& high, requires_arch<xsimd::sse2>) {
+    const __m128i upper = _mm_add_epi32(_mm_slli_epi32(_mm_castps_si128(position), 20), _mm_set1_epi32(0x3ff00000));
+    low = _mm_castsi128_pd(_mm_unpacklo_epi32(_mm_setzero_si128(), upper));
+    high = _mm_castsi128_pd(_mm_unpackhi_epi32(_mm_setzero_si128(), upper));
+}
 #if XSIMD_WITH_AVX2
 template <class A> TARN_INLINE void split(floats<A> v, floats<A>& m, floats<A>& k, requires_arch<xsimd::avx2>) {
     const __m256i bits = _mm256_castps_si256(v);
     const __m256i exponent = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(0x3f3504f3)), 23);
     m = _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(exponent, 23)));
     k = _mm256_cvtepi32_ps(exponent);
+}
+template <class A>
+TARN_INLINE void powers_of_two(floats<A> position, doubles<A>& low, doubles<A>& high, requires_arch<xsimd::avx2>) {
+    const __m256i upper =
+        _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(position), 20), _mm256_set1_epi32(0x3ff00000));
+    const auto doubles_of = [](__m128i v) TARN_LAMBDA {
+        return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_cvtepu32_epi64(v), 32));
+    };
+    low = doubles_of(_mm256_castsi256_si128(upper));
+    high = doubles_of(_mm256_extracti128_si256(upper, 1));
 }
 #endif
 #if XSIMD_WITH_AVX512F
@@ -32,10 +49,23 @@ template <class A> TARN_INLINE void split(floats<A> v, floats<A>& m, floats<A>& 
     m = _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_slli_epi32(exponent, 23)));
     k = _mm512_cvtepi32_ps(exponent);
 }
+template <class A>
+TARN_INLINE void powers_of_two(floats<A> position, doubles<A>& low, doubles<A>& high, requires_arch<xsimd::avx512f>) {
+    const __m512i upper =
+        _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(position), 20), _mm512_set1_epi32(0x3ff00000));
+    const __m512i lower_lanes = _mm512_setr_epi32(0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7);
+    const __m512i upper_lanes = _mm512_setr_epi32(0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15);
+    low = _mm512_castsi512_pd(_mm512_maskz_permutexvar_epi32(0xaaaa, lower_lanes, upper));
+    high = _mm512_castsi512_pd(_mm512_maskz_permutexvar_epi32(0xaaaa, upper_lanes, upper));
+}
 TARN_AVX512_END
 #endif
 
 } // namespace kernel
+
+template <class A> TARN_INLINE void powers_of_two(floats<A> position, doubles<A>& low, doubles<A>& high) {
+    kernel::powers_of_two<A>(position, low, high, A{});
+}
 
 // log2(v) = k + the returned number, which is at most 1/2 and 2^-24.8 off, without fused operations 2^-23.9;
 // v as for split.
