@@ -7,13 +7,16 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/pool.hpp>
 #include <tarn/kernels/window_flat_planes.hpp>
+#include <tarn/simd/at_most_avx2.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A> struct pool_kernels {
+    // To compare or add takes no longer than to load, and of loads of 64 bytes most lie in two cache lines.
+    using B = simd::at_most_avx2<A>;
     static constexpr dispatch::pool_table<number<A>> table = {
-        &pooled_windows<A, max_window<A>>, &pooled_windows<A, max_index_window<A>>,
-        &pooled_windows<A, average_window<A>>, &pooled_windows<A, exact_average_window<A>>};
+        &pooled_windows<B, max_window<B>>, &pooled_windows<A, max_index_window<A>>,
+        &pooled_windows<B, average_window<B>>, &pooled_windows<A, exact_average_window<A>>};
 };
 
 }}}} // namespace tarn::kernels

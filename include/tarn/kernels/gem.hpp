@@ -263,11 +263,11 @@ template <class A> struct gem_quick_powers : gem_power_sum<A> {
             less_one[I] = exponent.power_less_one(k[I], log[I], position[I]);
         });
         // 2^n times one more is infinite or 0 for infinity, and NaN for NaN.
-        const numbers<A> at_infinity(this->p < 0 ? number<A>(-1) : infinite<A>);
+        const numbers<A> of_infinite(this->p < 0 ? number<A>(-1) : infinite<A>);
         simd::unroll<N>([&](auto i) TARN_LAMBDA {
             constexpr int I = decltype(i)::value;
             const auto v = base::cells::of(
-                simd::select<A>(x[I] < numbers<A>(infinite<A>), less_one[I], simd::min_of<A>(at_infinity, x[I])));
+                simd::select<A>(x[I] < numbers<A>(infinite<A>), less_one[I], simd::min_of<A>(of_infinite, x[I])));
             numbers<D> two_to_n[2];
             simd::powers_of_two<A>(position[I], two_to_n[0], two_to_n[1]);
             simd::unroll<2>([&](auto part) TARN_LAMBDA {

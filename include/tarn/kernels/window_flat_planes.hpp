@@ -145,9 +145,9 @@ private:
         const auto three = [&](const state& a, const state& b, const state& c)
                                TARN_LAMBDA { return of.reduction.combine(of.reduction.combine(a, b), c); };
         const auto from_first = [](numbers<S> v) TARN_LAMBDA { return v > numbers<S>(sum(0)); };
-        const auto to_last = [](std::ptrdiff_t n) TARN_LAMBDA {
-            const numbers<S> last(static_cast<sum>(n - 1));
-            return [last](numbers<S> v) TARN_LAMBDA { return v < last; };
+        const auto to_last = [](std::ptrdiff_t of_all) TARN_LAMBDA {
+            const numbers<S> behind(static_cast<sum>(of_all - 1));
+            return [behind](numbers<S> v) TARN_LAMBDA { return v < behind; };
         };
         const auto not_last_row = to_last(rows_);
         const auto not_last_column = to_last(columns);
