@@ -4,6 +4,7 @@
 // every type, tier and order of memory, special values, threads, and arguments that it refuses.
 #include "support/allocations.hpp"
 #include "support/mxcsr.hpp"
+#include "support/near_denormal.hpp"
 #include "support/refusals.hpp"
 #include "support/same_bits.hpp"
 #include "support/soft_pooled.hpp"
@@ -333,6 +334,7 @@ TEST_P(soft_pool, no_denormals_of_many) {
         wide[777] = static_cast<double>(distance) * 955 / 118;
         float y = -1;
         double z = -1;
+        fill_stack();
         const mxcsr_scope scope(0);
         tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(x.data(), n), tarn::make_view(&y, 1), {{n}});
         tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(wide.data(), n), tarn::make_view(&z, 1), {{n}});
@@ -341,6 +343,35 @@ TEST_P(soft_pool, no_denormals_of_many) {
         EXPECT_TRUE(z == 0 || std::fabs(z) >= 0x1p-1022) << z;
     }
 }
+
+// Nor does any meet one that an earlier call left on the stack.
+template <class T> void check_leavings(tarn::tier tier) {
+    for (std::ptrdiff_t h : {2, 7, 16, 17, 29}) {
+        for (std::ptrdiff_t w : {3, 7, 8, 17, 28, 33}) {
+            const std::vector<float> numbers = normal_numbers(5 * h * w, static_cast<unsigned>(h * w), 1);
+            const std::vector<T> x(numbers.begin(), numbers.end());
+            std::vector<T> y(x.size());
+            const tarn::pool_window windows[] = {{{3, 3}, {1, 1}, {1, 1}}, {{3, 3}, {2, 2}, {1, 1}}, {{2, 2}, {2, 2}},
+                                                 {{2, 2}, {1, 1}},         {{h, w}, {h, w}},         {{2, 3}, {1, 3}}};
+            for (std::size_t i = 0; i < std::size(windows); ++i) {
+                for (tarn::layout layout : {tarn::layout::channels_first, tarn::layout::channels_last}) {
+                    tarn::pool_window window = windows[i];
+                    window.layout = layout;
+                    const bool last = layout == tarn::layout::channels_last;
+                    const auto in = last ? tarn::make_view(x.data(), h, w, 5) : tarn::make_view(x.data(), 5, h, w);
+                    const auto e = tarn::pool_output_extents(in, window);
+                    fill_stack();
+                    const mxcsr_scope scope(0);
+                    tarn::soft_pool(tarn::on(tier), in, tarn::make_view(y.data(), e[0], e[1], e[2]), window);
+                    EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u)
+                        << h << " x " << w << ", windows " << i << (last ? ", channels last" : "");
+                }
+            }
+        }
+    }
+}
+TEST_P(soft_pool, leavings_of_floats) { check_leavings<float>(GetParam()); }
+TEST_P(soft_pool, leavings_of_doubles) { check_leavings<double>(GetParam()); }
 
 TEST_P(soft_pool, stack) {
     if (sanitized)

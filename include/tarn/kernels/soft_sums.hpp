@@ -126,7 +126,8 @@ public:
         return {{a.field[0] + b.field[0], a.field[1] + b.field[1]}};
     }
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>&) noexcept {
-        return soft_sums::quotient(s.field[1], s.field[0], simd::is_double<A> ? 0x1p-300 : 0x1p-60, 1);
+        // No weight is smaller; where there is none, what a sum is compared with must not be denormal either.
+        return soft_sums::quotient(s.field[1], s.field[0], simd::is_double<A> ? 0x1p-300 : 0x1p-58, 1);
     }
 
 private:

@@ -563,8 +563,11 @@ private:
         for (std::ptrdiff_t done = 0; done < w.count;) {
             const std::ptrdiff_t taps = w.count - done < taps_at_once ? w.count - done : taps_at_once;
             const std::ptrdiff_t first = w.first + done;
-            reduce_stored(loops{reduction_}, r, w.start + first * columns_.dilation, (taps - 1) * columns_.dilation + 1,
-                          line_, pitch);
+            const loops of{reduction_};
+            const std::ptrdiff_t n = (taps - 1) * columns_.dilation + 1;
+            reduce_stored(of, r, w.start + first * columns_.dilation, n, line_, pitch);
+            // A register from the last column on has nothing else.
+            of.fill(line_ + n, width, pitch);
             for (std::ptrdiff_t t = 0; t < taps; ++t) {
                 state x;
                 simd::unroll<fields>([&](auto f) TARN_LAMBDA {
