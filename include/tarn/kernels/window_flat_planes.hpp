@@ -51,7 +51,8 @@ private:
         Reduction::lifts_once ? 128 / static_cast<std::ptrdiff_t>(sizeof(number<A>)) : width;
     static constexpr std::ptrdiff_t most_places = 3328 / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t most_halo = most_columns + width;
-    static constexpr std::ptrdiff_t pitch = most + 2 * most_halo + 2 * width;
+    // The register behind the last result, and what the last register of a field has beyond it.
+    static constexpr std::ptrdiff_t pitch = most + 2 * most_halo + 3 * width;
 
     TARN_INLINE explicit window_flat_planes(const dispatch::window_planes& c) noexcept
         : c_(c), reduction_(kernels::reduction_of<Reduction>(c)), columns_(c.axis[2].in), rows_(c.axis[1].in),

@@ -19,13 +19,6 @@ public:
         windows.run_lanes();
     }
 
-    // Windows of three columns that share some, in at most three rows.
-    TARN_INLINE static bool takes_threes(const dispatch::window_planes& c) noexcept {
-        const dispatch::window_axis& columns = c.axis[2];
-        return may_be_lane_threes && columns.kernel == 3 && columns.stride <= 2 && columns.dilation == 1 &&
-               c.axis[0].kernel == 1 && c.axis[0].in == 1 && c.axis[0].out == 1 && c.axis[1].kernel <= 3;
-    }
-
 private:
     using loops = window_loops<A, Reduction>;
     using lane_threes = window_lane_threes<A, Reduction>;
@@ -66,8 +59,7 @@ private:
         for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
             lanes_ = c_.lanes - first_lane_ < most_lanes ? c_.lanes - first_lane_ : most_lanes;
             apart_ = share_nothing && lanes_ >= width;
-            lane_threes_ = lanes_ >= width && takes_threes(c_) && same_type(c_.x) && same_type(c_.y) &&
-                           lane_threes::room(lanes_) <= line_numbers;
+            lane_threes_ = lanes_ >= width && are_lane_threes() && lane_threes::room(lanes_) <= line_numbers;
             wide_ = !apart_ && !lane_threes_ && reach_ > line_room(1);
             choose_lanes();
             const std::ptrdiff_t tile = outputs_at_once();
@@ -77,6 +69,13 @@ private:
                 run_planes();
             }
         }
+    }
+    // Windows of three columns that share some, in few rows, of planes without depth.
+    TARN_INLINE bool are_lane_threes() const noexcept {
+        const dispatch::window_axis& depth = c_.axis[0];
+        return may_be_lane_threes && columns_.kernel == 3 && columns_.stride <= 2 && columns_.dilation == 1 &&
+               depth.kernel == 1 && depth.in == 1 && depth.out == 1 && c_.axis[1].kernel <= lane_threes::most_rows &&
+               same_type(c_.x) && same_type(c_.y);
     }
     TARN_INLINE static bool same_type(const dispatch::plane_operand& v) noexcept {
         return v.type == element_traits<number<A>>::value;
