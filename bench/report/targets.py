@@ -45,7 +45,7 @@ def measured(target, figures):
     yardstick = target["yardstick"]
     column = yardstick if yardstick == "ns per call" else "of " + yardstick
     # A figure on ordinary input may come twice: among the peers and among the hard inputs, with different yardsticks.
-    return next((float(row[column]) for row in figures.get(key_of(target), []) if row[column]), None)
+    return next((float(row[column]) for row in figures.get(key_of(target), []) if row.get(column)), None)
 
 
 def verdict(value, target):

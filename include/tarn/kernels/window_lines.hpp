@@ -34,7 +34,7 @@ private:
     static constexpr bool is_wide = sizeof(sum) > sizeof(number<A>);
     static constexpr std::ptrdiff_t line_bytes = fields > 4 ? 28672 : is_wide ? 12288 : 16384;
     static constexpr std::ptrdiff_t line_numbers = line_bytes / static_cast<std::ptrdiff_t>(sizeof(sum));
-    static constexpr std::ptrdiff_t converted_numbers = numbers_in<8192>;
+    static constexpr std::ptrdiff_t converted_numbers = numbers_in<6144>;
     static constexpr std::ptrdiff_t lifted_numbers =
         (fields > 4 ? 12288 : 8192) / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 || is_wide ? 1024 : 2048)>;

@@ -60,11 +60,24 @@ template <class A> TARN_INLINE floats<A> load_n(const float* p, int n, requires_
     return _mm256_maskload_ps(p, first_lanes(n));
 }
 template <class A> TARN_INLINE void store_n(float* p, floats<A> v, int n, requires_arch<xsimd::avx2>) {
-    // Masked stores are slow on some CPUs, and never needed for a whole register.
+    // Masked stores are microcode on some CPUs.
     if (n >= 8)
-        _mm256_storeu_ps(p, v);
-    else if (n > 0)
-        _mm256_maskstore_ps(p, first_lanes(n), v);
+        return _mm256_storeu_ps(p, v);
+    if (n <= 0)
+        return;
+    __m128 left = _mm256_castps256_ps128(v);
+    if ((n & 4) != 0) {
+        _mm_storeu_ps(p, left);
+        left = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if ((n & 2) != 0) {
+        _mm_storel_pi(reinterpret_cast<__m64*>(p), left);
+        left = _mm_movehl_ps(left, left);
+        p += 2;
+    }
+    if ((n & 1) != 0)
+        _mm_store_ss(p, left);
 }
 template <class A> TARN_INLINE floats<A> first_or(floats<A> v, int n, floats<A> fill, requires_arch<xsimd::avx2>) {
     return _mm256_blendv_ps(fill, v, _mm256_castsi256_ps(first_lanes(n)));
@@ -80,9 +93,17 @@ template <class A> TARN_INLINE doubles<A> load_n(const double* p, int n, require
 }
 template <class A> TARN_INLINE void store_n(double* p, doubles<A> v, int n, requires_arch<xsimd::avx2>) {
     if (n >= 4)
-        _mm256_storeu_pd(p, v);
-    else if (n > 0)
-        _mm256_maskstore_pd(p, first_double_lanes(n), v);
+        return _mm256_storeu_pd(p, v);
+    if (n <= 0)
+        return;
+    __m128d left = _mm256_castpd256_pd128(v);
+    if ((n & 2) != 0) {
+        _mm_storeu_pd(p, left);
+        left = _mm256_extractf128_pd(v, 1);
+        p += 2;
+    }
+    if ((n & 1) != 0)
+        _mm_store_sd(p, left);
 }
 template <class A> TARN_INLINE doubles<A> first_or(doubles<A> v, int n, doubles<A> fill, requires_arch<xsimd::avx2>) {
     return _mm256_blendv_pd(fill, v, _mm256_castsi256_pd(first_double_lanes(n)));
