@@ -217,25 +217,33 @@ template <class A, bool Folded> struct exp_weight {
     }
 
     TARN_INLINE numbers<A> operator()(numbers<A> x) const noexcept {
-        if constexpr (!Folded)
-            x = x - centre;
-        if constexpr (!traits::has_scalef)
-            x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
-        return of_difference(x);
+        numbers<A> v[1] = {x};
+        together(v);
+        return v[0];
+    }
+    // Of N registers, step by step: schedulers hold few instructions, and one weight is a long chain of them.
+    template <int N> TARN_INLINE void together(numbers<A> (&x)[N]) const noexcept {
+        place(x);
+        differences_together(x);
     }
     // The same for a difference from the centre that needs no clip.
     TARN_INLINE numbers<A> of_difference(numbers<A> x) const noexcept {
-        const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
-        const numbers<A> n = position - grid;
-        return scaled(two_to(position, simd::exp2_remainder<A>(x, base_high, base_low, n), table), position, n);
+        numbers<A> v[1] = {x};
+        differences_together(v);
+        return v[0];
+    }
+    template <int N> TARN_INLINE void differences_together(numbers<A> (&x)[N]) const noexcept {
+        numbers<A> position[N], n[N];
+        reduce(x, position, n);
+        each<N>([&](int k) TARN_LAMBDA { x[k] = two_to(position[k], x[k], table); });
+        each<N>([&](int k) TARN_LAMBDA { x[k] = scaled(x[k], position[k], n[k]); });
     }
     // And whose weight is not dropped.
     TARN_INLINE numbers<A> of_near_difference(numbers<A> x) const noexcept {
         if constexpr (traits::has_scalef) {
-            const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
-            const numbers<A> n = position - grid;
-            const numbers<A> p = two_to(position, simd::exp2_remainder<A>(x, base_high, base_low, n), table);
-            return simd::scale<A>(p, folds_exponent ? n : n - exponent);
+            numbers<A> r[1] = {x}, position[1], n[1];
+            reduce(r, position, n);
+            return simd::scale<A>(two_to(position[0], r[0], table), folds_exponent ? n[0] : n[0] - exponent);
         } else {
             return of_difference(x);
         }
@@ -243,32 +251,40 @@ template <class A, bool Folded> struct exp_weight {
 
     // weight(x) - one: exp(x) - 1 without loss next to 0.
     TARN_INLINE numbers<A> less(numbers<A> x, const unit_weight<A>& unit) const noexcept {
-        if constexpr (!Folded)
-            x = x - centre;
-        if constexpr (!traits::has_scalef)
-            x = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x)); // NaN passes
-        const numbers<A> position = simd::fmadd<A>(x, base_high, grid);
-        const numbers<A> n = position - grid;
-        numbers<A> r = simd::exp2_remainder<A>(x, base_high, base_low, n);
+        numbers<A> v[1] = {x};
+        less_together(v, unit);
+        return v[0];
+    }
+    template <int N> TARN_INLINE void less_together(numbers<A> (&x)[N], const unit_weight<A>& unit) const noexcept {
         const numbers<A> one(unit.one);
         const numbers<A> tiny(unit_weight<A>::tiny);
+        place(x);
+        numbers<A> position[N], n[N];
+        reduce(x, position, n);
         if constexpr (traits::has_table && simd::has_fused_fmadd<A>) {
+            numbers<A> q[N];
             // Unclipped, remainders of logits far below have no end.
             if constexpr (traits::has_scalef)
-                r = simd::zero_where_le<A>(r, n, least);
-            const numbers<A> q = exact_slope_of(r);
+                each<N>([&](int k) TARN_LAMBDA { x[k] = simd::zero_where_le<A>(x[k], n[k], least); });
+            each<N>([&](int k) TARN_LAMBDA { q[k] = exact_slope_of(x[k]); });
             // Entries are nearly exact, and so is their difference from 1.
-            numbers<A> t = simd::exp2_lookup<A>(table, position);
-            if constexpr (traits::has_scalef)
-                t = simd::scale_where_gt<A>(t, folds_exponent ? n : n - exponent, n, least);
-            else if constexpr (!Folded)
-                t = simd::zero_where_le<A>(t, n, least);
-            return simd::fmadd<A>(t * q, r, (t - one) + tiny);
+            each<N>([&](int k) TARN_LAMBDA {
+                numbers<A> t = simd::exp2_lookup<A>(table, position[k]);
+                if constexpr (traits::has_scalef)
+                    t = simd::scale_where_gt<A>(t, folds_exponent ? n[k] : n[k] - exponent, n[k], least);
+                else if constexpr (!Folded)
+                    t = simd::zero_where_le<A>(t, n[k], least);
+                position[k] = t;
+            });
+            each<N>([&](int k)
+                        TARN_LAMBDA { x[k] = simd::fmadd<A>(position[k] * q[k], x[k], (position[k] - one) + tiny); });
         } else {
-            const numbers<A> q = exact_slope_of(r) * r;
-            const numbers<A> near = simd::zero_where_le<A>(q, xsimd::abs(q), numbers<A>(unit.least)) * one;
-            const numbers<A> far = scaled(two_to(position, r, table), position, n) - one;
-            return simd::select<A>(n == numbers<A>(unit.zero), near, far) + tiny;
+            each<N>([&](int k) TARN_LAMBDA {
+                const numbers<A> q = exact_slope_of(x[k]) * x[k];
+                const numbers<A> near = simd::zero_where_le<A>(q, xsimd::abs(q), numbers<A>(unit.least)) * one;
+                const numbers<A> far = scaled(two_to(position[k], x[k], table), position[k], n[k]) - one;
+                x[k] = simd::select<A>(n[k] == numbers<A>(unit.zero), near, far) + tiny;
+            });
         }
     }
 
@@ -293,10 +309,20 @@ template <class A, bool Folded> struct exp_weight {
     }
 
     TARN_INLINE pack<A> operator()(const pack<A>& x) const noexcept {
-        if constexpr (traits::is_compact)
-            return simd::each<A>([&](numbers<A> part) TARN_LAMBDA { return (*this)(part); }, x);
-        else
+        if constexpr (traits::is_compact) {
+            pack<A> v = x;
+            together(v.part);
+            return v;
+        } else {
             return out_of_line(*this, x);
+        }
+    }
+    // Of N packs, four registers at a time.
+    template <int N> TARN_INLINE void together(pack<A> (&x)[N]) const noexcept {
+        if constexpr (traits::is_compact)
+            simd::four_at_a_time<A>(x, [&](auto& v) TARN_LAMBDA { together(v); });
+        else
+            simd::unroll<N>([&](auto k) TARN_LAMBDA { x[decltype(k)::value] = (*this)(x[decltype(k)::value]); });
     }
 
     TARN_INLINE pack<A> less(const pack<A>& x, const unit_weight<A>& unit) const noexcept {
@@ -305,11 +331,36 @@ template <class A, bool Folded> struct exp_weight {
         else
             return less_out_of_line(*this, x, unit);
     }
+    template <int N> TARN_INLINE void less_together(pack<A> (&x)[N], const unit_weight<A>& unit) const noexcept {
+        if constexpr (traits::is_compact)
+            simd::four_at_a_time<A>(x, [&](auto& v) TARN_LAMBDA { less_together(v, unit); });
+        else
+            simd::unroll<N>([&](auto k) TARN_LAMBDA { x[decltype(k)::value] = less(x[decltype(k)::value], unit); });
+    }
 
 private:
     // The power of two of the reference is part of the table.
     static constexpr bool folds_exponent = Folded && traits::has_scalef && traits::has_table;
 
+    template <int N, class F> TARN_INLINE static void each(F f) noexcept {
+        simd::unroll<N>([&](auto k) TARN_LAMBDA { f(decltype(k)::value); });
+    }
+    // Logits as differences from the centre, clipped where the exponent would wrap.
+    template <int N> TARN_INLINE void place(numbers<A> (&x)[N]) const noexcept {
+        each<N>([&](int k) TARN_LAMBDA {
+            if constexpr (!Folded)
+                x[k] = x[k] - centre;
+            if constexpr (!traits::has_scalef)
+                x[k] = simd::min_of<A>(clip_high, simd::max_of<A>(clip_low, x[k])); // NaN passes
+        });
+    }
+    // Differences to remainders: position on the grid and power of two.
+    template <int N>
+    TARN_INLINE void reduce(numbers<A> (&x)[N], numbers<A> (&position)[N], numbers<A> (&n)[N]) const noexcept {
+        each<N>([&](int k) TARN_LAMBDA { position[k] = simd::fmadd<A>(x[k], base_high, grid); });
+        each<N>([&](int k) TARN_LAMBDA { n[k] = position[k] - grid; });
+        each<N>([&](int k) TARN_LAMBDA { x[k] = simd::exp2_remainder<A>(x[k], base_high, base_low, n[k]); });
+    }
     // p times its power of two, 0 where that is dropped.
     TARN_INLINE numbers<A> scaled(numbers<A> p, [[maybe_unused]] numbers<A> position, numbers<A> n) const noexcept {
         if constexpr (traits::has_scalef)

@@ -185,11 +185,8 @@ private:
         pack<A> v = x.first(i, rest);
         if constexpr (Kind != kind::exact)
             v = mapped<Kind>(v, factor, row.bias ? bias.first(i, rest) : simd::broadcast<A>(0), row, i);
-        if (row.keep) {
-            unsigned char bytes[lanes<A>] = {};
-            simd::gather_bytes(row.keep + i, 1, rest, bytes);
-            v = simd::where_bytes<A>(bytes, v, masked);
-        }
+        if (row.keep)
+            v = simd::where_first_bytes<A>(row.keep + i, rest, v, masked);
         simd::store_first<A>(z + i, v, rest);
     }
     // Of no weight; products that are added to 0 would be denormal.
@@ -233,13 +230,12 @@ private:
 // Logits made on the way to a kernel: exact or with bias, all or those that are kept by bytes side by side. Ahead:
 // asking for the lines 2 KB ahead, more streams than the hardware follows.
 template <class A, bool Ahead, bool HasBias, bool HasKeep> struct logit_source {
-    const logit_map<A>* map;
     logit_row<A> row;
     // Copies, which stay in registers.
     number<A> factor, masked;
 
-    TARN_INLINE logit_source(const logit_map<A>& map_, const logit_row<A>& row_) noexcept
-        : map(&map_), row(row_), factor(map_.factor()), masked(map_.masked()) {}
+    TARN_INLINE logit_source(const logit_map<A>& map, const logit_row<A>& row_) noexcept
+        : row(row_), factor(map.factor()), masked(map.masked()) {}
 
     TARN_INLINE void prefetch([[maybe_unused]] std::ptrdiff_t i) const noexcept {
         if constexpr (!Ahead)
@@ -262,13 +258,33 @@ template <class A, bool Ahead, bool HasBias, bool HasKeep> struct logit_source {
             v = simd::where_bytes<A>(row.keep + i, v, simd::broadcast<A>(masked));
         return v;
     }
-    TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept { return n == lanes<A> ? at(i) : few(i, n); }
+    TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
+        pack<A> v = simd::load_first<A>(row.x + i, n);
+        if constexpr (HasBias)
+            v = logit_map<A>::scaled(v, simd::broadcast<A>(factor), simd::load_first<A>(row.bias + i, n));
+        if constexpr (HasKeep)
+            v = simd::where_first_bytes<A>(row.keep + i, n, v, simd::broadcast<A>(masked));
+        return v;
+    }
+};
+
+// Elements begin .. end - 1 of a short row, and `masked` around them.
+template <class A> struct limited_source {
+    const number<A>* x;
+    std::ptrdiff_t begin, end;
+    number<A> masked;
+
+    TARN_INLINE void prefetch(std::ptrdiff_t) const noexcept {}
+    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return limited(simd::load<A>(x + i), i); }
+    TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
+        return limited(simd::load_first<A>(x + i, n), i);
+    }
 
 private:
-    TARN_NOINLINE pack<A> few(std::ptrdiff_t i, int n) const noexcept {
-        alignas(64) number<A> z[lanes<A>] = {};
-        map->make(row.from(i), z, n);
-        return simd::load<A>(z);
+    TARN_INLINE pack<A> limited(const pack<A>& v, std::ptrdiff_t i) const noexcept {
+        const pack<A> outside = simd::broadcast<A>(masked);
+        const pack<A> w = simd::first_or<A>(v, static_cast<int>(end - i), outside);
+        return begin > i ? simd::first_or<A>(outside, static_cast<int>(begin - i), w) : w;
     }
 };
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Softmax of the part of each row that is kept, and zeros around it. Long rows one by one, two in flight; short ones in
-// tiles, whose logits are laid out for the kernel of plain softmax.
+// tiles by the kernel of plain softmax, which makes their logits on the way or finds them laid out.
 #pragma once
 
 #include <tarn/kernels/kept_rows.hpp>
+#include <tarn/kernels/softmax_short_rows.hpp>
 #include <tarn/kernels/stored_logits.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -153,6 +154,67 @@ template <class A> struct masked_rows {
         return !s.empty() && (!m.keep || simd::first_byte(m.keep + r * m.keep_across + s.begin * m.keep_along,
                                                           m.keep_along, s.length()) < s.length());
     }
+    // Short rows whose logits are made on the way to the kernel of plain softmax.
+    template <class Rows> struct rows_in_turn {
+        Rows rows;
+        std::ptrdiff_t r;
+        TARN_INLINE auto next() noexcept { return rows.source(r++); }
+    };
+    template <bool HasBias, bool HasKeep> struct rows_of_logits {
+        const call& a;
+        const logit_map<A>& map;
+        std::ptrdiff_t first;
+
+        TARN_INLINE logit_source<A, false, HasBias, HasKeep> source(std::ptrdiff_t r) const noexcept {
+            return {map, row_of(a, first + r, 0)};
+        }
+        TARN_INLINE rows_in_turn<rows_of_logits> from(std::ptrdiff_t r) const noexcept { return {*this, r}; }
+    };
+    struct limited_rows {
+        const call& a;
+        const logit_map<A>& map;
+        std::ptrdiff_t first;
+        row_span span;
+
+        TARN_INLINE limited_source<A> source(std::ptrdiff_t r) const noexcept {
+            const row_span s = limited_span(a.mask, first + r, a.columns);
+            return {a.x + (first + r) * a.x_across + span.begin, s.begin - span.begin, s.end - span.begin,
+                    map.masked()};
+        }
+        TARN_INLINE rows_in_turn<limited_rows> from(std::ptrdiff_t r) const noexcept { return {*this, r}; }
+    };
+    // The columns of a span of some rows.
+    template <class Rows>
+    TARN_INLINE static void run_fused(const call& a, const logit_map<A>& map, std::ptrdiff_t rows, row_span span,
+                                      const Rows& from) noexcept {
+        run_short_rows<A, 0>({nullptr, a.y + from.first * a.y_across + span.begin, rows, span.length(), 0, a.y_across,
+                              map.scale(), a.mask.zero_empty_rows, false, nullptr, 0},
+                             from);
+    }
+    TARN_INLINE static bool may_be_fused(const call& a, const logit_map<A>& map, bool limited) noexcept {
+        // Doubles have time to make their logits first.
+        return !simd::is_double<A> && !a.sink && a.columns > lanes<A> &&
+               (limited ? map.copies() : map.may_be_fused(row_of(a, 0, 0)));
+    }
+    TARN_INLINE static void run_fused([[maybe_unused]] const call& a, [[maybe_unused]] const logit_map<A>& map,
+                                      [[maybe_unused]] bool limited, [[maybe_unused]] std::ptrdiff_t first,
+                                      std::ptrdiff_t rows, [[maybe_unused]] row_span span) noexcept {
+        if (rows == 0)
+            return;
+        if constexpr (!simd::is_double<A>) {
+            if (limited) {
+                run_fused(a, map, rows, span, limited_rows{a, map, first, span});
+                for (std::ptrdiff_t i = first; i < first + rows; ++i)
+                    fill_around<A>(a.y + i * a.y_across, a.columns, span, a.y[i * a.y_across + span.begin]);
+            } else if (!a.bias) {
+                run_fused(a, map, rows, span, rows_of_logits<false, true>{a, map, first});
+            } else if (!a.mask.keep) {
+                run_fused(a, map, rows, span, rows_of_logits<true, false>{a, map, first});
+            } else {
+                run_fused(a, map, rows, span, rows_of_logits<true, true>{a, map, first});
+            }
+        }
+    }
     TARN_NOINLINE static void run_short(const call& a) noexcept {
         const logit_map<A> map = map_of(a);
         constexpr std::ptrdiff_t pair = 2 * lanes<A>;
@@ -162,8 +224,12 @@ template <class A> struct masked_rows {
                           a.stream, nullptr, 0});
             return;
         }
+        const bool fused = may_be_fused(a, map, limited);
         const std::ptrdiff_t fit = tile_size / (a.columns + (a.sink != nullptr)) / lanes<A> * lanes<A>;
-        const std::ptrdiff_t most = limited || fit < lanes<A> ? lanes<A> : fit;
+        const std::ptrdiff_t most = limited || fused || fit < lanes<A> ? lanes<A> : fit;
+        // Tiles before row r that are taken together, and their span.
+        std::ptrdiff_t waiting = 0;
+        row_span waiting_span{0, 0};
         for (std::ptrdiff_t r = 0; r < a.rows; r += most) {
             const std::ptrdiff_t rows = a.rows - r < most ? a.rows - r : most;
             row_span all{a.columns, 0};
@@ -174,18 +240,25 @@ template <class A> struct masked_rows {
                 if (!s.empty())
                     all = {s.begin < all.begin ? s.begin : all.begin, s.end > all.end ? s.end : all.end};
             }
-            if (any) {
-                const row_span span{all.begin / pair * pair, all.end};
-                if (a.sink)
-                    run_tile_with_sink(a, map, r, rows, span);
-                else
-                    run_tile(a, map, r, rows, span, a.y + r * a.y_across, a.y_across);
-                continue;
+            const row_span span{all.begin / pair * pair, all.end};
+            if (!any || span.begin != waiting_span.begin || span.end != waiting_span.end) {
+                run_fused(a, map, limited, r - waiting, waiting, waiting_span);
+                waiting = 0;
+                waiting_span = span;
             }
-            for (std::ptrdiff_t i = r; i < r + rows; ++i)
-                fill_row<A>(unit_sink<A>{a.y + i * a.y_across}, a.columns,
-                            nothing_kept<A>(sink_of(a, i), a.mask.zero_empty_rows ? 0 : __builtin_nanf("")));
+            if (any && fused) {
+                waiting += rows;
+            } else if (any && a.sink) {
+                run_tile_with_sink(a, map, r, rows, span);
+            } else if (any) {
+                run_tile(a, map, r, rows, span, a.y + r * a.y_across, a.y_across);
+            } else {
+                for (std::ptrdiff_t i = r; i < r + rows; ++i)
+                    fill_row<A>(unit_sink<A>{a.y + i * a.y_across}, a.columns,
+                                nothing_kept<A>(sink_of(a, i), a.mask.zero_empty_rows ? 0 : __builtin_nanf("")));
+            }
         }
+        run_fused(a, map, limited, a.rows - waiting, waiting, waiting_span);
     }
 
     TARN_INLINE static void run(const call& a) noexcept {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <tarn/kernels/access.hpp>
+#include <tarn/kernels/exp_weight.hpp>
 #include <tarn/simd/sums.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -40,6 +41,16 @@ TARN_INLINE void add_packs(simd::sum_pack<A>& sums, const pack<A>& a, const pack
 template <class A, class Weight, class Source>
 TARN_INLINE pack<A> weigh_first(const Weight& weight, const Source& x, std::ptrdiff_t i, int n) noexcept {
     return simd::first_or<A>(weight(x.first(i, n)), n, 0.0f);
+}
+
+// The weights of N packs in their place, together where the weight has a way to.
+template <class Weight> struct weighs_together : std::false_type {};
+template <class A, bool Folded> struct weighs_together<exp_weight<A, Folded>> : std::true_type {};
+template <class A, int N, class Weight> TARN_INLINE void weigh_each(const Weight& weight, pack<A> (&x)[N]) noexcept {
+    if constexpr (weighs_together<Weight>::value)
+        weight.together(x);
+    else
+        simd::unroll<N>([&](auto k) TARN_LAMBDA { x[decltype(k)::value] = weight(x[decltype(k)::value]); });
 }
 
 // Nothing to do beside the weights.
@@ -85,11 +96,9 @@ template <class A, packs_added How, class Weight, class Source, class Sink> stru
     TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept { x.prefetch(i); }
     TARN_INLINE void four(simd::sum_pack<A>& sums, std::ptrdiff_t i) const noexcept {
         pack<A> v[4];
-        simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            constexpr int K = decltype(k)::value;
-            v[K] = weight(x.at(i + K * lanes<A>));
-            e.put(i + K * lanes<A>, v[K]);
-        });
+        simd::unroll<4>([&](auto k) TARN_LAMBDA { v[decltype(k)::value] = x.at(i + decltype(k)::value * lanes<A>); });
+        weigh_each(weight, v);
+        simd::unroll<4>([&](auto k) TARN_LAMBDA { e.put(i + decltype(k)::value * lanes<A>, v[decltype(k)::value]); });
         add_packs<How>(sums, v[0], v[1]);
         add_packs<How>(sums, v[2], v[3]);
     }

@@ -41,6 +41,25 @@ template <class A> struct softmax_tile {
         }
     }
 
+    // The same of four rows of a single pack each.
+    template <class Weight, class Rows>
+    TARN_INLINE void weigh_four(int row, const Weight& weight, Rows& rows, std::ptrdiff_t n) noexcept {
+        const int count = static_cast<int>(n);
+        pack<A> v[4];
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            const auto x = rows.next();
+            v[decltype(k)::value] = count == lanes<A> ? x.at(0) : x.first(0, count);
+        });
+        weigh_each(weight, v);
+        simd::unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr int K = decltype(k)::value;
+            if (count < lanes<A>)
+                v[K] = simd::first_or<A>(v[K], count, 0.0f);
+            simd::store<A>(weights + (row + K) * lanes<A>, v[K]);
+            keep_sums(row + K, simd::sum_pack<A>::of(v[K]));
+        });
+    }
+
     TARN_INLINE void keep_sums(int row, const simd::sum_pack<A>& row_sums) noexcept {
         row_sums.store_folded(lane_sums + row * 8);
     }
@@ -82,15 +101,37 @@ template <class A> struct softmax_tile {
     }
 };
 
+// Where rows come from: source(r) is that of row r, and from(r) has those of the rows from r on, one after the other, as
+// next(). Those of a call are its elements.
+template <class A> struct rows_of_elements {
+    const number<A>* x;
+    std::ptrdiff_t across;
+
+    TARN_INLINE explicit rows_of_elements(const dispatch::softmax_rows<number<A>>& a) noexcept
+        : x(a.x), across(a.x_row_stride) {}
+    TARN_INLINE unit_source<A> source(std::ptrdiff_t r) const noexcept { return {x + r * across}; }
+
+    struct walk {
+        const number<A>* x;
+        std::ptrdiff_t across;
+        TARN_INLINE unit_source<A> next() noexcept {
+            const unit_source<A> row{x};
+            x += across;
+            return row;
+        }
+    };
+    TARN_INLINE walk from(std::ptrdiff_t r) const noexcept { return {x + r * across, across}; }
+};
+
 // Rows from `first` on one by one, fewer than a tile, up to the first that defies the weight. Returns its index, or
 // a.rows. note(sum) is called for every row before it.
-template <class A, int Packs, class Weight, class Note>
-TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows<number<A>>& a, std::ptrdiff_t first,
-                                      const Weight& given, softmax_tile<A>& tile, const Note& note) noexcept {
+template <class A, int Packs, class Rows, class Weight, class Note>
+TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows<number<A>>& a, const Rows& rows,
+                                      std::ptrdiff_t first, const Weight& given, softmax_tile<A>& tile,
+                                      const Note& note) noexcept {
     const Weight weight = given;
     for (std::ptrdiff_t r = first; r < a.rows; ++r) {
-        const unit_source<A> x{a.x + r * a.x_row_stride};
-        const row_total<A> sum = tile.template weigh<Packs>(0, weight, x, a.columns).total();
+        const row_total<A> sum = tile.template weigh<Packs>(0, weight, rows.source(r), a.columns).total();
         if (!acceptable<A>(sum))
             return r;
         tile.template finish<Packs>(0, unit_sink<A>{a.y + r * a.y_row_stride}, a.columns, normaliser<A>::of(sum));
@@ -100,15 +141,15 @@ TARN_INLINE std::ptrdiff_t guess_rows(const dispatch::softmax_rows<number<A>>& a
 }
 
 // The same for all rows: those that defy the carried reference are taken carefully, and leave theirs behind.
-template <class A, int Packs>
+template <class A, int Packs, class Rows>
 TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, row_logs<A>& logs,
-                                  const dispatch::softmax_rows<number<A>>& a, std::ptrdiff_t first,
+                                  const dispatch::softmax_rows<number<A>>& a, const Rows& rows, std::ptrdiff_t first,
                                   softmax_tile<A>& tile) noexcept {
     const auto note = [&](double sum) TARN_LAMBDA { logs.note({sum, state.ref}, true); };
     for (std::ptrdiff_t r = first; r < a.rows; ++r) {
         if (state.may_guess()) {
             const std::ptrdiff_t wrong = state.with_weight(
-                [&](const auto& weight) TARN_LAMBDA { return guess_rows<A, Packs>(a, r, weight, tile, note); });
+                [&](const auto& weight) TARN_LAMBDA { return guess_rows<A, Packs>(a, rows, r, weight, tile, note); });
             if (wrong > r)
                 state.next_careful_rows = 0;
             if (wrong < a.rows)
@@ -116,8 +157,7 @@ TARN_NOINLINE void remaining_rows(softmax_rows_state<A>& state, row_logs<A>& log
             r = wrong;
         }
         if (r < a.rows) {
-            careful_row<A, true>(state, unit_source<A>{a.x + r * a.x_row_stride},
-                                 unit_sink<A>{a.y + r * a.y_row_stride}, a.columns);
+            careful_row<A, true>(state, rows.source(r), unit_sink<A>{a.y + r * a.y_row_stride}, a.columns);
             note_last(logs, state);
         }
     }
@@ -132,35 +172,36 @@ template <class A> struct tile_references {
 
 // The rows of a call, tile by tile. While the rows of one tile are weighed, those of the tile before are
 // finished: two streams of work that do not wait for each other.
-template <class A, int Packs> struct short_rows_engine {
+template <class A, int Packs, class Rows> struct short_rows_engine {
     const dispatch::softmax_rows<number<A>> a;
+    const Rows all;
     softmax_rows_state<A> state;
     row_logs<A> logs;
     softmax_tile<A> tiles[2];
     tile_references<A> references[2];
 
-    TARN_INLINE explicit short_rows_engine(const dispatch::softmax_rows<number<A>>& call) noexcept
-        : a(call), state(call.scale, call.zero_empty_rows), logs(logs_of<A>(call)) {}
+    TARN_INLINE short_rows_engine(const dispatch::softmax_rows<number<A>>& call, const Rows& rows) noexcept
+        : a(call), all(rows), state(call.scale, call.zero_empty_rows), logs(logs_of<A>(call)) {}
 
     TARN_INLINE bool may_guess() const noexcept { return state.careful_rows == 0; }
-    TARN_INLINE unit_source<A> source(std::ptrdiff_t row) const noexcept { return {a.x + row * a.x_row_stride}; }
     TARN_INLINE unit_sink<A> sink(std::ptrdiff_t row) const noexcept { return {a.y + row * a.y_row_stride}; }
 
-    // Weighs the rows from `next` on into `to`, row i with weight_of(i), and finishes those from `last` on out of
-    // `from` if there are any (last >= 0). Returns whether every sum is acceptable.
-    template <class Sink, class WeightOf>
-    TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from, std::ptrdiff_t last,
-                          WeightOf weight_of) noexcept {
+    // Weighs the rows from `next` on into `to`, by weigh(i, x) for Some rows from row i on, and finishes those from `last`
+    // on out of `before` if there are any (last >= 0). Returns whether every sum is acceptable.
+    template <class Sink, int Some, class Weigh>
+    TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& before, std::ptrdiff_t last,
+                          Weigh weigh) noexcept {
         const std::ptrdiff_t n = a.columns;
-        const number<A>* x = a.x + next * a.x_row_stride;
+        auto x = all.from(next);
         number<A>* y = a.y + last * a.y_row_stride;
         const auto rows = [&](auto finish) TARN_LAMBDA {
-            for (int i = 0; i < tile_rows<A>; ++i) {
-                to.keep_sums(i, to.template weigh<Packs>(i, weight_of(i), unit_source<A>{x}, n));
-                x += a.x_row_stride;
+            for (int i = 0; i < tile_rows<A>; i += Some) {
+                weigh(i, x);
                 if constexpr (decltype(finish)::value) {
-                    from.template finish<Packs>(i, Sink{y}, n);
-                    y += a.y_row_stride;
+                    simd::unroll<Some>([&](auto k) TARN_LAMBDA {
+                        before.template finish<Packs>(i + decltype(k)::value, Sink{y}, n);
+                        y += a.y_row_stride;
+                    });
                 }
             }
         };
@@ -171,20 +212,25 @@ template <class A, int Packs> struct short_rows_engine {
         return to.total();
     }
     template <class Sink, class Weight>
-    TARN_NOINLINE bool guess(const Weight& given, softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
-                             std::ptrdiff_t last) noexcept {
+    TARN_NOINLINE bool guess(const Weight& given, softmax_tile<A>& to, std::ptrdiff_t next,
+                             const softmax_tile<A>& before, std::ptrdiff_t last) noexcept {
         const Weight weight = given;
-        return step<Sink>(
-            to, next, from, last, [&](int) TARN_LAMBDA -> const auto& { return weight; });
+        constexpr int some = Packs == 1 ? 4 : 1;
+        return step<Sink, some>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
+            if constexpr (Packs == 1)
+                to.weigh_four(i, weight, x, a.columns);
+            else
+                to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), a.columns));
+        });
     }
 
     // A reference for every row of the tile from `first` on, from its greatest logit.
     TARN_INLINE void prepare(tile_references<A>& refs, std::ptrdiff_t first) noexcept {
         const pack<A> flip = simd::broadcast<A>(state.base.sign());
         alignas(64) number<A> greatest[tile_rows<A> * lanes<A>];
-        const number<A>* p = a.x + first * a.x_row_stride;
-        for (int i = 0; i < tile_rows<A>; ++i, p += a.x_row_stride) {
-            const unit_source<A> x{p};
+        auto rows = all.from(first);
+        for (int i = 0; i < tile_rows<A>; ++i) {
+            const auto x = rows.next();
             pack<A> m = simd::broadcast<A>(-infinity);
             std::ptrdiff_t k = 0;
             for (; k + lanes<A> <= a.columns; k += lanes<A>)
@@ -205,7 +251,7 @@ template <class A, int Packs> struct short_rows_engine {
     // The same as guess, with a reference for every row. Always right: sums are acceptable, or 0, or NaN. References of
     // the next tile are found meanwhile if it will need them.
     template <class Sink>
-    TARN_NOINLINE bool careful(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& from,
+    TARN_NOINLINE bool careful(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& before,
                                std::ptrdiff_t last, bool careful_after) noexcept {
         tile_references<A>& refs = references[next / tile_rows<A> % 2];
         if (refs.first != next)
@@ -214,25 +260,25 @@ template <class A, int Packs> struct short_rows_engine {
             prepare(references[(next / tile_rows<A> + 1) % 2], next + tile_rows<A>);
         state.carry({refs.bounds[4][0], refs.bounds[5][0]});
         exp_weight<A, false> weight(state.base, reference<A>{0, 0});
-        return step<Sink>(
-            to, next, from, last, [&](int i) TARN_LAMBDA -> const auto& {
-                weight.refer_to(exp_bounds<A, number<A>>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i],
-                                                         refs.bounds[3][i], refs.bounds[4][i], refs.bounds[5][i]});
-                return weight;
-            });
+        return step<Sink, 1>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
+            weight.refer_to(exp_bounds<A, number<A>>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i],
+                                                     refs.bounds[3][i], refs.bounds[4][i], refs.bounds[5][i]});
+            to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), a.columns));
+        });
     }
 
-    template <class Sink> TARN_INLINE void finish(const softmax_tile<A>& from, std::ptrdiff_t last) noexcept {
+    template <class Sink> TARN_INLINE void finish(const softmax_tile<A>& tile, std::ptrdiff_t first) noexcept {
         for (int i = 0; i < tile_rows<A>; ++i)
-            from.template finish<Packs>(i, Sink{sink(last + i).p}, a.columns);
+            tile.template finish<Packs>(i, Sink{sink(first + i).p}, a.columns);
     }
     // A tile with rows that have no sum.
-    TARN_NOINLINE void finish_each(const softmax_tile<A>& from, std::ptrdiff_t last) noexcept {
+    TARN_NOINLINE void finish_each(const softmax_tile<A>& tile, std::ptrdiff_t first) noexcept {
         for (int i = 0; i < tile_rows<A>; ++i) {
-            if (acceptable<A>(from.sums[i]))
-                from.template finish<Packs>(i, sink(last + i), a.columns);
+            if (acceptable<A>(tile.sums[i]))
+                tile.template finish<Packs>(i, sink(first + i), a.columns);
             else
-                fill_row<A>(sink(last + i), a.columns, from.sums.high[i] == 0 ? state.empty_value : __builtin_nanf(""));
+                fill_row<A>(sink(first + i), a.columns,
+                            tile.sums.high[i] == 0 ? state.empty_value : __builtin_nanf(""));
         }
     }
 
@@ -277,29 +323,31 @@ template <class A, int Packs> struct short_rows_engine {
         }
         if (last >= 0)
             finish<Sink>(tiles[turn ^ 1], last);
-        remaining_rows<A, Packs>(state, logs, a, r, tiles[0]);
+        remaining_rows<A, Packs>(state, logs, a, all, r, tiles[0]);
     }
 };
 
-template <class A> struct short_rows {
-    template <int Packs> TARN_NOINLINE static void run_as(const dispatch::softmax_rows<number<A>>& a) noexcept {
-        short_rows_engine<A, Packs> engine(a);
-        const bool whole_lines = a.columns % lanes<A> == 0 && a.y_row_stride % lanes<A> == 0 &&
-                                 reinterpret_cast<std::uintptr_t>(a.y) % 64 == 0;
-        if (a.stream && whole_lines) {
-            engine.template run<stream_sink<A>>();
-            simd::stream_fence<A>();
-        } else {
-            engine.template run<unit_sink<A>>();
-        }
+template <class A, int Packs, class Rows>
+TARN_NOINLINE void run_short_rows(const dispatch::softmax_rows<number<A>>& a, const Rows& rows) noexcept {
+    short_rows_engine<A, Packs, Rows> engine(a, rows);
+    const bool whole_lines =
+        a.columns % lanes<A> == 0 && a.y_row_stride % lanes<A> == 0 && reinterpret_cast<std::uintptr_t>(a.y) % 64 == 0;
+    if (a.stream && whole_lines) {
+        engine.template run<stream_sink<A>>();
+        simd::stream_fence<A>();
+    } else {
+        engine.template run<unit_sink<A>>();
     }
+}
+
+template <class A> struct short_rows {
     template <int Packs>
     TARN_NOINLINE static void run_remaining(const dispatch::softmax_rows<number<A>>& a, std::ptrdiff_t first,
                                             int careful, softmax_tile<A>& tile) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         state.careful_rows = careful;
         auto logs = logs_of<A>(a);
-        remaining_rows<A, Packs>(state, logs, a, first, tile);
+        remaining_rows<A, Packs>(state, logs, a, rows_of_elements<A>(a), first, tile);
     }
     // Less than a tile: a single call on a few numbers waits for nothing but its own row. With the usual scale all
     // constants of the exponential are known to the compiler.
@@ -307,8 +355,9 @@ template <class A> struct short_rows {
         const auto rows = [&](number<A> scale) TARN_LAMBDA {
             softmax_tile<A> tile;
             const reference<A> guess{-weights_of<A>::bias, 0.0f};
-            const std::ptrdiff_t r = guess_rows<A, Packs>(a, 0, exp_weight<A, true>(exp_base<A>::of(scale), guess),
-                                                          tile, [](double) TARN_LAMBDA {});
+            const std::ptrdiff_t r =
+                guess_rows<A, Packs>(a, rows_of_elements<A>(a), 0, exp_weight<A, true>(exp_base<A>::of(scale), guess),
+                                     tile, [](double) TARN_LAMBDA {});
             if (r < a.rows)
                 run_remaining<Packs>(a, r, 1, tile);
         };
@@ -325,7 +374,7 @@ template <class A> struct short_rows {
         if (a.rows < tile_rows<A>)
             run_few<Packs>(a);
         else
-            run_as<Packs>(a);
+            run_short_rows<A, Packs>(a, rows_of_elements<A>(a));
     }
     static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
         if (a.columns <= lanes<A>)

@@ -22,6 +22,15 @@ template <class A, bool Folded> struct pick_weight {
     TARN_INLINE pack<A> operator()(const pack<A>& x) const noexcept {
         return simd::select_equal<A>(x, masked, simd::broadcast<A>(0), weight.less(x, unit));
     }
+    template <int N> TARN_INLINE void together(pack<A> (&x)[N]) const noexcept {
+        pack<A> v[N];
+        simd::unroll<N>([&](auto k) TARN_LAMBDA { v[decltype(k)::value] = x[decltype(k)::value]; });
+        weight.less_together(v, unit);
+        simd::unroll<N>([&](auto k) TARN_LAMBDA {
+            constexpr int K = decltype(k)::value;
+            x[K] = simd::select_equal<A>(x[K], masked, simd::broadcast<A>(0), v[K]);
+        });
+    }
     // The weight itself.
     TARN_INLINE pack<A> whole(const pack<A>& x) const noexcept {
         return simd::select_equal<A>(x, masked, simd::broadcast<A>(0), weight(x));
@@ -38,11 +47,9 @@ template <class A, class Weight, class Source, class Sink> struct distance_adder
     TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept { x.prefetch(i); }
     TARN_INLINE void four(simd::sum_pack<A>& sums, std::ptrdiff_t i) const noexcept {
         pack<A> v[4];
-        simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            constexpr int K = decltype(k)::value;
-            v[K] = weight(x.at(i + K * lanes<A>));
-            e.put(i + K * lanes<A>, v[K]);
-        });
+        simd::unroll<4>([&](auto k) TARN_LAMBDA { v[decltype(k)::value] = x.at(i + decltype(k)::value * lanes<A>); });
+        weight.together(v);
+        simd::unroll<4>([&](auto k) TARN_LAMBDA { e.put(i + decltype(k)::value * lanes<A>, v[decltype(k)::value]); });
         note(simd::max_of<A>(simd::max_of<A>(v[0], v[1]), simd::max_of<A>(v[2], v[3])));
         sums.add(simd::magnitude<A>(v[0]) + simd::magnitude<A>(v[1]));
         sums.add(simd::magnitude<A>(v[2]) + simd::magnitude<A>(v[3]));

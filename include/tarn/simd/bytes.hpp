@@ -72,6 +72,71 @@ template <class A> TARN_INLINE pack<A> where_bytes(const unsigned char* p, const
     return r;
 }
 
+namespace kernel {
+
+// n bytes that lie side by side, and others that are 0: as many as the pack has lanes.
+template <class A> TARN_INLINE void first_bytes(const unsigned char* p, int n, unsigned char* bytes) {
+    for (int i = 0; i < lanes<A>; ++i)
+        bytes[i] = 0;
+    const auto ends = [&](auto size) TARN_LAMBDA {
+        constexpr int Size = decltype(size)::value;
+        unsigned char first[Size], last[Size];
+        __builtin_memcpy(first, p, Size);
+        __builtin_memcpy(last, p + n - Size, Size);
+        __builtin_memcpy(bytes, first, Size);
+        __builtin_memcpy(bytes + n - Size, last, Size);
+    };
+    if (n >= 8)
+        ends(index<8>{});
+    else if (n >= 4)
+        ends(index<4>{});
+    else if (n >= 2)
+        ends(index<2>{});
+    else if (n == 1)
+        bytes[0] = *p;
+}
+template <class A>
+TARN_INLINE pack<A> where_copied_bytes(const unsigned char* p, int n, const pack<A>& v, const pack<A>& otherwise) {
+    unsigned char bytes[lanes<A>];
+    first_bytes<A>(p, n, bytes);
+    return simd::where_bytes<A>(bytes, v, otherwise);
+}
+template <class A>
+TARN_INLINE pack<A> where_first_bytes(const unsigned char* p, int n, const pack<A>& v, const pack<A>& otherwise,
+                                      requires_arch<xsimd::sse2>) {
+    return where_copied_bytes<A>(p, n, v, otherwise);
+}
+#if XSIMD_WITH_AVX2
+template <class A>
+TARN_INLINE pack<A> where_first_bytes(const unsigned char* p, int n, const pack<A>& v, const pack<A>& otherwise,
+                                      requires_arch<xsimd::avx2>) {
+    return where_copied_bytes<A>(p, n, v, otherwise);
+}
+#endif
+#if XSIMD_WITH_AVX512F
+TARN_AVX512_BEGIN
+template <class A>
+TARN_INLINE pack<A> where_first_bytes(const unsigned char* p, int n, const pack<A>& v, const pack<A>& otherwise,
+                                      requires_arch<xsimd::avx512bw>) {
+    const auto wanted = static_cast<__mmask16>((1u << n) - 1);
+    const __m128i bytes = _mm_maskz_loadu_epi8(wanted, p);
+    const __mmask16 kept = _mm_test_epi8_mask(bytes, bytes);
+    if constexpr (is_double<A>)
+        return {{_mm512_mask_mov_pd(otherwise.part[0], static_cast<__mmask8>(kept), v.part[0])}};
+    else
+        return {{_mm512_mask_mov_ps(otherwise.part[0], kept, v.part[0])}};
+}
+TARN_AVX512_END
+#endif
+
+} // namespace kernel
+
+// The same of n bytes, at most as many as lanes; `otherwise` in the lanes behind them.
+template <class A>
+TARN_INLINE pack<A> where_first_bytes(const unsigned char* p, int n, const pack<A>& v, const pack<A>& otherwise) {
+    return kernel::where_first_bytes<A>(p, n, v, otherwise, A{});
+}
+
 // n bytes that lie `along` apart, side by side.
 TARN_NOINLINE inline void gather_bytes(const unsigned char* p, std::ptrdiff_t along, std::ptrdiff_t n,
                                        unsigned char* bytes) {

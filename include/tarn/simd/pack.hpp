@@ -24,6 +24,25 @@ template <class A, class F, class... Packs> TARN_INLINE pack<A> each(F f, const 
     return r;
 }
 
+// The registers of N packs, four at a time, to what f makes of them in their place.
+template <class A, int N, class F> TARN_INLINE void four_at_a_time(pack<A> (&x)[N], F f) {
+    constexpr int parts = pack<A>::parts;
+    static_assert(N * parts % 4 == 0, "whole groups");
+    unroll<N * parts / 4>([&](auto group) TARN_LAMBDA {
+        constexpr int first = 4 * decltype(group)::value;
+        numbers<A> v[4];
+        unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr int I = first + decltype(k)::value;
+            v[decltype(k)::value] = x[I / parts].part[I % parts];
+        });
+        f(v);
+        unroll<4>([&](auto k) TARN_LAMBDA {
+            constexpr int I = first + decltype(k)::value;
+            x[I / parts].part[I % parts] = v[decltype(k)::value];
+        });
+    });
+}
+
 template <class A> TARN_INLINE pack<A> broadcast(number<A> v) {
     pack<A> r;
     unroll<pack<A>::parts>([&](auto i) TARN_LAMBDA { r.part[decltype(i)::value] = numbers<A>(v); });
