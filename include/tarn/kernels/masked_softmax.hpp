@@ -183,6 +183,9 @@ template <class A> struct masked_rows {
         }
         TARN_INLINE rows_in_turn<limited_rows> from(std::ptrdiff_t r) const noexcept { return {*this, r}; }
     };
+    // Doubles and SSE2 have time to make their logits first.
+    static constexpr bool fuses_short_rows = !simd::is_double<A> && simd::exp2_traits<A>::is_compact;
+
     // The columns of a span of some rows.
     template <class Rows>
     TARN_INLINE static void run_fused(const call& a, const logit_map<A>& map, std::ptrdiff_t rows, row_span span,
@@ -192,8 +195,7 @@ template <class A> struct masked_rows {
                              from);
     }
     TARN_INLINE static bool may_be_fused(const call& a, const logit_map<A>& map, bool limited) noexcept {
-        // Doubles have time to make their logits first.
-        return !simd::is_double<A> && !a.sink && a.columns > lanes<A> &&
+        return fuses_short_rows && !a.sink && a.columns > lanes<A> &&
                (limited ? map.copies() : map.may_be_fused(row_of(a, 0, 0)));
     }
     TARN_INLINE static void run_fused([[maybe_unused]] const call& a, [[maybe_unused]] const logit_map<A>& map,
@@ -201,7 +203,7 @@ template <class A> struct masked_rows {
                                       std::ptrdiff_t rows, [[maybe_unused]] row_span span) noexcept {
         if (rows == 0)
             return;
-        if constexpr (!simd::is_double<A>) {
+        if constexpr (fuses_short_rows) {
             if (limited) {
                 run_fused(a, map, rows, span, limited_rows{a, map, first, span});
                 for (std::ptrdiff_t i = first; i < first + rows; ++i)
