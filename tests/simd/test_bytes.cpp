@@ -35,6 +35,31 @@ template <class T> void check_where() {
 TEST(bytes, choose_floats) { check_where<float>(); }
 TEST(bytes, choose_doubles) { check_where<double>(); }
 
+// The first few bytes of a mask, and nothing read beside them.
+template <class T> void check_where_first() {
+    using A = simd::target<arch::arch, T>;
+    constexpr int n = simd::lanes<A>;
+    guarded_numbers<unsigned char> memory(64);
+    random_bits random(3);
+    T v[n], otherwise[n], got[n];
+    for (int i = 0; i < n; ++i) {
+        v[i] = static_cast<T>(i + 1);
+        otherwise[i] = static_cast<T>(-i - 1);
+    }
+    for (int count = 0; count <= n; ++count) {
+        for (int repeat = 0; repeat < 200; ++repeat) {
+            unsigned char* const p = repeat % 2 ? memory.against_end(count) : memory.against_start();
+            for (int i = 0; i < count; ++i)
+                p[i] = static_cast<unsigned char>(random.below(2) ? 1 + random.below(255) : 0);
+            simd::store<A>(got, simd::where_first_bytes<A>(p, count, simd::load<A>(v), simd::load<A>(otherwise)));
+            for (int i = 0; i < n; ++i)
+                ASSERT_EQ(got[i], i < count && p[i] ? v[i] : otherwise[i]) << "lane " << i << " of " << count;
+        }
+    }
+}
+TEST(bytes, choose_first_floats) { check_where_first<float>(); }
+TEST(bytes, choose_first_doubles) { check_where_first<double>(); }
+
 TEST(bytes, gathered) {
     guarded_numbers<unsigned char> memory(400);
     random_bits random(2);
