@@ -122,16 +122,15 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
         const auto mean = gem_kernel(means, power);
         double sum = 0;
         loops.run(begin, end, [&](const map_loops::part& p) {
-            dispatch::gem_gradients c{{loops.windows(p), loops.plane(1, p), loops.plane(2, p)}, mean, &sum};
+            dispatch::gem_gradients c{
+                {loops.windows(p), loops.plane(1, p), loops.plane(2, p)}, mean, o.dparameter ? &sum : nullptr};
             groups.move(c.windows.x, o.x, group);
             groups.move(c.dy, o.dy, group);
             groups.move(c.dx, o.dx, group);
             c.windows.power = power;
             if (is_infinite_power(power.p))
                 kernels.extreme(c);
-            else if (o.dparameter)
-                kernels.powers_and_p(c);
-            else if (power.p == 2 || power.p == 3 || power.p == 4)
+            else if (!o.dparameter && (power.p == 2 || power.p == 3 || power.p == 4))
                 kernels.integer_powers[static_cast<int>(power.p) - 2](c);
             else
                 kernels.powers(c);

@@ -20,14 +20,13 @@ template <class T> struct gem_table {
 // They read x, and look at the power of the windows.
 struct gem_gradients : window_gradients {
     void (*mean)(const window_planes&) noexcept; // the kernel of the means
-    double* dp;                                  // to which the gradient in p is added
+    double* dp;                                  // to which the gradient in p is added, or null
 };
 
 template <class T> struct gem_backward_table {
     void (*extreme)(const window_gradients&) noexcept;        // p = +inf, -inf
-    void (*integer_powers[3])(const gem_gradients&) noexcept; // p = 2, 3, 4
-    void (*powers)(const gem_gradients&) noexcept;            // |p| <= 2^40
-    void (*powers_and_p)(const gem_gradients&) noexcept;      // the same, and the gradient in p
+    void (*integer_powers[3])(const gem_gradients&) noexcept; // p = 2, 3, 4, of which no gradient is wanted
+    void (*powers)(const gem_gradients&) noexcept;            // |p| <= 2^40, and the gradient in p
 };
 
 }}} // namespace tarn::dispatch

@@ -21,7 +21,7 @@ public:
 
     TARN_INLINE void load(const window_group& b) noexcept {
         dy_.load(b);
-        window_lines<A, soft_state_window<A>>::run(states_of(c_.windows, b, state_[0], pitch));
+        window_lines<A, soft_state_window<A>, own_loops::none>::run(states_of(c_.windows, b, state_[0], pitch));
         const std::ptrdiff_t n = b.count();
         for (std::ptrdiff_t i = 0; i < n; i += width) {
             const int some = n - i < width ? static_cast<int>(n - i) : width;

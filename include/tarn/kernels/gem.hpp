@@ -285,6 +285,7 @@ template <class A> struct gem_powers : gem_power_sum<A> {
     using D = typename base::D;
     using state = typename base::state;
     static constexpr bool lifts_once = true;
+    static constexpr bool seldom = true;
 
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return powers_of(x); }
     TARN_NOINLINE state powers_of(numbers<A> x) const noexcept {
@@ -304,6 +305,7 @@ template <class A> struct gem_scaled_powers : gem_window<A, 2> {
     using D = typename base::D;
     using state = typename base::state;
     static constexpr bool lifts_once = true;
+    static constexpr bool seldom = true;
 
     // Below all exponents of powers, |p| <= 2^40.
     TARN_INLINE static double neutral(int f) noexcept { return f == 0 ? 0 : -0x1p51; }
@@ -345,6 +347,7 @@ template <class A> struct gem_logs : gem_sum<A> {
     using D = typename base::D;
     using state = typename base::state;
     static constexpr bool lifts_once = true;
+    static constexpr bool seldom = true;
 
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept { return logs_of(x); }
     TARN_NOINLINE state logs_of(numbers<A> x) const noexcept {

@@ -233,7 +233,8 @@ public:
         results_.load_gradients(b);
         const bool near = rule_.windows_by.takes_kernel;
         if (near)
-            window_lines<A, typename rule::reduction>::run(results_of(c_.windows, b, results_.room_for_means()));
+            window_lines<A, typename rule::reduction, own_loops::none>::run(
+                results_of(c_.windows, b, results_.room_for_means()));
         has_far_ = !near;
         results_.each(b, [&](std::ptrdiff_t i, int n) TARN_LAMBDA {
             const numbers<A> dy = results_.gradients(i, n);
@@ -273,14 +274,14 @@ private:
     window_fields<A, rule::others::windows::count, room> far_;
 };
 
-// Any p, by logarithms of elements and means. WithP: also the gradient in p.
-template <class A, bool WithP> class gem_shares : public shares_of_windows {
+// Any p, by logarithms of elements and means; also the gradient in p, if it is wanted.
+template <class A> class gem_shares : public shares_of_windows {
 public:
     using call = dispatch::gem_gradients;
     static constexpr int elements = 2;
     static constexpr bool lifts = true;
     static constexpr std::ptrdiff_t room = 512 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
-    using fields = window_fields<A, WithP ? 6 : 4, room>;
+    using fields = window_fields<A, 6, room>;
     using windows = typename fields::windows;
     using D = doubles_of<A>;
     using cells = window_cells<A, double>;
@@ -311,10 +312,8 @@ public:
             w.field[1] = cells::to_elements(exponent);
             w.field[2] = log.number[0];
             w.field[3] = log.number[1];
-            if constexpr (WithP) {
-                w.field[4] = dy;
-                w.field[5] = y;
-            }
+            w.field[4] = dy;
+            w.field[5] = y;
             fields_.put(i, n, w);
         });
     }
@@ -343,7 +342,7 @@ public:
             cells::part(share, K) =
                 scaled(cells::part(v, K), power, position - numbers<D>(rounding) + cells::part(exponent, K));
         });
-        if constexpr (WithP) {
+        if (dp_) {
             const typename cells::type wide = cells::of(e.number[0]);
             const typename cells::type dy = cells::of(of.field[4]);
             const typename cells::type y = cells::of(of.field[5]);
@@ -359,7 +358,7 @@ public:
         return sum + simd::select<A>(e.number[0] <= zero, zero, cells::to_elements(share));
     }
     TARN_INLINE void end() const noexcept {
-        if constexpr (WithP) {
+        if (dp_) {
             alignas(64) double lane[cells::parts * numbers<D>::size];
             double sum = 0;
             for (int k = 0; k < cells::parts; ++k)

@@ -12,6 +12,7 @@
 //   pick(seen, f)          with it: f(reduction), one that gives the same results for elements as they were seen
 //   lifts_once             whether to lift is so much work that no element should be lifted twice
 //   lifts_together         whether lift_each(x, s) lifts several registers in less time than one after the other
+//   seldom                 whether it is asked for so seldom, or takes so long, that few loops do for all shapes
 //   empty                  the result of no members
 //   neutral(f)             field f of the state of no members
 //   lift(x, row)           the state of one element in that row of the window, counted over depth and height
@@ -151,6 +152,7 @@ template <class A> struct average_window : additive_window<A, 1> {
 // The same for large windows: the sum, and what its additions lost.
 template <class A> struct exact_average_window : additive_window<A, 2> {
     using typename additive_window<A, 2>::state;
+    static constexpr bool seldom = true;
 
     TARN_INLINE static state lift(numbers<A> x, std::ptrdiff_t) noexcept { return {{x, numbers<A>(number<A>(0))}}; }
     TARN_INLINE static state combine(const state& a, const state& b) noexcept {

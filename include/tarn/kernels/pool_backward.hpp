@@ -109,17 +109,20 @@ template <class A, class Window> struct extreme_rule {
         return sum + simd::select<A>(w.tap == tap, w.dy, numbers<A>(number<A>(0)));
     }
 };
-template <class A, class Window> class extreme_shares : public shares_of_windows {
+// Seldom: few loops do.
+template <class A, class Window, bool Seldom = false> class extreme_shares : public shares_of_windows {
+    using own_rule = extreme_rule<A, Window>;
+
 public:
-    using rule = extreme_rule<A, Window>;
-    using windows = typename rule::windows;
+    using rule = std::conditional_t<Seldom, void, own_rule>;
+    using windows = typename own_rule::windows;
     static constexpr std::ptrdiff_t room = 3072 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE explicit extreme_shares(const dispatch::window_gradients& c) noexcept : c_(c), dy_(c.dy) {}
 
     TARN_INLINE void load(const window_group& b) noexcept {
         dy_.load(b);
-        window_lines<A, Window>::run(states_of(c_.windows, b, tap_, 0));
+        window_lines<A, Window, own_loops::none>::run(states_of(c_.windows, b, tap_, 0));
     }
     TARN_INLINE windows at(std::ptrdiff_t i) const noexcept {
         return {numbers<A>::load_unaligned(tap_ + i), dy_.at(i)};
@@ -130,7 +133,7 @@ public:
     TARN_INLINE windows all_of(std::ptrdiff_t i) const noexcept { return {numbers<A>(tap_[i]), dy_.all_of(i)}; }
     TARN_INLINE static numbers<A> add(numbers<A> sum, const windows& w, numbers<A> tap,
                                       element_numbers<A, 0> e) noexcept {
-        return rule::add(sum, w, tap, e);
+        return own_rule::add(sum, w, tap, e);
     }
 
 private:

@@ -170,7 +170,7 @@ private:
 
     // f(first, how many, states) for each register of windows.
     template <class Reduction, class F> TARN_INLINE void each_state(const window_group& b, F f) noexcept {
-        window_lines<A, Reduction>::run(states_of(c_.windows, b, state_[0], pitch));
+        window_lines<A, Reduction, own_loops::none>::run(states_of(c_.windows, b, state_[0], pitch));
         const std::ptrdiff_t n = b.count();
         for (std::ptrdiff_t i = 0; i < n; i += width) {
             const int some = n - i < width ? static_cast<int>(n - i) : width;

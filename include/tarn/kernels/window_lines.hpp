@@ -12,7 +12,7 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-template <class A, class Reduction> class window_lines {
+template <class A, class Reduction, own_loops Own = usual_loops<A, Reduction>> class window_lines {
 public:
     TARN_NOINLINE static void run(const dispatch::window_planes& c) noexcept {
         window_lines windows(c);
@@ -20,7 +20,8 @@ public:
     }
 
 private:
-    using loops = window_loops<A, Reduction>;
+    template <class R> using loops_of = window_loops<A, R, R::seldom ? own_loops::none : Own>;
+    using loops = loops_of<Reduction>;
     using lane_threes = window_lane_threes<A, Reduction>;
     using state = typename loops::state;
     using cells = typename state::cells;
@@ -41,7 +42,9 @@ private:
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t few_rows = 8;
-    static constexpr bool may_be_lane_threes = Reduction::kept == 0;
+    static constexpr bool has_all = loops::has_all;
+    static constexpr bool has_pairs = Own != own_loops::none;
+    static constexpr bool may_be_lane_threes = has_all && Reduction::kept == 0;
     // Registers that are not full cost less than to gather full ones, if at least half is used; but AVX2 loads parts of
     // registers slowly from where nothing has looked before.
     static constexpr std::ptrdiff_t least_outputs = looks || sizeof(numbers<A>) == 64 ? width / 2 + 1 : width;
@@ -123,7 +126,7 @@ private:
     }
     TARN_INLINE bool few_taps() const noexcept {
         constexpr std::ptrdiff_t most = window_gathered<A, Reduction>::most_taps;
-        return taps_.depth <= most && taps_.height <= most && taps_.width <= most && taps_.count() <= most;
+        return has_all && taps_.depth <= most && taps_.height <= most && taps_.width <= most && taps_.count() <= most;
     }
 
     // What all rows of a tile of output columns have in common.
@@ -148,12 +151,12 @@ private:
         if (wide_)
             return;
         // Rows of a register or less: lines one behind the other, so that one loop runs through all of them.
-        short_ = lanes_ == 1 && unit_ && inside_end_ > inside_begin_ && inside_end_ - inside_begin_ <= width &&
-                 outputs_ <= width && columns_.stride <= 2 && direct_ && fields == 1 &&
-                 std::is_same<sum, number<A>>::value;
-        pairs_ = lanes_ == 1 && unit_ && direct_ && begin_ == inside_begin_ && end == inside_end_ &&
+        short_ = has_all && lanes_ == 1 && unit_ && inside_end_ > inside_begin_ &&
+                 inside_end_ - inside_begin_ <= width && outputs_ <= width && columns_.stride <= 2 && direct_ &&
+                 fields == 1 && std::is_same<sum, number<A>>::value;
+        pairs_ = has_pairs && lanes_ == 1 && unit_ && direct_ && begin_ == inside_begin_ && end == inside_end_ &&
                  columns_.kernel == 2 && columns_.stride == 2 && columns_.dilation == 1;
-        threes_ = lanes_ == 1 && unit_ && direct_ && columns_.kernel == 3 && columns_.stride == 1 &&
+        threes_ = has_all && lanes_ == 1 && unit_ && direct_ && columns_.kernel == 3 && columns_.stride == 1 &&
                   columns_.dilation == 1 && inside_end_ - inside_begin_ >= width && inside_begin_ - begin_ <= 1;
 
         const std::ptrdiff_t plane_rows = c_.last_row - c_.first_row;
@@ -208,7 +211,7 @@ private:
     }
     // Rows write what lies inside; the rest, and what is behind it, has no members. Reductions of as many fields have the
     // same there.
-    template <class R> TARN_INLINE void fill_margins(const window_loops<A, R>& of) noexcept {
+    template <class R> TARN_INLINE void fill_margins(const loops_of<R>& of) noexcept {
         if (margins_ == R::fields)
             return;
         margins_ = R::fields;
@@ -311,17 +314,19 @@ private:
             put_results(row, rows);
     }
     template <class R> TARN_INLINE void run_loops(const R& reduction) noexcept {
-        const window_loops<A, R> of{reduction};
-        if constexpr (R::kept == 0) {
+        const loops_of<R> of{reduction};
+        if constexpr (has_all && R::kept == 0) {
             using gathered = window_gathered<A, R>;
             if (few_) {
                 gathered::run(of, block_, taps_, converted_, scales_);
                 return;
             }
         }
-        if (pairs_) {
-            of.reduce_pairs(block_, scales_);
-            return;
+        if constexpr (has_pairs) {
+            if (pairs_) {
+                of.reduce_pairs(block_, scales_);
+                return;
+            }
         }
         if (apart_) {
             for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
@@ -337,7 +342,7 @@ private:
                 return;
             }
         }
-        if constexpr (R::kept == 0) {
+        if constexpr (loops_of<R>::has_all && R::kept == 0) {
             if (threes_ && run_threes(of))
                 return;
         }
@@ -356,7 +361,7 @@ private:
         of.reduce_columns(block_, scales_);
     }
     // Rows of overlapping windows are lifted once, if there is room: f(where, from row to row, the first row of them).
-    template <class R, class F> TARN_INLINE bool with_lifted(const window_loops<A, R>& of, F f) noexcept {
+    template <class R, class F> TARN_INLINE bool with_lifted(const loops_of<R>& of, F f) noexcept {
         const dispatch::window_axis& height = c_.axis[1];
         const std::ptrdiff_t n = block_.piece;
         const std::ptrdiff_t last = first_row_ + block_.rows - 1;
@@ -381,12 +386,12 @@ private:
         f(pitch, first);
         return true;
     }
-    template <class R> TARN_INLINE bool run_lifted(const window_loops<A, R>& of) noexcept {
+    template <class R> TARN_INLINE bool run_lifted(const loops_of<R>& of) noexcept {
         return with_lifted(of, [&](std::ptrdiff_t pitch, std::ptrdiff_t first) TARN_LAMBDA {
             of.combine_rows(block_, lifted_, pitch, first, c_.axis[1].dilation);
         });
     }
-    template <class R> TARN_INLINE bool run_threes(const window_loops<A, R>& of) noexcept {
+    template <class R> TARN_INLINE bool run_threes(const loops_of<R>& of) noexcept {
         using threes = window_threes<A, R>;
         const std::ptrdiff_t before = inside_begin_ - begin_;
         if constexpr (R::lifts_once) {
@@ -401,7 +406,7 @@ private:
         }
     }
     // Windows that share no column, lane by lane from where they are.
-    template <class R> TARN_INLINE void reduce_apart(const window_loops<A, R>& of, const window_row& r) noexcept {
+    template <class R> TARN_INLINE void reduce_apart(const loops_of<R>& of, const window_row& r) noexcept {
         scales_.prepare(r.counted);
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             const window_taps w = window_taps::of(columns_, first_ + j);
@@ -420,7 +425,7 @@ private:
     // A large window in the order of its elements in memory: as many columns at once as a line has room for, some rows at
     // a time. Before them the line has the state of all columns that are done.
     template <class R, class Scale>
-    TARN_NOINLINE void reduce_in_order(const window_loops<A, R>& of, const number<A>* x, const window_row& all,
+    TARN_NOINLINE void reduce_in_order(const loops_of<R>& of, const number<A>* x, const window_row& all,
                                        const window_taps& w, const Scale& by, number<A>* y) noexcept {
         constexpr std::ptrdiff_t rows_at_once = 4;
         const std::ptrdiff_t pitch = line_numbers / fields;
@@ -517,7 +522,7 @@ private:
     // Columns from .. from + columns - 1 of a row of windows into a line: elements of any type and stride, converted as
     // many rows at once as there is room for.
     template <class R>
-    TARN_NOINLINE void reduce_stored(const window_loops<A, R>& of, const window_row& all, std::ptrdiff_t from,
+    TARN_NOINLINE void reduce_stored(const loops_of<R>& of, const window_row& all, std::ptrdiff_t from,
                                      std::ptrdiff_t columns, sum* line, std::ptrdiff_t pitch) noexcept {
         if (columns <= 0)
             return;

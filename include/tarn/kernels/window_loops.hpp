@@ -29,7 +29,15 @@ template <class A, class Number = number<A>> struct window_block {
     std::ptrdiff_t room;                      // numbers that results may overwrite, from row 0 on
 };
 
-template <class A, class Reduction> struct window_loops {
+// Shapes of windows that have a loop of their own: all usual ones, pairs of columns, or none. Few loops do for what is asked
+// for seldom, and for doubles: the others are most of what there is to be compiled.
+enum class own_loops { none, pairs, all };
+template <class A, class Reduction>
+constexpr own_loops usual_loops = Reduction::seldom    ? own_loops::none
+                                  : simd::is_double<A> ? own_loops::pairs
+                                                       : own_loops::all;
+
+template <class A, class Reduction, own_loops Own = usual_loops<A, Reduction>> struct window_loops {
     using state = typename Reduction::state;
     using cells = typename state::cells;
     using sum = typename state::number;
@@ -37,13 +45,16 @@ template <class A, class Reduction> struct window_loops {
     using scale = window_scale<A, sum>;
     static constexpr int fields = Reduction::fields;
     static constexpr int width = static_cast<int>(numbers<A>::size);
+    static constexpr bool has_all = Own == own_loops::all;
 
     Reduction reduction;
 
     // The rows of windows of a block into its lines.
     TARN_NOINLINE void reduce_rows(const block& b) const noexcept {
         const window_loops self = *this;
-        if (b.pieces > 1)
+        if constexpr (!has_all)
+            self.reduce_any(b);
+        else if (b.pieces > 1)
             self.template reduce_pieces<false>(b);
         else if (b.piece > width)
             self.template reduce_pieces<true>(b);
@@ -51,24 +62,34 @@ template <class A, class Reduction> struct window_loops {
             self.reduce_short(b);
     }
 
-    // n elements side by side of a row of windows into a line, beside what it has already.
+    // n elements side by side of a row of windows into a line, beside what it has already or in its place.
     TARN_NOINLINE void add_rows(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
-                                sum* line, std::ptrdiff_t pitch) const noexcept {
+                                sum* line, std::ptrdiff_t pitch, [[maybe_unused]] bool beside = true) const noexcept {
         const window_loops self = *this;
-        self.template any_rows<true>(x, r, step, n, line, pitch);
+        if constexpr (has_all)
+            self.any_rows(x, r, step, n, line, pitch, std::true_type{});
+        else
+            self.any_rows(x, r, step, n, line, pitch, beside);
     }
 
     // The windows of the lines of a block to its results.
     template <class Scales> TARN_INLINE void reduce_columns(const block& b, Scales& scales) const noexcept {
         const line_windows& w = b.windows;
-        if (w.stride == 1 && w.kernel == 3)
-            slide<1, 3>(b, scales);
-        else if (w.stride == 1)
+        if constexpr (has_all) {
+            if (w.stride == 1 && w.kernel == 3) {
+                slide<1, 3>(b, scales);
+                return;
+            }
+            if (w.stride == 2) {
+                if (w.kernel == 3 && w.step == 1)
+                    slide<2, 3>(b, scales);
+                else
+                    slide<2, 0>(b, scales);
+                return;
+            }
+        }
+        if (w.stride == 1)
             slide<1, 0>(b, scales);
-        else if (w.stride == 2 && w.kernel == 3 && w.step == 1)
-            slide<2, 3>(b, scales);
-        else if (w.stride == 2)
-            slide<2, 0>(b, scales);
         else
             slide<0, 0>(b, scales);
     }
@@ -80,8 +101,8 @@ template <class A, class Reduction> struct window_loops {
         for (std::ptrdiff_t k = 0; k < b.rows; ++k) {
             const window_row& r = b.row[k];
             scales.prepare(r.counted);
-            if (r.count[0] == 1 && r.count[1] == 2)
-                self.template pairs<2>(b.x + r.x, r, b.step, n, scales.at(0), b.y + r.y, b.room - k * n);
+            if (has_all && r.count[0] == 1 && r.count[1] == 2)
+                self.template pairs<has_all ? 2 : 0>(b.x + r.x, r, b.step, n, scales.at(0), b.y + r.y, b.room - k * n);
             else if (r.count[0] == 0)
                 fill_results(b.y + r.y, n);
             else
@@ -95,13 +116,13 @@ template <class A, class Reduction> struct window_loops {
                                     std::ptrdiff_t kernel, std::ptrdiff_t n, const scale& by,
                                     number<A>* y) const noexcept {
         const window_loops self = *this;
-        if (taps == 2 && r.count[0] == 1 && r.count[1] == 2) {
+        if (has_all && taps == 2 && r.count[0] == 1 && r.count[1] == 2) {
             self.lanes_of_four(x, r.tap, step.x[1], tap_step, first, kernel, n, by, y);
             return;
         }
         std::ptrdiff_t i = 0;
-        for (; i + 4 * width <= n; i += 4 * width)
-            self.template lane_registers<4>(x + i, r, step, taps, tap_step, first, kernel, by, y + i);
+        for (; has_all && i + 4 * width <= n; i += 4 * width)
+            self.template lane_registers<has_all ? 4 : 1>(x + i, r, step, taps, tap_step, first, kernel, by, y + i);
         for (; i < n; i += width) {
             const std::ptrdiff_t at = i + width > n ? n - width : i;
             self.template lane_registers<1>(x + at, r, step, taps, tap_step, first, kernel, by, y + at);
@@ -182,8 +203,8 @@ template <class A, class Reduction> struct window_loops {
             }
             const std::ptrdiff_t step = dilation * fields * lifted_pitch;
             const sum* const from = lifted + (r->row - first) * fields * lifted_pitch;
-            if (r->count[1] == 3)
-                self.template lifted_line<3>(from, step, 3, lifted_pitch, n, line, b.pitch);
+            if (has_all && r->count[1] == 3)
+                self.template lifted_line<has_all ? 3 : 0>(from, step, 3, lifted_pitch, n, line, b.pitch);
             else
                 self.template lifted_line<0>(from, step, r->count[1], lifted_pitch, n, line, b.pitch);
         }
@@ -286,6 +307,17 @@ private:
             simd::store_n<A>(y, v, static_cast<int>(n));
     }
 
+    TARN_INLINE void reduce_any(const block b) const noexcept {
+        sum* line = b.line + b.begin;
+        for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
+            if (r->count[0] == 0) {
+                fill(line, b.pieces * b.piece, b.pitch);
+                continue;
+            }
+            for (std::ptrdiff_t j = 0; j < b.pieces; ++j)
+                add_rows(b.x + r->x + j * b.piece_step, *r, b.step, b.piece, line + j * b.piece, b.pitch, false);
+        }
+    }
     // Single: rows are one piece.
     template <bool Single> TARN_INLINE void reduce_pieces(const block b) const noexcept {
         const std::ptrdiff_t pieces = Single ? 1 : b.pieces;
@@ -302,7 +334,7 @@ private:
                     fill(line, pieces * n, b.pitch);
                 else
                     each_piece([&](const number<A>* p, sum* to)
-                                   TARN_LAMBDA { any_rows<false>(p, *r, b.step, n, to, b.pitch); });
+                                   TARN_LAMBDA { any_rows(p, *r, b.step, n, to, b.pitch, std::false_type{}); });
             } else if (r->count[1] == 3) {
                 each_piece([&](const number<A>* p, sum* to)
                                TARN_LAMBDA { few_rows<3>(p, b.step.x[1], r->tap, n, to, b.pitch); });
@@ -389,44 +421,45 @@ private:
         if (i < n)
             one(n - width);
     }
-    template <bool More>
+    // Beside: bool, or known to the compiler.
+    template <class Beside>
     TARN_INLINE void any_rows(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
-                              sum* line, std::ptrdiff_t pitch) const noexcept {
+                              sum* line, std::ptrdiff_t pitch, Beside beside) const noexcept {
         if (n < width) {
             const int few = static_cast<int>(n);
             state s;
             each_row(x, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
                 const state v = reduction.lift(simd::load_n<A>(p, few), tap);
                 if constexpr (decltype(first)::value)
-                    s = More ? reduction.combine(load_state(line, pitch), v) : v;
+                    s = beside ? reduction.combine(load_state(line, pitch), v) : v;
                 else
                     s = append(s, v);
             });
             store_first(s, few, line, pitch);
             return;
         }
-        // Rows of up to four registers are walked once, in the order of memory.
+        // Rows of up to four registers are walked once, in the order of memory. The last register is not alone: it may
+        // repeat numbers of the one before, from what the line had.
         std::ptrdiff_t i = 0;
         std::ptrdiff_t left = (n + width - 1) / width;
         const auto group = [&](auto k) TARN_LAMBDA {
             constexpr int N = decltype(k)::value;
-            registers_of_rows<N, More>(x + i, r, step, n - i, line + i, pitch);
+            registers_of_rows<N>(x + i, r, step, n - i, line + i, pitch, beside);
             i += N * width;
             left -= N;
         };
-        while (left > 5 || left == 4)
+        if (left % 2 == 1)
+            group(simd::index<1>{});
+        while (left >= 4)
             group(simd::index<4>{});
-        if (left == 5 || left == 3)
-            group(simd::index<3>{});
         if (left == 2)
             group(simd::index<2>{});
-        if (left == 1)
-            group(simd::index<1>{});
     }
     // N registers of n numbers or more, or all n: then the last repeats what the one before has.
-    template <int N, bool More>
+    template <int N, class Beside>
     TARN_INLINE void registers_of_rows(const number<A>* x, const window_row& r, const window_steps& step,
-                                       std::ptrdiff_t n, sum* line, std::ptrdiff_t pitch) const noexcept {
+                                       std::ptrdiff_t n, sum* line, std::ptrdiff_t pitch,
+                                       Beside beside) const noexcept {
         const std::ptrdiff_t last = n < N * width ? n - width : (N - 1) * width;
         const auto at = [&](auto k)
                             TARN_LAMBDA { return decltype(k)::value == N - 1 ? last : decltype(k)::value * width; };
@@ -437,7 +470,7 @@ private:
             simd::unroll<N>([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
                 if constexpr (decltype(first)::value)
-                    s[K] = More ? reduction.combine(load_state(line + at(k), pitch), v[K]) : v[K];
+                    s[K] = beside ? reduction.combine(load_state(line + at(k), pitch), v[K]) : v[K];
                 else
                     s[K] = append(s[K], v[K]);
             });
@@ -500,12 +533,11 @@ private:
     TARN_NOINLINE void slide(const block& given, Scales& scales) const noexcept {
         const window_loops self = *this;
         const block b = given;
-        if (b.groups > 1)
+        if (!has_all || b.groups > 1)
             self.template slide_groups<Stride, Kernel, false>(b, scales);
-        else if (b.group > width)
-            self.template slide_groups<Stride, Kernel, true>(b, scales);
-        else
-            self.template slide_short<Stride, Kernel>(b, scales);
+        else if constexpr (has_all)
+            b.group > width ? self.template slide_groups<Stride, Kernel, true>(b, scales)
+                            : self.template slide_short<Stride, Kernel>(b, scales);
     }
     // Single: results of a row are one group.
     template <int Stride, int Kernel, bool Single, class Scales>

@@ -98,21 +98,27 @@ public:
     }
     // What those give whose rows are these taps.
     TARN_INLINE void run(const window_taps& taps, const places& at) noexcept {
-        const dispatch::window_axis& a = c_.windows.axis[2];
-        // Rows, columns and stride as digits.
-        const std::ptrdiff_t shape = a.dilation == 1 && a.kernel <= 3 ? 100 * taps.count + 10 * a.kernel + a.stride : 0;
-        if (shape == 331)
-            run_few<3, 3, 1>(taps, at);
-        else if (shape == 231)
-            run_few<2, 3, 1>(taps, at);
-        else if (shape == 332)
-            run_few<3, 3, 2>(taps, at);
-        else if (shape == 232)
-            run_few<2, 3, 2>(taps, at);
-        else if (shape == 222)
-            run_few<2, 2, 2>(taps, at);
-        else
-            run_any(taps, at);
+        if constexpr (!simd::is_double<A>) {
+            const dispatch::window_axis& a = c_.windows.axis[2];
+            // Rows, columns and stride as digits.
+            const std::ptrdiff_t shape =
+                a.dilation == 1 && a.kernel <= 3 ? 100 * taps.count + 10 * a.kernel + a.stride : 0;
+            switch (shape) {
+            case 331:
+                return run_few<3, 3, 1>(taps, at);
+            case 231:
+                return run_few<2, 3, 1>(taps, at);
+            case 332:
+                return run_few<3, 3, 2>(taps, at);
+            case 232:
+                return run_few<2, 3, 2>(taps, at);
+            case 222:
+                return run_few<2, 2, 2>(taps, at);
+            default:
+                break;
+            }
+        }
+        run_any(taps, at);
     }
 
 private:

@@ -116,6 +116,7 @@ struct window_reduction {
     static constexpr bool has_append = false;
     static constexpr bool lifts_once = false;
     static constexpr bool lifts_together = false;
+    static constexpr bool seldom = false;
     using looks_for = void;
 };
 
