@@ -226,6 +226,40 @@ TEST_P(ada_pool_backward, beta_and_threads) {
     }
 }
 
+// Every window takes its own beta: as with that one for all.
+TEST_P(ada_pool_backward, regional_beta) {
+    constexpr std::ptrdiff_t n = 23;
+    constexpr float values[] = {0.0f, 0.3f, 1.0f, 0.75f, 0.5f};
+    const std::vector<float> x = normal_logits<float>(n * 2 * n * 2 * n, 3, 0, 9);
+    const std::vector<float> dy = normal_logits<float>(n * n * n, 1, 0, 8);
+    std::vector<float> beta(n * n);
+    for (std::size_t i = 0; i < beta.size(); ++i)
+        beta[i] = values[i * i % 5];
+    for (const bool last : {false, true}) {
+        tarn::pool_window window{{2, 2}};
+        window.layout = last ? tarn::layout::channels_last : tarn::layout::channels_first;
+        const auto maps = [&](auto& v, std::ptrdiff_t size) {
+            return last ? tarn::make_view(v.data(), size, size, n) : tarn::make_view(v.data(), n, size, size);
+        };
+        const auto run = [&](const auto& b) {
+            std::vector<float> dx(x.size());
+            tarn::ada_pool_backward(tarn::on(GetParam()), maps(x, 2 * n), b, maps(dy, n), maps(dx, 2 * n), tarn::none,
+                                    window);
+            return dx;
+        };
+        const std::vector<float> regional = run(tarn::make_view(beta.data(), n, n));
+        for (float value : values) {
+            const std::vector<float> single = run(value);
+            for (std::size_t i = 0; i < regional.size(); ++i) {
+                const std::size_t place = last ? i / n : i % (4 * n * n);
+                if (beta[place / (4 * n) * n + place % (2 * n) / 2] == value) {
+                    ASSERT_EQ(regional[i], single[i]) << "element " << i << ", beta " << value << ", last " << last;
+                }
+            }
+        }
+    }
+}
+
 // Of no maps, nothing.
 TEST_P(ada_pool_backward, beta_of_no_maps) {
     const std::vector<float> beta(16, 0.5f);

@@ -13,7 +13,7 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 
 template <class A> struct ada_pool_backward_kernels {
     static constexpr dispatch::ada_pool_backward_table<number<A>> table = {
-        &window_adjoint<A, ada_pool_shares<A, true>>::run, &window_adjoint<A, similarity_shares<A, true>>::run,
+        &window_adjoint<A, ada_pool_shares<A, true>>::run, &window_adjoint<A, edscw_shares<A>>::run,
         &beta_gradient<A>::run};
 };
 

@@ -33,12 +33,34 @@ template <class A> struct ada_beta {
     }
 };
 
+// dy times a factor. Products of smaller magnitudes count as 0: shares of them would be denormal.
+template <class A> constexpr double least_shared = distance_weight<A>::step;
+template <class A> TARN_INLINE number<A> shared_gradient(number<A> dy, double factor) noexcept {
+    const auto v = static_cast<double>(dy);
+    const bool nothing = factor == 0 || (v < least_shared<A> / factor && -v < least_shared<A> / factor);
+    return static_cast<number<A>>(simd::settled(nothing ? 0 : v) * factor);
+}
+// The same of a register, with shares times a number of members.
+template <class A> TARN_INLINE numbers<A> shared_gradient(numbers<A> dy, numbers<A> share, double members) noexcept {
+    using cells = window_cells<A, double>;
+    using D = doubles_of<A>;
+    const typename cells::type wide = cells::of(dy);
+    const typename cells::type shares = cells::of(share);
+    typename cells::type products;
+    simd::unroll<cells::parts>([&](auto part) TARN_LAMBDA {
+        constexpr int K = decltype(part)::value;
+        const numbers<D> v = cells::part(wide, K);
+        const numbers<D> factor = cells::part(shares, K) * numbers<D>(members);
+        const numbers<D> zero(0.0);
+        const auto nothing = (factor == zero) | (xsimd::abs(v) < numbers<D>(least_shared<A>) / factor);
+        cells::part(products, K) = simd::settled<D>(simd::select<D>(nothing, zero, v)) * factor;
+    });
+    return cells::to_elements(products);
+}
+
 // The gradients of a group of windows times beta, or times 1 - beta; and if a call says so, times the number of members.
 template <class A, std::ptrdiff_t Room> class shared_gradients : public gradient_block<A, Room> {
 public:
-    // Products of smaller magnitudes count as 0: shares of them would be denormal.
-    static constexpr double least = distance_weight<A>::step;
-
     TARN_INLINE shared_gradients(const dispatch::ada_gradients& c, bool of_similar) noexcept
         : gradient_block<A, Room>(c.dy), c_(c), beta_{c.beta}, of_similar_(of_similar) {}
 
@@ -53,7 +75,7 @@ public:
                 const std::ptrdiff_t members = high * window_taps::of(axis[2], b.column + j).count;
                 const double factor = share(b, r, j) * (c_.times_members ? static_cast<double>(members) : 1);
                 for (std::ptrdiff_t l = 0; l < b.lanes; ++l, ++p)
-                    *p = product(*p, factor);
+                    *p = shared_gradient<A>(*p, factor);
             }
         }
     }
@@ -66,11 +88,6 @@ private:
         const number<A> beta =
             beta_.at(b.depth * of.step[0] + (b.row + row) * of.step[1] + (b.column + column) * of.step[2]);
         return static_cast<double>(of_similar_ ? beta : number<A>(1) - beta);
-    }
-    TARN_INLINE static number<A> product(number<A> dy, double factor) noexcept {
-        const auto v = static_cast<double>(dy);
-        const bool nothing = factor == 0 || (v < least / factor && -v < least / factor);
-        return static_cast<number<A>>(simd::settled(nothing ? 0 : v) * factor);
     }
 
     const dispatch::ada_gradients& c_;

@@ -112,10 +112,22 @@ public:
         for (std::ptrdiff_t i = 0; i < n; i += width) {
             const int some = n - i < width ? static_cast<int>(n - i) : width;
             const numbers<A> dy = dy_.at(i, some);
-            scale(field_[3] + i, dy, some);
+            const auto scale = [&](number<A>* p)
+                                   TARN_LAMBDA { simd::store_n<A>(p, scaled(simd::load_n<A>(p, some), dy), some); };
+            scale(field_[3] + i);
             if constexpr (Exact)
-                scale(field_[5] + i, dy, some);
+                scale(field_[5] + i);
         }
+    }
+    // From a state and the gradient.
+    TARN_INLINE static windows of_state(const numbers<A> (&field)[similarity_states<A, Exact>::fields],
+                                        numbers<A> dy) noexcept {
+        windows w{field[0], field[1], field[2], scaled(field[3], dy), field[3], field[3]};
+        if constexpr (Exact) {
+            w.y = field[4];
+            w.all = scaled(field[5], dy);
+        }
+        return w;
     }
     TARN_INLINE windows at(std::ptrdiff_t i) const noexcept {
         return of([&](const number<A>* p) TARN_LAMBDA { return numbers<A>::load_unaligned(p + i); });
@@ -156,17 +168,17 @@ public:
     }
 
 private:
+    // A number of windows times their gradients, 0 where products are below what counts.
+    TARN_INLINE static numbers<A> scaled(numbers<A> v, numbers<A> dy) noexcept {
+        constexpr number<A> least = static_cast<number<A>>(least_shared<A>);
+        const numbers<A> size = simd::max_of<A>(xsimd::abs(v), numbers<A>(least * number<A>(0x1p-10)));
+        return v * counted<A>(dy, numbers<A>(least) / size);
+    }
+
     static constexpr int width = static_cast<int>(numbers<A>::size);
     static constexpr int fields = similarity_states<A, Exact>::fields;
     static constexpr std::ptrdiff_t pitch = room + width;
 
-    // Numbers of windows times their gradients, 0 where products are below what counts.
-    TARN_INLINE static void scale(number<A>* p, numbers<A> dy, int n) noexcept {
-        constexpr number<A> least = static_cast<number<A>>(shared_gradients<A, room>::least);
-        const numbers<A> v = simd::load_n<A>(p, n);
-        const numbers<A> size = simd::max_of<A>(xsimd::abs(v), numbers<A>(least * number<A>(0x1p-10)));
-        simd::store_n<A>(p, v * counted<A>(dy, numbers<A>(least) / size), n);
-    }
     template <class F> TARN_INLINE windows of(F load) const noexcept {
         windows w;
         w.inverse = load(field_[0]);

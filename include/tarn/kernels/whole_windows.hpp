@@ -77,13 +77,15 @@ private:
     // The first column of a window with a member, and the one behind the last.
     TARN_INLINE std::ptrdiff_t first_member(std::ptrdiff_t window) const noexcept {
         const std::ptrdiff_t start = window * columns_.stride - columns_.before;
-        return start < 0 ? (columns_.dilation - 1 - start) / columns_.dilation : 0;
+        return start < 0 ? in_steps(-start) : 0;
     }
     TARN_INLINE std::ptrdiff_t end_member(std::ptrdiff_t window) const noexcept {
         const std::ptrdiff_t start = window * columns_.stride - columns_.before;
-        return start < columns_.in
-                   ? lesser(columns_.kernel, (columns_.in - start + columns_.dilation - 1) / columns_.dilation)
-                   : 0;
+        return start < columns_.in ? lesser(columns_.kernel, in_steps(columns_.in - start)) : 0;
+    }
+    // So many columns in steps of a window's, rounded up.
+    TARN_INLINE std::ptrdiff_t in_steps(std::ptrdiff_t n) const noexcept {
+        return columns_.dilation == 1 ? n : (n + columns_.dilation - 1) / columns_.dilation;
     }
 
     // What all rows of a tile of output columns have in common; false if it has too many of them.
@@ -443,9 +445,11 @@ private:
             number<A>* const to = static_cast<number<A>*>(state.data) + state.first + plane * state.across +
                                   r.depth * state.step[0] + r.height * state.step[1] + first_ * state.step[2] +
                                   first_lane_;
+            const std::ptrdiff_t pieces = state.step[2] == lanes_ ? 1 : outputs_;
             for (int f = 0; f < fields; ++f) {
-                for (std::ptrdiff_t j = 0; j < outputs_; ++j)
-                    store(from + f * result_pitch + j * lanes_, lanes_, to + f * state.field + j * state.step[2]);
+                for (std::ptrdiff_t j = 0; j < pieces; ++j)
+                    store(from + f * result_pitch + j * lanes_, row_windows_ / pieces,
+                          to + f * state.field + j * state.step[2]);
             }
         }
     }

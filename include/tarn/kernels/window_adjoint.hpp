@@ -15,7 +15,12 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A, class Shares> class window_adjoint {
 public:
     TARN_NOINLINE static void run(const typename Shares::call& c) noexcept {
-        if constexpr (!std::is_void<typename Shares::rule>::value) {
+        if constexpr (takes_whole<typename Shares::rule>::value) {
+            if (window_tiles<A, Shares>::takes(c)) {
+                window_tiles<A, Shares>::run(c);
+                return;
+            }
+        } else if constexpr (!std::is_void<typename Shares::rule>::value) {
             // Rows of few windows leave most lanes of a register unused.
             const bool narrow = c.windows.lanes == 1 && c.windows.axis[2].out <= 4;
             if (window_tiles<A, Shares>::takes(c) && !(narrow && window_overlaps<A, Shares>::takes(c))) {

@@ -111,6 +111,11 @@ private:
 template <class Rule, class = void> struct has_others : std::false_type {};
 template <class Rule> struct has_others<Rule, std::void_t<typename Rule::others>> : std::true_type {};
 
+// Rules with takes_whole look at all elements of windows at once, of two rows and columns: of(dy, few_elements, share), the
+// share as shares_of(depth, height, column, n) gives it for n windows side by side, or for one in all lanes.
+template <class Rule, class = void> struct takes_whole : std::false_type {};
+template <class Rule> struct takes_whole<Rule, std::void_t<decltype(Rule::takes_whole)>> : std::true_type {};
+
 template <class A>
 constexpr number<A> greatest_number = simd::is_double<A> ? number<A>(0x1.fffffffffffffp1023)
                                                          : number<A>(0x1.fffffep127f);

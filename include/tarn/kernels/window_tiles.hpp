@@ -6,6 +6,7 @@
 #pragma once
 
 #include <tarn/kernels/tile_geometry.hpp>
+#include <tarn/kernels/window_elements.hpp>
 #include <tarn/kernels/window_loops.hpp>
 #include <tarn/kernels/window_shares.hpp>
 #include <tarn/simd/strided.hpp>
@@ -20,6 +21,7 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 //   lift, finish           as of shares that have them, but for a last sum of others. Then reductions have of(e), states of
 //                          lifted elements
 //   others                 see has_others
+//   takes_whole            see there
 //   of(dy, state, scale)   these, from their gradients; without a reduction of(dy, scale)
 //   add(sum, w, tap, e)    the sum and what windows w give to their elements `tap`
 template <class A, class Shares> class window_tiles {
@@ -30,25 +32,35 @@ public:
         const dispatch::window_axis* const a = c.windows.axis;
         return a[0].kernel <= most_rows && a[1].kernel <= most_rows && a[0].kernel * a[1].kernel <= most_rows &&
                (c.windows.lanes == 1 ? a[2].kernel == 2 : c.windows.lanes >= width && a[2].kernel <= most_columns) &&
-               are_tiles<A, reads>(c);
+               (!whole || (a[0].kernel * a[1].kernel == 2 && a[2].kernel == 2)) && are_tiles<A, reads>(c);
     }
     TARN_NOINLINE static void run(const call& c) noexcept {
         const window_tiles tiles(c);
-        if (tiles.rows_ == 2 && c.windows.axis[2].kernel == 2)
+        if constexpr (whole) {
             tiles.template run_planes<2>();
-        else
-            tiles.template run_planes<0>();
+        } else {
+            if (tiles.rows_ == 2 && c.windows.axis[2].kernel == 2)
+                tiles.template run_planes<2>();
+            else
+                tiles.template run_planes<0>();
+        }
     }
 
 private:
     using rule = typename Shares::rule;
     using reduction = typename rule::reduction;
     static constexpr bool others = has_others<rule>::value;
+    static constexpr bool whole = takes_whole<rule>::value;
     using element_sum = element_sums<A, Shares::sums - (others ? 1 : 0)>;
     static constexpr bool reads = !std::is_void<reduction>::value;
     static constexpr int width = static_cast<int>(numbers<A>::size);
     static constexpr std::ptrdiff_t most_rows = 4;
     static constexpr std::ptrdiff_t most_columns = 4;
+
+    // A row of windows.
+    struct place {
+        std::ptrdiff_t depth, height;
+    };
 
     TARN_INLINE explicit window_tiles(const call& c) noexcept
         : c_(c), rule_(c), scale_(scale_of_whole(c.windows)), depth_(c.windows.axis[0]), height_(c.windows.axis[1]),
@@ -84,9 +96,9 @@ private:
                     number<A>* const dx = row(c_.dx, r);
                     const number<A>* const x = reads ? row(w.x, r) : nullptr;
                     if (w.lanes == 1)
-                        run_pairs<Rows>(x, dy, dx);
+                        run_pairs<Rows>({d, h}, x, dy, dx);
                     else
-                        run_lanes<Rows>(x, dy, dx);
+                        run_lanes<Rows>({d, h}, x, dy, dx);
                     for (std::ptrdiff_t k = 0; k < rows_; ++k)
                         clear(dx + dx_row_[k], columns_.out * columns_.kernel);
                 },
@@ -104,9 +116,19 @@ private:
         }
     }
 
+    // What gradients of windows are divided by, or their shares: of `columns` side by side, or of one in all lanes.
+    TARN_INLINE auto scale_at([[maybe_unused]] const place& row, [[maybe_unused]] std::ptrdiff_t column,
+                              [[maybe_unused]] std::ptrdiff_t columns) const noexcept {
+        if constexpr (whole)
+            return rule_.shares_of(row.depth, row.height, column, static_cast<int>(columns));
+        else
+            return scale_;
+    }
+
     // Windows of two columns side by side.
     template <int Rows>
-    TARN_INLINE void run_pairs(const number<A>* x, const number<A>* dy, number<A>* dx) const noexcept {
+    TARN_INLINE void run_pairs(const place& row, const number<A>* x, const number<A>* dy,
+                               number<A>* dx) const noexcept {
         const std::ptrdiff_t n = columns_.out;
         const auto one = [&](std::ptrdiff_t i, numbers<A> gradient, auto load, auto store) TARN_LAMBDA {
             const auto element = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
@@ -115,14 +137,15 @@ private:
                 const numbers<A> b = load(p + width, 1);
                 return simd::unfolded<A>(t == 0 ? simd::even_lanes<A>(a, b) : simd::odd_lanes<A>(a, b));
             };
-            give<Rows, 2>(gradient, 2, element, [&](std::ptrdiff_t k, auto value) TARN_LAMBDA {
-                numbers<A> a = value(0);
-                numbers<A> b = value(1);
-                simd::interleave<A>(a, b);
-                number<A>* const p = dx + dx_row_[k] + 2 * i;
-                store(p, a, 0);
-                store(p + width, b, 1);
-            });
+            give<Rows, 2>(gradient, scale_at(row, i, n < width ? n : width), 2, element,
+                          [&](std::ptrdiff_t k, auto value) TARN_LAMBDA {
+                              numbers<A> a = value(0);
+                              numbers<A> b = value(1);
+                              simd::interleave<A>(a, b);
+                              number<A>* const p = dx + dx_row_[k] + 2 * i;
+                              store(p, a, 0);
+                              store(p + width, b, 1);
+                          });
         };
         const auto load = [](const number<A>* p, int) TARN_LAMBDA { return numbers<A>::load_unaligned(p); };
         const auto store = [](number<A>* p, numbers<A> v, int) TARN_LAMBDA { v.store_unaligned(p); };
@@ -143,19 +166,21 @@ private:
     }
     // Window by window, lanes side by side.
     template <int Rows>
-    TARN_INLINE void run_lanes(const number<A>* x, const number<A>* dy, number<A>* dx) const noexcept {
+    TARN_INLINE void run_lanes(const place& row, const number<A>* x, const number<A>* dy,
+                               number<A>* dx) const noexcept {
         const std::ptrdiff_t n = c_.windows.lanes;
         const std::ptrdiff_t x_step = c_.windows.x.step[2];
         const std::ptrdiff_t dx_step = c_.dx.step[2];
         const int kernel = Rows > 0 ? 2 : static_cast<int>(columns_.kernel);
         for (std::ptrdiff_t j = 0; j < columns_.out; ++j) {
+            const auto scale = scale_at(row, j, 1);
             for (std::ptrdiff_t lane = 0; lane < n; lane += width) {
                 // The last register repeats what the one before has.
                 const std::ptrdiff_t i = lane + width > n ? n - width : lane;
                 const auto element = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
                     return numbers<A>::load_unaligned(x + x_row_[k] + (j * kernel + t) * x_step + i);
                 };
-                give<Rows, Rows>(numbers<A>::load_unaligned(dy + j * c_.dy.step[2] + i), kernel, element,
+                give<Rows, Rows>(numbers<A>::load_unaligned(dy + j * c_.dy.step[2] + i), scale, kernel, element,
                                  [&](std::ptrdiff_t k, auto value) TARN_LAMBDA {
                                      number<A>* const p = dx + dx_row_[k] + j * kernel * dx_step + i;
                                      for (int t = 0; t < kernel; ++t)
@@ -167,8 +192,8 @@ private:
 
     // put(row, what it gives to the elements of its columns) for a register of windows. Rows, Columns: of a window, or 0
     // for any.
-    template <int Rows, int Columns, class Element, class Put>
-    TARN_INLINE void give(numbers<A> dy, int columns, Element element, Put put) const noexcept {
+    template <int Rows, int Columns, class Scale, class Element, class Put>
+    TARN_INLINE void give(numbers<A> dy, const Scale& scale, int columns, Element element, Put put) const noexcept {
         constexpr bool held = reads && Rows > 0;
         const int kernel = Columns > 0 ? Columns : columns;
         const auto lifted = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
@@ -192,9 +217,11 @@ private:
         };
         typename rule::windows w;
         if constexpr (!reads) {
-            w = rule_.of(dy, scale_);
+            w = rule_.of(dy, scale);
+        } else if constexpr (whole) {
+            w = rule_.of(dy, few_elements<A, 2, 2>{{{x[0][0], x[0][1]}, {x[1][0], x[1][1]}}}, scale);
         } else {
-            w = rule_.of(dy, state_of<Rows>(rule_.windows_by, kernel, element_at), scale_);
+            w = rule_.of(dy, state_of<Rows>(rule_.windows_by, kernel, element_at), scale);
             if constexpr (others) {
                 const auto far = rule_.are_far(dy, w);
                 if (xsimd::any(far)) {
