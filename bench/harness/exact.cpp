@@ -49,6 +49,21 @@ template <class Weight> exact_result average(const std::vector<long double>& x, 
     return {sum / weights, size / weights, 0};
 }
 
+// The similarity of an element and the mean of its window, and its derivatives.
+struct similarity {
+    long double value = 0, by_element = 0, by_mean = 0;
+
+    similarity(long double x, long double mean) {
+        if (x != 0 && mean != 0) {
+            const long double quotient = std::fabs(x / mean);
+            value = 2 / (quotient + 1 / quotient);
+            const long double slope = value * (quotient - 1 / quotient) / (quotient + 1 / quotient);
+            by_element = -slope / x;
+            by_mean = slope / mean;
+        }
+    }
+};
+
 // A long sum. What long double loses by it does not show in floats; for doubles it is added up beside it.
 template <class T> class long_sum {
 public:
@@ -104,6 +119,7 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::max_pool_backward:
     case op::average_pool_backward:
     case op::soft_pool_backward:
+    case op::ada_pool_backward:
     case op::gem_pool_backward:
         know_windows();
         break;
@@ -314,6 +330,7 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::max_pool_backward:
     case op::average_pool_backward:
     case op::soft_pool_backward:
+    case op::ada_pool_backward:
     case op::gem_pool_backward:
         break;
     }
@@ -359,14 +376,13 @@ template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
     }
     const long double mean = std::accumulate(x.begin(), x.end(), 0.0L) / static_cast<long double>(x.size());
     const auto exponential = [&](long double v) { return std::exp(v - greatest); };
-    const auto similarity = [&](long double v) {
-        return std::exp(v == 0 || mean == 0 ? 0 : 2 / (std::fabs(v / mean) + std::fabs(mean / v)));
-    };
     if (of_.what == op::ada_pool) {
-        const exact_result a = average(x, similarity), b = average(x, exponential);
+        const auto similar = [&](long double v) { return std::exp(similarity(v, mean).value); };
+        const exact_result a = average(x, similar), b = average(x, exponential);
         return {(a.value + b.value) / 2, (a.magnitude + b.magnitude) / 2, least_normal<T>};
     }
-    const bool soft = of_.what == op::soft_pool || of_.what == op::soft_pool_backward;
+    const bool soft =
+        of_.what == op::soft_pool || of_.what == op::soft_pool_backward || of_.what == op::ada_pool_backward;
     exact_result r = soft ? average(x, exponential) : average(x, [](long double) { return 1.0L; });
     r.small = least_normal<T>;
     return r;
@@ -380,20 +396,44 @@ template <class T> void exact_lane<T>::know_windows() {
     for (std::ptrdiff_t i = 0; i < of_.windows(); ++i) {
         const std::vector<std::ptrdiff_t> places = members(i);
         window_terms w = {static_cast<long double>(places.size())};
-        if (of_.what == op::max_pool_backward || of_.what == op::soft_pool_backward) {
+        const bool is_ada = of_.what == op::ada_pool_backward;
+        const bool is_soft = of_.what == op::soft_pool_backward || is_ada;
+        if (of_.what == op::max_pool_backward || is_soft) {
             w.greatest = *std::max_element(places.begin(), places.end(), less);
         }
-        if (of_.what == op::soft_pool_backward || of_.what == op::gem_pool_backward) {
+        if (is_soft || of_.what == op::gem_pool_backward) {
             w.result = pooled(i).value;
         }
-        for (std::size_t k = 0; of_.what == op::soft_pool_backward && k < places.size(); ++k) {
+        for (std::size_t k = 0; is_soft && k < places.size(); ++k) {
             w.sum += exp_of_difference(x[places[k]], x[w.greatest]);
+        }
+        if (is_ada) {
+            know_similarities(places, w);
         }
         windows_.push_back(w);
     }
 }
 
-// What element i gets of the gradient of a window that it is a member of. Of SoftPool it is a sum: its terms count.
+template <class T>
+void exact_lane<T>::know_similarities(const std::vector<std::ptrdiff_t>& places, window_terms& w) const {
+    for (const std::ptrdiff_t place : places) {
+        w.mean += lane_.in[0][place] / w.count;
+    }
+    for (const std::ptrdiff_t place : places) {
+        const long double x = lane_.in[0][place], weight = std::exp(similarity(x, w.mean).value);
+        w.similar += weight * x;
+        w.similarities += weight;
+    }
+    w.similar /= w.similarities;
+    for (const std::ptrdiff_t place : places) {
+        const long double x = lane_.in[0][place];
+        const similarity s(x, w.mean);
+        w.of_mean += std::exp(s.value) / w.similarities * (x - w.similar) * s.by_mean / w.count;
+    }
+}
+
+// What element i gets of the gradient of a window that it is a member of. Of SoftPool and adaPool it is a sum: its terms
+// count.
 template <class T> exact_result exact_lane<T>::share(std::ptrdiff_t i, std::ptrdiff_t window) const {
     const window_terms& w = windows_[static_cast<std::size_t>(window)];
     const long double x = lane_.in[0][i], dy = lane_.in[1][window];
@@ -408,6 +448,17 @@ template <class T> exact_result exact_lane<T>::share(std::ptrdiff_t i, std::ptrd
     case op::soft_pool_backward: {
         const long double part = dy * exp_of_difference(lane_.in[0][i], lane_.in[0][w.greatest]) / w.sum;
         return {part * (1 + x - w.result), std::fabs(part) * (1 + std::fabs(x) + std::fabs(w.result)), 0};
+    }
+    case op::ada_pool_backward: {
+        const similarity s(x, w.mean);
+        const long double part = dy / 2 * exp_of_difference(lane_.in[0][i], lane_.in[0][w.greatest]) / w.sum;
+        const long double similar = dy / 2 * std::exp(s.value) / w.similarities;
+        const long double size = std::fabs(x) + std::fabs(w.similar);
+        return {part * (1 + x - w.result) + similar * (1 + (x - w.similar) * s.by_element) + dy / 2 * w.of_mean,
+                std::fabs(part) * (1 + std::fabs(x) + std::fabs(w.result)) +
+                    std::fabs(similar) * (1 + size * std::fabs(s.by_element)) +
+                    std::fabs(dy) * (1 + size / std::fabs(w.mean)),
+                0};
     }
     default:
         value = x < 1e-6L ? 0 : dy / w.count * (x / w.result) * (x / w.result);

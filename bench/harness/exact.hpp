@@ -26,6 +26,17 @@ public:
     exact_result at(std::ptrdiff_t i) const;
 
 private:
+    // Of gradients of maps: what the members of a window share.
+    struct window_terms {
+        long double count;           // of members
+        long double result = 0;      // of SoftPool and generalized means
+        long double sum = 0;         // of exp(x - greatest), of SoftPool
+        std::ptrdiff_t greatest = 0; // where it is in the map, of max pooling and SoftPool
+        // Of adaPool: the mean, the average by similarity and the sum of its weights, and what all elements get through
+        // the mean.
+        long double mean = 0, similar = 0, similarities = 0, of_mean = 0;
+    };
+
     T logit(std::ptrdiff_t i) const;
     void sum_exponentials();
     void sum_distances();
@@ -41,6 +52,7 @@ private:
     std::vector<std::ptrdiff_t> members(std::ptrdiff_t i) const;
     exact_result pooled(std::ptrdiff_t i) const;
     void know_windows();
+    void know_similarities(const std::vector<std::ptrdiff_t>& places, window_terms& w) const;
     exact_result share(std::ptrdiff_t i, std::ptrdiff_t window) const;
     exact_result map_gradient(std::ptrdiff_t i) const;
 
@@ -59,13 +71,6 @@ private:
     long double sum_ = 0;
     long double sum_of_magnitudes_ = 0;
 
-    // Of gradients of maps: what the members of a window share.
-    struct window_terms {
-        long double count;           // of members
-        long double result = 0;      // of SoftPool and generalized means
-        long double sum = 0;         // of exp(x - greatest), of SoftPool
-        std::ptrdiff_t greatest = 0; // where it is in the map, of max pooling and SoftPool
-    };
     std::vector<window_terms> windows_;
 
     // Of merging and clusters of tokens: the slot of every token of all sequences.

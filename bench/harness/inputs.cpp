@@ -164,6 +164,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::max_pool_backward:
     case op::average_pool_backward:
     case op::soft_pool_backward:
+    case op::ada_pool_backward:
     case op::gem_pool_backward:
         break;
     case op::softmax_backward:

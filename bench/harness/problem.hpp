@@ -41,7 +41,8 @@ enum class op {
     max_pool_backward, // of a map and the gradient of its results
     average_pool_backward,
     soft_pool_backward,
-    gem_pool_backward // p = 3
+    ada_pool_backward, // of half of each average
+    gem_pool_backward  // p = 3
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -70,7 +71,7 @@ struct signature {
 // In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
 // looks at. The gradients take what the operator returned, logsumexp's its input and what it returned, those of maps the
 // input; then the gradient of what it returned.
-constexpr std::array<signature, 28> signatures{{
+constexpr std::array<signature, 29> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -98,6 +99,7 @@ constexpr std::array<signature, 28> signatures{{
     {"max_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"average_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"soft_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
+    {"ada_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"gem_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
 }};
 

@@ -217,6 +217,8 @@ void map_gradient(op what, const X& x, const DY& dy, const DX& dx, const tarn::p
         return tarn::average_pool_backward(where..., dy, dx, window);
     case op::soft_pool_backward:
         return tarn::soft_pool_backward(where..., x, dy, dx, window);
+    case op::ada_pool_backward:
+        return tarn::ada_pool_backward(where..., x, 0.5, dy, dx, tarn::none, window);
     case op::gem_pool_backward:
         return tarn::gem_pool_backward(where..., x, dy, dx, tarn::none, window);
     default:
@@ -318,6 +320,7 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::max_pool_backward:
     case op::average_pool_backward:
     case op::soft_pool_backward:
+    case op::ada_pool_backward:
     case op::gem_pool_backward:
         return map_call<T>(of, where...);
     }

@@ -57,6 +57,7 @@ public:
         case op::max_pool_backward:
         case op::average_pool_backward:
         case op::soft_pool_backward:
+        case op::ada_pool_backward:
         case op::gem_pool_backward:
         case op::ada_pool:
             break;

@@ -188,6 +188,7 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::max_pool_backward:
     case op::average_pool_backward:
     case op::soft_pool_backward:
+    case op::ada_pool_backward:
     case op::gem_pool_backward:
         break;
     }

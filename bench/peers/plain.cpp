@@ -383,6 +383,37 @@ struct gradient_of_soft {
         each([&](std::ptrdiff_t at) { dx[at] += factor * std::exp(x[at]) * (1 + x[at] - y); });
     }
 };
+struct gradient_of_ada {
+    template <class T, class Each> void operator()(const T* x, T dy, T count, Each each, T* dx) const {
+        T mean = 0;
+        each([&](std::ptrdiff_t at) { mean += x[at] / count; });
+        T similar = 0, similarities = 0, soft = 0, exponentials = 0;
+        each([&](std::ptrdiff_t at) {
+            const T weight = std::exp(similarity(x[at], mean)), exponential = std::exp(x[at]);
+            similar += weight * x[at];
+            similarities += weight;
+            soft += exponential * x[at];
+            exponentials += exponential;
+        });
+        similar /= similarities;
+        soft /= exponentials;
+        T of_mean = 0;
+        each([&](std::ptrdiff_t at) {
+            const T s = similarity(x[at], mean);
+            of_mean += std::exp(s) * (x[at] - similar) * s * contrast(x[at], mean) / mean;
+        });
+        each([&](std::ptrdiff_t at) {
+            const T s = similarity(x[at], mean);
+            const T slope = 1 - (x[at] - similar) * s * contrast(x[at], mean) / x[at];
+            dx[at] += dy / 2 * (std::exp(s) * slope + of_mean / count) / similarities +
+                      dy / 2 * std::exp(x[at]) * (1 + x[at] - soft) / exponentials;
+        });
+    }
+
+private:
+    template <class T> static T similarity(T x, T mean) { return 2 * std::fabs(x * mean) / (x * x + mean * mean); }
+    template <class T> static T contrast(T x, T mean) { return (x * x - mean * mean) / (x * x + mean * mean); }
+};
 // Of p = 3.
 struct gradient_of_power_mean {
     template <class T, class Each> void operator()(const T* x, T dy, T count, Each each, T* dx) const {
@@ -481,6 +512,8 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return plain_map_gradient<T>(of, gradient_of_average());
     case op::soft_pool_backward:
         return plain_map_gradient<T>(of, gradient_of_soft());
+    case op::ada_pool_backward:
+        return plain_map_gradient<T>(of, gradient_of_ada());
     case op::gem_pool_backward:
         return plain_map_gradient<T>(of, gradient_of_power_mean());
     case op::token_merge:
