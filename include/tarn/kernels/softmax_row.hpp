@@ -9,6 +9,9 @@
 #include <tarn/kernels/row_maps.hpp>
 #include <tarn/kernels/row_sum.hpp>
 
+#include <cstdint>
+#include <type_traits>
+
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // What turns a weight into a result: weight / sum, or 0 below 2^-126 of the sum (for doubles 2^-1022). The reciprocal
@@ -45,9 +48,16 @@ template <class A> struct normaliser {
     }
 };
 
+// By bits, which grow with numbers that are not negative; those of NaN are beyond the bounds. Of two comparisons of a
+// number clang makes one of a register, in whose other lanes the half of a double may look like a denormal number.
 template <class A> TARN_INLINE bool acceptable(double sum) noexcept {
-    const auto s = static_cast<number<A>>(sum);
-    return s >= weights_of<A>::least_sum && s <= weights_of<A>::greatest_sum;
+    const auto bits = [](number<A> v) TARN_LAMBDA {
+        std::conditional_t<simd::is_double<A>, std::uint64_t, std::uint32_t> u;
+        __builtin_memcpy(&u, &v, sizeof u);
+        return u;
+    };
+    const auto least = bits(weights_of<A>::least_sum);
+    return bits(static_cast<number<A>>(sum)) - least <= bits(weights_of<A>::greatest_sum) - least;
 }
 
 // What a call asks of every row, and the reference carried from row to row. References differ between rows by powers of
