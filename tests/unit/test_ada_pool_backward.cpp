@@ -168,24 +168,56 @@ TEST(ada_pool_gradient, of_the_formulas) {
 TEST_P(ada_pool_backward, bits) {
     const std::vector<float> x = normal_logits<float>(19 * 24 * 24, 12, 0, 9);
     for (const auto& [kernel, stride] : {std::array<std::ptrdiff_t, 2>{2, 2}, {3, 1}, {3, 2}}) {
-        const auto gradient = [&, k = kernel, s = stride](const auto& where, const auto& in, const auto& out,
-                                                          const tarn::pool_window& window) {
-            tarn::pool_window w = window;
-            w.kernel = {k, k};
-            w.stride = {s, s};
-            const auto e = tarn::pool_output_extents(in, w);
-            std::vector<float> dy(x.size());
-            constexpr int rank = std::decay_t<decltype(in)>::rank;
-            const auto view = [&] {
-                if constexpr (rank == 3)
-                    return tarn::make_view(dy.data(), e[0], e[1], e[2]);
+        for (const bool similar : {false, true}) {
+            const auto gradient = [&, k = kernel, s = stride](const auto& where, const auto& in, const auto& out,
+                                                              const tarn::pool_window& window) {
+                tarn::pool_window w = window;
+                w.kernel = {k, k};
+                w.stride = {s, s};
+                const auto e = tarn::pool_output_extents(in, w);
+                std::vector<float> dy(x.size());
+                constexpr int rank = std::decay_t<decltype(in)>::rank;
+                const auto view = [&] {
+                    if constexpr (rank == 3)
+                        return tarn::make_view(dy.data(), e[0], e[1], e[2]);
+                    else
+                        return tarn::make_view(dy.data(), e[0], e[1]);
+                }();
+                tarn::max_pool(in, view, w);
+                if (similar)
+                    tarn::edscw_pool_backward(where, in, view, out, w);
                 else
-                    return tarn::make_view(dy.data(), e[0], e[1]);
-            }();
-            tarn::max_pool(in, view, w);
-            tarn::ada_pool_backward(where, in, 0.3, view, out, tarn::none, w);
+                    tarn::ada_pool_backward(where, in, 0.3, view, out, tarn::none, w);
+            };
+            check_bits_of_maps(GetParam(), x, 19, 24, {{1, 1}}, gradient);
+        }
+    }
+}
+
+// Elements at a distance are not taken in tiles: they get the same bits.
+TEST_P(ada_pool_backward, bits_of_spread_elements) {
+    constexpr std::ptrdiff_t n = 46;
+    const std::vector<float> x = normal_logits<float>(2 * n * n, 3, 0, 9);
+    const std::vector<float> dy = normal_logits<float>(n * n / 4, 1, 0, 8);
+    const tarn::pool_window window{{2, 2}};
+    for (const bool similar : {false, true}) {
+        const auto run = [&](const auto& in) {
+            std::vector<float> dx(n * n);
+            const auto dresult = tarn::make_view(dy.data(), n / 2, n / 2);
+            const auto out = tarn::make_view(dx.data(), n, n);
+            if (similar)
+                tarn::edscw_pool_backward(tarn::on(GetParam()), in, dresult, out, window);
+            else
+                tarn::ada_pool_backward(tarn::on(GetParam()), in, 0.3, dresult, out, tarn::none, window);
+            return dx;
         };
-        check_bits_of_maps(GetParam(), x, 19, 24, {{1, 1}}, gradient);
+        std::vector<float> close(n * n);
+        for (std::size_t i = 0; i < close.size(); ++i)
+            close[i] = x[2 * i];
+        EXPECT_EQ(
+            bytes_of(run(tarn::make_view(close.data(), n, n))),
+            bytes_of(run(tarn::make_view(x.data(), tarn::extents{n, n}, tarn::strides{2 * n, std::ptrdiff_t(2)}))))
+            << "by similarity alone: " << similar;
     }
 }
 

@@ -12,7 +12,7 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 
 template <class A> struct gem_backward_kernels {
     static constexpr dispatch::gem_backward_table<number<A>> table = {
-        &window_adjoint<A, extreme_shares<A, gem_extreme_index<A>, true>>::run,
+        &window_adjoint<A, extreme_shares<A, gem_extreme_index<A>>>::run,
         {&window_adjoint<A, gem_integer_shares<A, 2>>::run, &window_adjoint<A, gem_integer_shares<A, 3>>::run,
          &window_adjoint<A, gem_integer_shares<A, 4>>::run},
         &window_adjoint<A, gem_shares<A>>::run};

@@ -467,6 +467,7 @@ private:
 // p = +inf or -inf: the first element that is the greatest or the least, unless it is below epsilon.
 template <class A, bool Quick = false> struct gem_extreme_index : max_index_window<A, Quick> {
     using state = typename max_index_window<A, Quick>::state;
+    static constexpr bool seldom = true;
 
     number<A> epsilon, sign; // -0 for the least
 

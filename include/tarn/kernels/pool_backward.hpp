@@ -109,12 +109,11 @@ template <class A, class Window> struct extreme_rule {
         return sum + simd::select<A>(w.tap == tap, w.dy, numbers<A>(number<A>(0)));
     }
 };
-// Seldom: few loops do.
-template <class A, class Window, bool Seldom = false> class extreme_shares : public shares_of_windows {
+template <class A, class Window> class extreme_shares : public shares_of_windows {
     using own_rule = extreme_rule<A, Window>;
 
 public:
-    using rule = std::conditional_t<Seldom, void, own_rule>;
+    using rule = std::conditional_t<Window::seldom, void, own_rule>;
     using windows = typename own_rule::windows;
     static constexpr std::ptrdiff_t room = 3072 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 

@@ -90,17 +90,20 @@ public:
 
 template <class A> constexpr std::ptrdiff_t similarity_room = 512 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
+// What shares of a register of windows are worked out from.
+template <class A, bool Exact> struct similar_windows {
+    numbers<A> inverse, least, mean;
+    numbers<A> dy; // divided by the sum of weights
+};
+template <class A> struct similar_windows<A, true> : similar_windows<A, false> { numbers<A> y, all; };
+
 template <class A, bool Exact> class similarity_shares : public shares_of_windows {
 public:
     static constexpr bool several_planes = false;
     using call = dispatch::ada_gradients;
     static constexpr int elements = 1;
     static constexpr std::ptrdiff_t room = similarity_room<A>;
-    struct windows {
-        numbers<A> inverse, least, mean;
-        numbers<A> dy; // divided by the sum of weights
-        numbers<A> y, all;
-    };
+    using windows = similar_windows<A, Exact>;
 
     TARN_INLINE explicit similarity_shares(const call& c) noexcept : c_(c), dy_(c, true) {}
 
@@ -122,7 +125,11 @@ public:
     // From a state and the gradient.
     TARN_INLINE static windows of_state(const numbers<A> (&field)[similarity_states<A, Exact>::fields],
                                         numbers<A> dy) noexcept {
-        windows w{field[0], field[1], field[2], scaled(field[3], dy), field[3], field[3]};
+        windows w;
+        w.inverse = field[0];
+        w.least = field[1];
+        w.mean = field[2];
+        w.dy = scaled(field[3], dy);
         if constexpr (Exact) {
             w.y = field[4];
             w.all = scaled(field[5], dy);

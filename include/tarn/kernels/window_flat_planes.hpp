@@ -36,11 +36,11 @@ public:
     }
 
 private:
-    using loops = window_loops<A, Reduction>;
-    using cells = typename loops::cells;
-    using sum = typename loops::sum;
+    using combiner = window_combiner<A, Reduction>;
+    using cells = typename combiner::cells;
+    using sum = typename combiner::sum;
     using S = simd::target<typename A::arch, sum>;
-    static constexpr std::ptrdiff_t width = loops::width;
+    static constexpr std::ptrdiff_t width = combiner::width;
     static constexpr std::ptrdiff_t most_fields = 4;
     static constexpr int fields = Reduction::fields > most_fields ? 3 : Reduction::fields;
     static constexpr bool looks = !std::is_void<typename Reduction::looks_for>::value;
@@ -103,7 +103,7 @@ private:
         if constexpr (looks) {
             bool done = false;
             typename Reduction::looks_for seen;
-            loops::look(x, end - low, seen);
+            kernels::look_through<A>(x, end - low, seen);
             reduction_.pick(seen, [&](const auto& picked) TARN_LAMBDA {
                 if constexpr (std::decay_t<decltype(picked)>::fields <= most_fields) {
                     run_with(picked, x, low, end, y);
@@ -120,8 +120,8 @@ private:
     TARN_NOINLINE void run_with(const R& reduction, const number<A>* x, std::ptrdiff_t low, std::ptrdiff_t end,
                                 number<A>* y) noexcept {
         using state = typename R::state;
-        using of_states = window_loops<A, R>;
-        const of_states of{reduction};
+        using of_states = window_combiner<A, R>;
+        const of_states of(reduction);
         const state none = of.neutral_state();
         const std::ptrdiff_t n = n_;
         const std::ptrdiff_t columns = columns_;
@@ -182,7 +182,7 @@ private:
     }
     // Elements to states, and none where there are no elements.
     template <class R>
-    TARN_INLINE void lift(const window_loops<A, R>& of, const number<A>* x, std::ptrdiff_t low,
+    TARN_INLINE void lift(const window_combiner<A, R>& of, const number<A>* x, std::ptrdiff_t low,
                           std::ptrdiff_t end) noexcept {
         const typename R::state none = of.neutral_state();
         const std::ptrdiff_t first = low - (begin_ - halo_);
@@ -203,7 +203,7 @@ private:
     }
     template <class R, int N>
     TARN_INLINE static typename R::state shifted(const typename R::state& a, const typename R::state& b) noexcept {
-        return window_loops<A, R>::each_field([&](auto f) TARN_LAMBDA {
+        return window_combiner<A, R>::each_field([&](auto f) TARN_LAMBDA {
             return cells::template lanes_from<N>(a.field[decltype(f)::value], b.field[decltype(f)::value]);
         });
     }

@@ -4,7 +4,8 @@
 // row and plane behind plane, so that registers are full.
 #pragma once
 
-#include <tarn/kernels/window_loops.hpp>
+#include <tarn/kernels/window_block.hpp>
+#include <tarn/kernels/window_combiner.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -18,17 +19,17 @@ struct gathered_taps {
 
 template <class A, class Reduction> class window_gathered {
 public:
-    using loops = window_loops<A, Reduction>;
-    using state = typename loops::state;
-    using block = typename loops::block;
-    static constexpr int width = loops::width;
+    using combiner = window_combiner<A, Reduction>;
+    using state = typename combiner::state;
+    using block = window_block<A, typename combiner::sum>;
+    static constexpr int width = combiner::width;
     static constexpr std::ptrdiff_t most_taps = 16;
 
     // The windows of a block, whose results lie side by side, by room for as many registers as there are taps of them.
     template <class Scales>
-    TARN_NOINLINE static void run(const loops& given, const block& b, const gathered_taps& taps, number<A>* room,
+    TARN_NOINLINE static void run(const combiner& given, const block& b, const gathered_taps& taps, number<A>* room,
                                   Scales& scales) noexcept {
-        const loops self = given;
+        const combiner self = given;
         const std::ptrdiff_t n = b.rows * b.group;
         const std::ptrdiff_t pitch = (n + width - 1) / width * width;
         gather(b, taps, room, pitch);
@@ -85,7 +86,7 @@ private:
                 to[t * pitch] = 0;
         }
     }
-    TARN_INLINE static state window_at(const loops& self, const gathered_taps& taps, const number<A>* from,
+    TARN_INLINE static state window_at(const combiner& self, const gathered_taps& taps, const number<A>* from,
                                        std::ptrdiff_t pitch) noexcept {
         const Reduction& of = self.reduction;
         const std::ptrdiff_t rows = taps.depth * taps.height;

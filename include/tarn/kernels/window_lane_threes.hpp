@@ -5,7 +5,8 @@
 // results is stored.
 #pragma once
 
-#include <tarn/kernels/window_loops.hpp>
+#include <tarn/kernels/window_block.hpp>
+#include <tarn/kernels/window_combiner.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -18,20 +19,21 @@ struct lane_columns {
 
 template <class A, class Reduction> class window_lane_threes {
 public:
-    using loops = window_loops<A, Reduction>;
-    using state = typename loops::state;
-    using sum = typename loops::sum;
-    using block = typename loops::block;
-    static constexpr int width = loops::width;
+    using combiner = window_combiner<A, Reduction>;
+    using state = typename combiner::state;
+    using sum = typename combiner::sum;
+    using block = window_block<A, typename combiner::sum>;
+    static constexpr int width = combiner::width;
     static constexpr std::ptrdiff_t most_rows = 3; // of windows
 
     // Numbers of a line that this needs.
-    static constexpr std::ptrdiff_t room(std::ptrdiff_t lanes) noexcept { return 3 * loops::fields * lanes; }
+    static constexpr std::ptrdiff_t room(std::ptrdiff_t lanes) noexcept { return 3 * combiner::fields * lanes; }
 
     // Rows of windows of a block, whose line has `room`, to results where they belong. At least a register of lanes.
     template <class Scales>
-    TARN_NOINLINE static void run(const loops& given, const block& b, const lane_columns& c, Scales& scales) noexcept {
-        const loops self = given;
+    TARN_NOINLINE static void run(const combiner& given, const block& b, const lane_columns& c,
+                                  Scales& scales) noexcept {
+        const combiner self = given;
         for (const window_row* r = b.row; r < b.row + b.rows; ++r) {
             scales.prepare(r->counted);
             if (r->count[0] == 0)
@@ -48,14 +50,14 @@ public:
 private:
     TARN_INLINE static void fill(number<A>* y, const lane_columns& c) noexcept {
         for (std::ptrdiff_t j = 0; j < c.outputs; ++j)
-            loops::fill_results(y + j * c.output_step, c.lanes);
+            combiner::fill_results(y + j * c.output_step, c.lanes);
     }
     template <int Rows, class Scales>
-    TARN_INLINE static void run_row(const loops& self, const block& b, const lane_columns& given, const window_row& r,
-                                    const Scales& scales) noexcept {
+    TARN_INLINE static void run_row(const combiner& self, const block& b, const lane_columns& given,
+                                    const window_row& r, const Scales& scales) noexcept {
         const lane_columns c = given;
         const std::ptrdiff_t pitch = c.lanes;
-        const std::ptrdiff_t slot = loops::fields * pitch;
+        const std::ptrdiff_t slot = combiner::fields * pitch;
         const std::ptrdiff_t down = b.step.x[1];
         const state none = self.neutral_state();
         const number<A>* x = b.x + r.x;
@@ -76,10 +78,10 @@ private:
                     if constexpr (decltype(is_inside)::value)
                         s = self.template few<Rows>(
                             r.tap, [&](int k) TARN_LAMBDA { return numbers<A>::load_unaligned(x + at + k * down); });
-                    loops::store_state(s, here + at, pitch);
+                    combiner::store_state(s, here + at, pitch);
                     if constexpr (decltype(is_end)::value)
-                        result(self.reduction, loops::load_state(before + at, pitch),
-                               loops::load_state(last + at, pitch), s, scale)
+                        result(self.reduction, combiner::load_state(before + at, pitch),
+                               combiner::load_state(last + at, pitch), s, scale)
                             .store_unaligned(y + at);
                 }
             };

@@ -6,9 +6,12 @@
 #pragma once
 
 #include <tarn/kernels/convert.hpp>
+#include <tarn/kernels/window_columns.hpp>
 #include <tarn/kernels/window_gathered.hpp>
 #include <tarn/kernels/window_lane_threes.hpp>
+#include <tarn/kernels/window_rows.hpp>
 #include <tarn/kernels/window_threes.hpp>
+#include <tarn/kernels/windows_apart.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -20,14 +23,17 @@ public:
     }
 
 private:
-    template <class R> using loops_of = window_loops<A, R, R::seldom ? own_loops::none : Own>;
-    using loops = loops_of<Reduction>;
+    template <class R> static constexpr own_loops own_of = R::seldom ? own_loops::none : Own;
+    template <class R> using rows_of = window_rows<A, R, own_of<R>>;
+    template <class R> using columns_of = window_columns<A, R, own_of<R>>;
+    template <class R> using apart_of = windows_apart<A, R, own_of<R>>;
+    using combiner = window_combiner<A, Reduction>;
     using lane_threes = window_lane_threes<A, Reduction>;
-    using state = typename loops::state;
+    using state = typename combiner::state;
     using cells = typename state::cells;
     using sum = typename state::number;
     static constexpr int fields = Reduction::fields;
-    static constexpr int width = loops::width;
+    static constexpr int width = combiner::width;
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr bool looks = !std::is_void<typename Reduction::looks_for>::value;
@@ -42,7 +48,7 @@ private:
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t few_rows = 8;
-    static constexpr bool has_all = loops::has_all;
+    static constexpr bool has_all = own_of<Reduction> == own_loops::all;
     static constexpr bool has_pairs = Own != own_loops::none;
     static constexpr bool may_be_lane_threes = has_all && Reduction::kept == 0;
     // Registers that are not full cost less than to gather full ones, if at least half is used; but AVX2 loads parts of
@@ -211,7 +217,7 @@ private:
     }
     // Rows write what lies inside; the rest, and what is behind it, has no members. Reductions of as many fields have the
     // same there.
-    template <class R> TARN_INLINE void fill_margins(const loops_of<R>& of) noexcept {
+    template <class R> TARN_INLINE void fill_margins(const rows_of<R>& of) noexcept {
         if (margins_ == R::fields)
             return;
         margins_ = R::fields;
@@ -314,17 +320,17 @@ private:
             put_results(row, rows);
     }
     template <class R> TARN_INLINE void run_loops(const R& reduction) noexcept {
-        const loops_of<R> of{reduction};
+        const rows_of<R> of(reduction);
         if constexpr (has_all && R::kept == 0) {
             using gathered = window_gathered<A, R>;
             if (few_) {
-                gathered::run(of, block_, taps_, converted_, scales_);
+                gathered::run(of.states, block_, taps_, converted_, scales_);
                 return;
             }
         }
         if constexpr (has_pairs) {
             if (pairs_) {
-                of.reduce_pairs(block_, scales_);
+                apart_of<R>(reduction).reduce_pairs(block_, scales_);
                 return;
             }
         }
@@ -335,14 +341,14 @@ private:
         }
         if constexpr (may_be_lane_threes) {
             if (lane_threes_) {
-                window_lane_threes<A, R>::run(of, block_,
+                window_lane_threes<A, R>::run(of.states, block_,
                                               {lanes_, inside_begin_ - begin_, inside_end_ - begin_, c_.x.step[2],
                                                columns_.stride, outputs_, c_.y.step[2]},
                                               scales_);
                 return;
             }
         }
-        if constexpr (loops_of<R>::has_all && R::kept == 0) {
+        if constexpr (rows_of<R>::has_all && R::kept == 0) {
             if (threes_ && run_threes(of))
                 return;
         }
@@ -358,10 +364,10 @@ private:
                 reduce_stored(of, block_.row[k], inside_begin_, inside_end_ - inside_begin_,
                               line_ + k * block_.line_pitch + block_.begin, block_.pitch);
         }
-        of.reduce_columns(block_, scales_);
+        columns_of<R>(reduction).reduce_columns(block_, scales_);
     }
     // Rows of overlapping windows are lifted once, if there is room: f(where, from row to row, the first row of them).
-    template <class R, class F> TARN_INLINE bool with_lifted(const loops_of<R>& of, F f) noexcept {
+    template <class R, class F> TARN_INLINE bool with_lifted(const rows_of<R>& of, F f) noexcept {
         const dispatch::window_axis& height = c_.axis[1];
         const std::ptrdiff_t n = block_.piece;
         const std::ptrdiff_t last = first_row_ + block_.rows - 1;
@@ -386,27 +392,27 @@ private:
         f(pitch, first);
         return true;
     }
-    template <class R> TARN_INLINE bool run_lifted(const loops_of<R>& of) noexcept {
+    template <class R> TARN_INLINE bool run_lifted(const rows_of<R>& of) noexcept {
         return with_lifted(of, [&](std::ptrdiff_t pitch, std::ptrdiff_t first) TARN_LAMBDA {
             of.combine_rows(block_, lifted_, pitch, first, c_.axis[1].dilation);
         });
     }
-    template <class R> TARN_INLINE bool run_threes(const loops_of<R>& of) noexcept {
+    template <class R> TARN_INLINE bool run_threes(const rows_of<R>& of) noexcept {
         using threes = window_threes<A, R>;
         const std::ptrdiff_t before = inside_begin_ - begin_;
         if constexpr (R::lifts_once) {
             return with_lifted(of, [&](std::ptrdiff_t pitch, std::ptrdiff_t first) TARN_LAMBDA {
-                threes::of_lifted(of, block_, before, scales_, lifted_, pitch, first, c_.axis[1].dilation);
+                threes::of_lifted(of.states, block_, before, scales_, lifted_, pitch, first, c_.axis[1].dilation);
             });
         } else {
             if (c_.axis[0].kernel > 1 || c_.axis[1].kernel > threes::most_rows)
                 return false;
-            threes::of_elements(of, block_, before, scales_);
+            threes::of_elements(of.states, block_, before, scales_);
             return true;
         }
     }
     // Windows that share no column, lane by lane from where they are.
-    template <class R> TARN_INLINE void reduce_apart(const loops_of<R>& of, const window_row& r) noexcept {
+    template <class R> TARN_INLINE void reduce_apart(const rows_of<R>& of, const window_row& r) noexcept {
         scales_.prepare(r.counted);
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             const window_taps w = window_taps::of(columns_, first_ + j);
@@ -414,10 +420,11 @@ private:
             const auto* const x =
                 reinterpret_cast<const number<A>*>(x_) + r.x + (w.start + w.first * columns_.dilation) * c_.x.step[2];
             if (w.count == 0 || r.count[0] == 0)
-                loops::fill_results(y, lanes_);
+                combiner::fill_results(y, lanes_);
             else if (r.count[0] * r.count[1] <= few_rows && w.count <= few_rows)
-                of.reduce_lanes(x, r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
-                                lanes_, scales_.all_of(j), y);
+                apart_of<R>(of.states.reduction)
+                    .reduce_lanes(x, r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
+                                  lanes_, scales_.all_of(j), y);
             else
                 reduce_in_order(of, x, r, w, scales_.all_of(j), y);
         }
@@ -425,7 +432,7 @@ private:
     // A large window in the order of its elements in memory: as many columns at once as a line has room for, some rows at
     // a time. Before them the line has the state of all columns that are done.
     template <class R, class Scale>
-    TARN_NOINLINE void reduce_in_order(const loops_of<R>& of, const number<A>* x, const window_row& all,
+    TARN_NOINLINE void reduce_in_order(const rows_of<R>& of, const number<A>* x, const window_row& all,
                                        const window_taps& w, const Scale& by, number<A>* y) noexcept {
         constexpr std::ptrdiff_t rows_at_once = 4;
         const std::ptrdiff_t pitch = line_numbers / fields;
@@ -452,15 +459,16 @@ private:
                 }
             }
             for (std::ptrdiff_t i = 0; i < padded; i += width) {
-                auto s = of.load_state(done + i, pitch);
+                auto s = of.states.load_state(done + i, pitch);
                 for (std::ptrdiff_t j = 0; j < columns; ++j)
-                    s = of.reduction.combine(s, of.reduction.at_column(of.load_state(line + j * padded + i, pitch),
-                                                                       w.first + t + j, columns_.kernel));
-                of.store_state(s, done + i, pitch);
+                    s = of.states.reduction.combine(
+                        s, of.states.reduction.at_column(of.states.load_state(line + j * padded + i, pitch),
+                                                         w.first + t + j, columns_.kernel));
+                of.states.store_state(s, done + i, pitch);
             }
         }
         for (std::ptrdiff_t i = 0; i < lanes_; i += width)
-            simd::store_n<A>(y + i, of.reduction.finish(of.load_state(done + i, pitch), by),
+            simd::store_n<A>(y + i, of.states.reduction.finish(of.states.load_state(done + i, pitch), by),
                              lanes_ - i < width ? static_cast<int>(lanes_ - i) : width);
     }
 
@@ -471,7 +479,8 @@ private:
         // Whole planes one behind the other are one row. What lies between the windows is looked at as well.
         const dispatch::window_axis& height = c_.axis[1];
         if (planes > 1 && dense_rows() && c_.axis[0].in == 1 && c_.x.across == height.in * c_.x.step[1]) {
-            loops::look(block_.x, (planes * height.in - 1) * c_.x.step[1] + block_.pieces * block_.piece, seen);
+            kernels::look_through<A>(block_.x, (planes * height.in - 1) * c_.x.step[1] + block_.pieces * block_.piece,
+                                     seen);
             return;
         }
         for (std::ptrdiff_t p = 0; p < planes; ++p)
@@ -502,19 +511,19 @@ private:
             if (!unit_) {
                 for (std::ptrdiff_t h = 0; h < h1 - h0; ++h) {
                     widen(at + h * c_.x.step[1] + inside_begin_ * c_.x.step[2], 1, columns);
-                    loops::look(converted_, columns * lanes_, seen);
+                    kernels::look_through<A>(converted_, columns * lanes_, seen);
                 }
                 continue;
             }
             const number<A>* p = block_.x + at;
             if (dense_rows()) {
                 if (h1 > h0)
-                    loops::look(p, (h1 - h0 - 1) * c_.x.step[1] + n, seen);
+                    kernels::look_through<A>(p, (h1 - h0 - 1) * c_.x.step[1] + n, seen);
                 continue;
             }
             for (std::ptrdiff_t h = h0; h < h1; ++h, p += c_.x.step[1]) {
                 for (std::ptrdiff_t j = 0; j < block_.pieces; ++j)
-                    loops::look(p + j * block_.piece_step, block_.piece, seen);
+                    kernels::look_through<A>(p + j * block_.piece_step, block_.piece, seen);
             }
         }
     }
@@ -522,7 +531,7 @@ private:
     // Columns from .. from + columns - 1 of a row of windows into a line: elements of any type and stride, converted as
     // many rows at once as there is room for.
     template <class R>
-    TARN_NOINLINE void reduce_stored(const loops_of<R>& of, const window_row& all, std::ptrdiff_t from,
+    TARN_NOINLINE void reduce_stored(const rows_of<R>& of, const window_row& all, std::ptrdiff_t from,
                                      std::ptrdiff_t columns, sum* line, std::ptrdiff_t pitch) noexcept {
         if (columns <= 0)
             return;
@@ -567,7 +576,7 @@ private:
         for (std::ptrdiff_t done = 0; done < w.count;) {
             const std::ptrdiff_t taps = w.count - done < taps_at_once ? w.count - done : taps_at_once;
             const std::ptrdiff_t first = w.first + done;
-            const loops of{reduction_};
+            const rows_of<Reduction> of(reduction_);
             const std::ptrdiff_t n = (taps - 1) * columns_.dilation + 1;
             reduce_stored(of, r, w.start + first * columns_.dilation, n, line_, pitch);
             // A register from the last column on has nothing else.
@@ -584,7 +593,7 @@ private:
         }
         scales_.prepare(r.counted);
         reduction_.finish(s, scales_.at(0)).store_unaligned(result_);
-        loops::keep(s, kept_, kept_pitch);
+        combiner::keep(s, kept_, kept_pitch);
         put_results(&r, 1);
     }
 

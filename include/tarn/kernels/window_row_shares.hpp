@@ -3,7 +3,7 @@
 // What a row of windows gives to its elements, a register of lanes at a time.
 #pragma once
 
-#include <tarn/kernels/window_loops.hpp>
+#include <tarn/kernels/window_combiner.hpp>
 #include <tarn/kernels/window_shares.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -12,10 +12,12 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A, class Reduction, std::ptrdiff_t Columns> class column_states {
 public:
     using state = typename Reduction::state;
-    using loops = window_loops<A, Reduction>;
+    using combiner = window_combiner<A, Reduction>;
 
-    TARN_INLINE void put(std::ptrdiff_t i, const state& s) noexcept { loops::store_state(s, line_ + i * width, pitch); }
-    TARN_INLINE state at(std::ptrdiff_t i) const noexcept { return loops::load_state(line_ + i * width, pitch); }
+    TARN_INLINE void put(std::ptrdiff_t i, const state& s) noexcept {
+        combiner::store_state(s, line_ + i * width, pitch);
+    }
+    TARN_INLINE state at(std::ptrdiff_t i) const noexcept { return combiner::load_state(line_ + i * width, pitch); }
 
 private:
     static constexpr auto width = static_cast<std::ptrdiff_t>(numbers<A>::size);
@@ -148,7 +150,7 @@ private:
     // The states of the held columns. Rows: how many, or 0 for any. Seen: what elements are looked through for.
     template <int Rows, class By, class... Look>
     TARN_INLINE void reduce_columns(const By& by, const window_taps& taps, const places& at, Look&... seen) noexcept {
-        const window_loops<A, By> loops{by};
+        const window_combiner<A, By> of(by);
         const std::ptrdiff_t n = held_;
         const std::ptrdiff_t rows = taps.count;
         const std::ptrdiff_t pitch = at.x_pitch;
@@ -177,7 +179,7 @@ private:
                 (seen.add(x[0], x[1]), ...);
                 if constexpr (Rows > 2)
                     (seen.add(x[2]), ...);
-                states_.put(i, loops.template few<Rows>(taps.first, [&](int k) TARN_LAMBDA { return x[k]; }));
+                states_.put(i, of.template few<Rows>(taps.first, [&](int k) TARN_LAMBDA { return x[k]; }));
             } else {
                 numbers<A> x = load(0);
                 (seen.add(x), ...);
@@ -185,7 +187,7 @@ private:
                 for (std::ptrdiff_t k = 1; k < rows; ++k) {
                     x = load(k);
                     (seen.add(x), ...);
-                    s = loops.append(s, by.lift(x, taps.first + k));
+                    s = of.append(s, by.lift(x, taps.first + k));
                 }
                 states_.put(i, s);
             }

@@ -133,6 +133,23 @@ template <class Reduction> TARN_INLINE Reduction reduction_of(const dispatch::wi
         return {};
 }
 
+// What n elements are looked through for.
+template <class A, class Look>
+TARN_NOINLINE void look_through(const number<A>* p, std::ptrdiff_t n, Look& seen) noexcept {
+    constexpr int width = static_cast<int>(numbers<A>::size);
+    Look look = seen;
+    std::ptrdiff_t i = 0;
+    for (; i + 4 * width <= n; i += 4 * width) {
+        simd::unroll<2>([&](auto k) TARN_LAMBDA {
+            const number<A>* const q = p + i + 2 * decltype(k)::value * width;
+            look.add(numbers<A>::load_unaligned(q), numbers<A>::load_unaligned(q + width));
+        });
+    }
+    for (; i < n; i += width)
+        look.add(simd::load_n<A>(p + i, n - i < width ? static_cast<int>(n - i) : width));
+    seen = look;
+}
+
 // A row of windows in a plane: which of its rows, over depth and height, are members, and where they begin.
 struct window_row {
     std::ptrdiff_t x, y;     // of the first member and of the result, from the first elements of their planes

@@ -4,31 +4,32 @@
 // shifted from register to register, so that nothing between elements and results is stored.
 #pragma once
 
-#include <tarn/kernels/window_loops.hpp>
+#include <tarn/kernels/window_block.hpp>
+#include <tarn/kernels/window_combiner.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A, class Reduction> class window_threes {
 public:
-    using loops = window_loops<A, Reduction>;
-    using state = typename loops::state;
-    using cells = typename loops::cells;
-    using sum = typename loops::sum;
-    using block = typename loops::block;
-    static constexpr int width = loops::width;
+    using combiner = window_combiner<A, Reduction>;
+    using state = typename combiner::state;
+    using cells = typename combiner::cells;
+    using sum = typename combiner::sum;
+    using block = window_block<A, typename combiner::sum>;
+    static constexpr int width = combiner::width;
     static constexpr std::ptrdiff_t most_rows = 3; // of windows whose elements have not been lifted
 
     // Rows of windows, each of at least a register, to results where they belong. The first window begins `before`
     // columns, 0 or 1, before the row.
     template <class Scales>
-    TARN_NOINLINE static void of_elements(const loops& given, const block& b, std::ptrdiff_t before,
+    TARN_NOINLINE static void of_elements(const combiner& given, const block& b, std::ptrdiff_t before,
                                           Scales& scales) noexcept {
-        const loops self = given;
+        const combiner self = given;
         for (const window_row* r = b.row; r < b.row + b.rows; ++r) {
             const number<A>* const x = b.x + r->x;
             const std::ptrdiff_t step = b.step.x[1];
             if (r->count[0] == 0)
-                loops::fill_results(b.y + r->y, b.group);
+                combiner::fill_results(b.y + r->y, b.group);
             else if (r->count[1] == 3)
                 run(self, b, *r, before, scales, rows_of<3>{self, x, step, r->tap});
             else if (r->count[1] == 2)
@@ -39,15 +40,15 @@ public:
     }
     // The same of rows that have been lifted, `first` of the plane and those behind it.
     template <class Scales>
-    TARN_NOINLINE static void of_lifted(const loops& given, const block& b, std::ptrdiff_t before, Scales& scales,
+    TARN_NOINLINE static void of_lifted(const combiner& given, const block& b, std::ptrdiff_t before, Scales& scales,
                                         const sum* lifted, std::ptrdiff_t pitch, std::ptrdiff_t first,
                                         std::ptrdiff_t dilation) noexcept {
-        const loops self = given;
+        const combiner self = given;
         for (const window_row* r = b.row; r < b.row + b.rows; ++r) {
-            const sum* const from = lifted + (r->row - first) * loops::fields * pitch;
-            const std::ptrdiff_t step = dilation * loops::fields * pitch;
+            const sum* const from = lifted + (r->row - first) * combiner::fields * pitch;
+            const std::ptrdiff_t step = dilation * combiner::fields * pitch;
             if (r->count[0] == 0)
-                loops::fill_results(b.y + r->y, b.group);
+                combiner::fill_results(b.y + r->y, b.group);
             else if (r->count[1] == 3)
                 run(self, b, *r, before, scales, lifted_rows<3>{self, from, step, pitch, 3});
             else
@@ -58,7 +59,7 @@ public:
 private:
     // The rows of windows at column i, combined: of a whole register, or of n elements only.
     template <int Rows> struct rows_of {
-        const loops& of;
+        const combiner& of;
         const number<A>* x;
         std::ptrdiff_t step, tap;
 
@@ -71,7 +72,7 @@ private:
         }
     };
     template <int Rows> struct lifted_rows {
-        const loops& of;
+        const combiner& of;
         const sum* from;
         std::ptrdiff_t step, pitch, rows;
 
@@ -82,12 +83,12 @@ private:
     };
 
     template <int N> TARN_INLINE static state from(const state& a, const state& b) noexcept {
-        return loops::each_field([&](auto f) TARN_LAMBDA {
+        return combiner::each_field([&](auto f) TARN_LAMBDA {
             return cells::template lanes_from<N>(a.field[decltype(f)::value], b.field[decltype(f)::value]);
         });
     }
     template <class Rows, class Scales>
-    TARN_INLINE static void run(const loops& self, const block& b, const window_row& r, std::ptrdiff_t before,
+    TARN_INLINE static void run(const combiner& self, const block& b, const window_row& r, std::ptrdiff_t before,
                                 Scales& scales, const Rows& rows) noexcept {
         scales.prepare(r.counted);
         if (before)
@@ -96,7 +97,7 @@ private:
             run<0>(self, b, b.y + r.y, scales, rows);
     }
     template <int Before, class Rows, class Scales>
-    TARN_INLINE static void run(const loops& self, const block& b, number<A>* y, const Scales& scales,
+    TARN_INLINE static void run(const combiner& self, const block& b, number<A>* y, const Scales& scales,
                                 const Rows& rows) noexcept {
         const Reduction& of = self.reduction;
         const state none = self.neutral_state();

@@ -6,8 +6,8 @@
 #pragma once
 
 #include <tarn/kernels/tile_geometry.hpp>
+#include <tarn/kernels/window_combiner.hpp>
 #include <tarn/kernels/window_elements.hpp>
-#include <tarn/kernels/window_loops.hpp>
 #include <tarn/kernels/window_shares.hpp>
 #include <tarn/simd/strided.hpp>
 
@@ -288,8 +288,8 @@ private:
                 for (std::ptrdiff_t k = 1; k < rows; ++k)
                     s = by.combine(s, by.of(element(k, t)));
             } else if constexpr (Rows > 0) {
-                s = window_loops<A, Reduction>{by}.template few<Rows>(0,
-                                                                      [&](int k) TARN_LAMBDA { return element(k, t); });
+                s = window_combiner<A, Reduction>(by).template few<Rows>(0, [&](int k)
+                                                                                TARN_LAMBDA { return element(k, t); });
             } else {
                 s = by.lift(element(0, t), 0);
                 for (std::ptrdiff_t k = 1; k < rows_; ++k)
