@@ -69,6 +69,37 @@ void ada_unpool(const place<Executor>& where, const operand& x, const operand& b
     });
 }
 
+template <class N, class Executor>
+void ada_unpool_backward(const place<Executor>& where, const operand& x, const operand& beta, const operand& dz,
+                         const operand& dy, const pool_window& window, const ada_unpool_options& options) {
+    constexpr const char* op = "ada_unpool_backward";
+    check_operand(op, "input", x);
+    check_operand(op, "gradient", dz);
+    check_operand(op, "output", dy);
+    const window_geometry g = check_window(op, window, x.extent, x.rank);
+    check_disjoint(op, window, g);
+    check_window_extents(op, "output", g, x, dy);
+    check_same_extents(op, x, dz, "gradient");
+    const dispatch::ada_shares shares = check_beta(op, beta, g);
+    const tier t = check_tier(op, where.tier_index);
+    const dispatch::ada_unpool_table<N>& kernels = ada_unpool_kernels_of<N>(t);
+    if (size(dy) == 0)
+        return;
+    check_distinct(op, dy);
+    check_apart(op, x, dy);
+    check_apart(op, dz, dy, "output", "gradient");
+    check_apart(op, beta, dy, "output", "beta");
+    const map_loops loops(g, g.axis[0].out * g.axis[1].out, 3, operand_list::of(x, dy, dz));
+    const auto run = [&](const map_loops::part& p) {
+        dispatch::ada_unpool_gradients c{loops.windows(p), shares, loops.plane(2, p),
+                                         options.scale == unpool_scale::mean};
+        c.windows.scale = 1;
+        kernels.gradient(c);
+    };
+    where.parallel_for(loops.items(), loops.cost(2 * static_cast<double>(element_size(x)), 0),
+                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
+}
+
 } // namespace shape
 
 // adaUnPool: spreads results y of windows over their elements with the weights that ada_pool gave these,
@@ -119,6 +150,49 @@ template <class X, class Beta, class Y, class Z, std::enable_if_t<!detail::is_pl
 TARN_INLINE void ada_unpool(const X& x, const Beta& beta, const Y& y, Z&& z, const pool_window& window,
                             const ada_unpool_options& options = {}) {
     ada_unpool(on(serial), x, beta, y, static_cast<Z&&>(z), window, options);
+}
+
+// The gradient of ada_unpool in what it spreads. ada_unpool is linear in y: this is its transpose,
+//
+//   dy = n sum_i (b w_i + (1 - b) e_i) dz_i, or with unpool_scale::sum without n
+//
+// over the members i of a window, with the weights of ada_unpool. (Of x and beta there is no gradient: published code
+// takes the weights for constants.)
+//
+//   x, beta         as for ada_unpool
+//   dz              the type of x; the extents of x, any strides
+//   dy              the type of x, or float for x of 16 bits; the extents that pool_output_extents gives, any strides but
+//                   0; memory apart from all others
+//   window, options, where   as for ada_unpool
+//
+// Special values   NaN in a window of x or dz, or in beta, gives NaN; infinite dz give an infinity or NaN. Where an average
+//                  of a window is infinite, its equal members have equal weights. A window without members: 0. Weights
+//                  below 2^-60 (doubles: 2^-480) count as 0, and so do dz that are as small beside the sum of |dz|.
+// Accuracy         within sum n |dz_i| (b dw_i + (1 - b) de_i) + (6 + k) u sum n w |dz|, where dw_i and de_i are the errors
+//                  of the weights, k and u as for ada_unpool.
+// Determinism      as ada_pool.
+// Memory           x and dz are read once, dy is written once. No allocation, at most 64 KB of stack.
+// Errors           as ada_unpool.
+template <class Executor, class X, class Beta, class DZ, class DY>
+TARN_INLINE void ada_unpool_backward(const place<Executor>& where, const X& x, const Beta& beta, const DZ& dz, DY&& dy,
+                                     const pool_window& window, const ada_unpool_options& options = {}) {
+    const auto input = detail::input_view(x);
+    const auto shares = detail::input_view(beta);
+    const auto gradient = detail::input_view(dz);
+    const auto output = detail::output_view(static_cast<DY&&>(dy));
+    constexpr bool viewable =
+        detail::accepts_input<X>::value && detail::accepts_input<DZ>::value && detail::accepts_output<DY>::value;
+    shape::assert_pool<decltype(input), decltype(output), viewable>();
+    shape::assert_pool<decltype(gradient), decltype(output), viewable>();
+    shape::assert_beta<decltype(shares), detail::accepts_input<Beta>::value>();
+    using number = detail::number_of<typename decltype(input)::value_type>;
+    shape::ada_unpool_backward<number>(where, shape::erase(input), shape::erase(shares), shape::erase(gradient),
+                                       shape::erase(output), window, options);
+}
+template <class X, class Beta, class DZ, class DY, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
+TARN_INLINE void ada_unpool_backward(const X& x, const Beta& beta, const DZ& dz, DY&& dy, const pool_window& window,
+                                     const ada_unpool_options& options = {}) {
+    ada_unpool_backward(on(serial), x, beta, dz, static_cast<DY&&>(dy), window, options);
 }
 
 } // namespace TARN_BACKEND

@@ -58,6 +58,8 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::edscw_pool_backward(h, h, h, {{1}});
     tarn::ada_unpool(m, 0.5, m.topRows(2), m, {{2, 2}});
     tarn::ada_unpool(d, d, d, d, {{1}}, {tarn::unpool_scale::sum});
+    tarn::ada_unpool_backward(m, 0.5, m, m.topRows(2), {{2, 2}});
+    tarn::ada_unpool_backward(d, d, d, d, {{1}}, {tarn::unpool_scale::sum});
     tarn::token_pool(m, v);
     tarn::token_pool(tarn::make_view(p, 2, 3, 4), tarn::make_view(p + 24, 2, 8),
                      {{tarn::token_pooling::max, tarn::token_pooling::mean}});

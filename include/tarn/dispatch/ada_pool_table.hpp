@@ -49,7 +49,17 @@ template <class T> struct ada_pool_backward_table {
     void (*beta)(const ada_gradients&, double* columns) noexcept; // added to the number of each column
 };
 
-// dy is what is spread, dx where to.
-template <class T> struct ada_unpool_table { void (*unpool)(const ada_gradients&) noexcept; };
+// The gradient of what was spread: x of `windows` is the input of the pool, y the gradient.
+struct ada_unpool_gradients {
+    window_planes windows;
+    ada_shares beta;
+    plane_operand dz;
+    bool times_members;
+};
+
+template <class T> struct ada_unpool_table {
+    void (*unpool)(const ada_gradients&) noexcept; // dy is what is spread, dx where to
+    void (*gradient)(const ada_unpool_gradients&) noexcept;
+};
 
 }}} // namespace tarn::dispatch

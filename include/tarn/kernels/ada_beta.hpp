@@ -33,6 +33,38 @@ template <class A> struct ada_beta {
     }
 };
 
+// The beta of a batch of windows.
+template <class A> class batch_of_betas {
+public:
+    TARN_INLINE explicit batch_of_betas(const dispatch::ada_shares& of) noexcept
+        : beta_{of}, regional_(beta_.is_regional()) {
+        // Lanes without a window load what is behind the last beta.
+        for (std::ptrdiff_t i = 0; i < most_windows + 2 * width; ++i)
+            beta_of_[i] = regional_ ? number<A>(0) : beta_.at(0);
+    }
+
+    // Windows number `at` and those after it are these.
+    TARN_INLINE void begin(const windows_of_row& row, std::ptrdiff_t at) noexcept {
+        if (regional_)
+            beta_.load(row, beta_of_ + at);
+    }
+    TARN_INLINE numbers<A> at(std::ptrdiff_t i) const noexcept { return numbers<A>::load_unaligned(beta_of_ + i); }
+
+private:
+    static constexpr int width = static_cast<int>(numbers<A>::size);
+    static constexpr std::ptrdiff_t most_windows = 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+
+    ada_beta<A> beta_;
+    bool regional_;
+    alignas(64) number<A> beta_of_[most_windows + 2 * width];
+};
+// Of eDSCW's alone.
+template <class A> struct betas_of_one {
+    TARN_INLINE explicit betas_of_one(const dispatch::ada_shares&) noexcept {}
+    TARN_INLINE static void begin(const windows_of_row&, std::ptrdiff_t) noexcept {}
+    TARN_INLINE static numbers<A> at(std::ptrdiff_t) noexcept { return numbers<A>(number<A>(1)); }
+};
+
 // dy times a factor. Products of smaller magnitudes count as 0: shares of them would be denormal.
 template <class A> constexpr double least_shared = distance_weight<A>::step;
 template <class A> TARN_INLINE number<A> shared_gradient(number<A> dy, double factor) noexcept {

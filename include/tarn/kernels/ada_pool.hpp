@@ -13,22 +13,18 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A, bool Soft> class ada_results {
 public:
     static constexpr int fields = 1;
+    static constexpr bool reads_beside = false;
 
     TARN_NOINLINE static void pool(const dispatch::ada_windows& c) noexcept {
         ada_results results(c);
         whole_windows<A, ada_results>::run(c.windows, results);
     }
 
-    TARN_INLINE void begin([[maybe_unused]] const windows_of_row& row, [[maybe_unused]] std::ptrdiff_t at) noexcept {
-        if constexpr (Soft) {
-            if (regional_)
-                beta_.load(row, beta_of_ + at);
-        }
-    }
+    TARN_INLINE void begin(const windows_of_row& row, std::ptrdiff_t at) noexcept { beta_.begin(row, at); }
     template <class Elements>
     TARN_INLINE void run(const Elements& e, numbers<A> n, numbers<A> one_by_n, std::ptrdiff_t at,
                          numbers<A>* to) const noexcept {
-        const numbers<A> beta = Soft ? numbers<A>::load_unaligned(beta_of_ + at) : numbers<A>(number<A>(1));
+        const numbers<A> beta = beta_.at(at);
         const numbers<A> greatest = greatest_magnitude<A>(e);
         if (xsimd::any(window_unit<A>::is_far(greatest, window::greatest_plain))) {
             to[0] = any_result(*this, e, greatest, one_by_n, beta);
@@ -44,15 +40,8 @@ public:
 
 private:
     using window = ada_window<A, Soft>;
-    static constexpr int width = static_cast<int>(numbers<A>::size);
-    static constexpr std::ptrdiff_t most_windows = Soft ? 2048 / static_cast<std::ptrdiff_t>(sizeof(number<A>)) : 0;
 
-    TARN_INLINE explicit ada_results(const dispatch::ada_windows& c) noexcept
-        : window_(c.windows), beta_{c.beta}, regional_(beta_.is_regional()) {
-        // Lanes without a window load what is behind the last beta.
-        for (std::ptrdiff_t i = 0; Soft && i < most_windows + 2 * width; ++i)
-            beta_of_[i] = regional_ ? number<A>(0) : beta_.at(0);
-    }
+    TARN_INLINE explicit ada_results(const dispatch::ada_windows& c) noexcept : window_(c.windows), beta_(c.beta) {}
 
     // Out of line, since windows of such elements are few.
     template <class Elements>
@@ -82,9 +71,7 @@ private:
     }
 
     window window_;
-    ada_beta<A> beta_;
-    bool regional_;
-    alignas(64) number<A> beta_of_[most_windows + 2 * width];
+    std::conditional_t<Soft, batch_of_betas<A>, betas_of_one<A>> beta_;
 };
 
 }}}} // namespace tarn::kernels

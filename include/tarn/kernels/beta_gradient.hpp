@@ -12,6 +12,7 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A> class ada_averages {
 public:
     static constexpr int fields = 2;
+    static constexpr bool reads_beside = false;
 
     TARN_INLINE explicit ada_averages(const dispatch::window_planes& c) noexcept : window_(c) {}
 

@@ -38,6 +38,7 @@ template <class A> struct similarity {
 template <class A, bool Exact> class similarity_states {
 public:
     static constexpr int fields = Exact ? 6 : 4;
+    static constexpr bool reads_beside = false;
 
     TARN_INLINE static void begin(const windows_of_row&, std::ptrdiff_t) noexcept {}
     template <class Elements>

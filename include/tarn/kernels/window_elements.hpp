@@ -39,6 +39,7 @@ template <class A, int N> struct window_sums {
 //   each(f)        f(x, member) for every element
 //   sum<N>(f)      f(x, member, sums, first) adds what an element is worth to N sums; `first`, known at compile time:
 //                  they hold nothing yet
+//   sum_beside<N>(f)   the same, f(x, z, member, sums, first), z what another operand has beside x; if they have one
 //   reduce(of)     the state that a reduction as in pool.hpp, with a pair and 0 for its sums of none, has of them
 
 // As many as stay in registers.
@@ -54,24 +55,43 @@ template <class A, int Rows, int Columns> struct few_elements {
         });
     }
     template <int N, class F> TARN_INLINE window_sums<A, N> sum(F f) const noexcept {
+        return sum_places<N>([&](auto r, auto t, auto& sums, auto first) TARN_LAMBDA {
+            f(x[decltype(r)::value][decltype(t)::value], all_members(), sums, first);
+        });
+    }
+    template <class Reduction> TARN_INLINE typename Reduction::state reduce(const Reduction& of) const noexcept {
+        static_assert(Rows == 2 && Columns == 2);
+        return of.combine(of.pair(x[0][0], x[0][1], 0), of.pair(x[1][0], x[1][1], 0));
+    }
+
+protected:
+    // f(row, column, sums, first) adds what an element is worth.
+    template <int N, class F> TARN_INLINE static window_sums<A, N> sum_places(F f) noexcept {
         window_sums<A, N> all;
         simd::unroll<Rows>([&](auto r) TARN_LAMBDA {
-            constexpr int R = decltype(r)::value;
             window_sums<A, N> row;
-            simd::unroll<Columns>([&](auto t) TARN_LAMBDA {
-                constexpr int T = decltype(t)::value;
-                f(x[R][T], all_members(), row, simd::index<T == 0>{});
-            });
-            if constexpr (R == 0)
+            simd::unroll<Columns>([&](auto t) TARN_LAMBDA { f(r, t, row, simd::index<decltype(t)::value == 0>{}); });
+            if constexpr (decltype(r)::value == 0)
                 all = row;
             else
                 all.add(row);
         });
         return all;
     }
-    template <class Reduction> TARN_INLINE typename Reduction::state reduce(const Reduction& of) const noexcept {
-        static_assert(Rows == 2 && Columns == 2);
-        return of.combine(of.pair(x[0][0], x[0][1], 0), of.pair(x[1][0], x[1][1], 0));
+};
+// Beside each element another number.
+template <class A, int Rows, int Columns> struct few_pairs_of_elements : few_elements<A, Rows, Columns> {
+    using elements = few_elements<A, Rows, Columns>;
+
+    numbers<A> z[Rows][Columns];
+
+    template <int N, class F> TARN_INLINE window_sums<A, N> sum_beside(F f) const noexcept {
+        const elements& e = *this;
+        return elements::template sum_places<N>([&](auto r, auto t, auto& sums, auto first) TARN_LAMBDA {
+            constexpr int R = decltype(r)::value;
+            constexpr int T = decltype(t)::value;
+            f(e.x[R][T], z[R][T], all_members(), sums, first);
+        });
     }
 };
 
@@ -79,6 +99,7 @@ template <class A, int Rows, int Columns> struct few_elements {
 //
 //   rows, columns, pitch       numbers from one line to the next
 //   columns_at_once            of a row that lie one behind the other
+//   beside                     numbers from an element to that of the other operand, if there is one
 //   line(row, column, n)       the first of n lines
 //   member(column)             who has members there
 template <class A, class Lines> struct listed_elements {
@@ -88,17 +109,18 @@ template <class A, class Lines> struct listed_elements {
 
     template <class F> TARN_INLINE void each(F f) const noexcept {
         for (std::ptrdiff_t r = 0; r < lines.rows; ++r)
-            each_of_row(r, f);
+            each_of_row(r,
+                        [&](const number<A>* p, auto member) TARN_LAMBDA { f(numbers<A>::load_unaligned(p), member); });
     }
-    // Sums that begin with 0 have the bits of those that begin with their first term.
     template <int N, class F> TARN_INLINE window_sums<A, N> sum(F f) const noexcept {
-        window_sums<A, N> all = window_sums<A, N>::zero();
-        for (std::ptrdiff_t r = 0; r < lines.rows; ++r) {
-            window_sums<A, N> row = window_sums<A, N>::zero();
-            each_of_row(r, [&](numbers<A> x, auto member) TARN_LAMBDA { f(x, member, row, simd::index<0>{}); });
-            all.add(row);
-        }
-        return all;
+        return sum_places<N>([&](const number<A>* p, auto member, auto& sums)
+                                 TARN_LAMBDA { f(numbers<A>::load_unaligned(p), member, sums, simd::index<0>{}); });
+    }
+    template <int N, class F> TARN_INLINE window_sums<A, N> sum_beside(F f) const noexcept {
+        const std::ptrdiff_t beside = lines.beside;
+        return sum_places<N>([&](const number<A>* p, auto member, auto& sums) TARN_LAMBDA {
+            f(numbers<A>::load_unaligned(p), numbers<A>::load_unaligned(p + beside), member, sums, simd::index<0>{});
+        });
     }
     template <class Reduction> TARN_INLINE typename Reduction::state reduce(const Reduction& of) const noexcept {
         using state = typename Reduction::state;
@@ -109,8 +131,8 @@ template <class A, class Lines> struct listed_elements {
         state all = nothing;
         for (std::ptrdiff_t r = 0; r < lines.rows; ++r) {
             state row = nothing;
-            each_of_row(r, [&](numbers<A> x, auto member) TARN_LAMBDA {
-                state one = of.lift(x, r);
+            each_of_row(r, [&](const number<A>* p, auto member) TARN_LAMBDA {
+                state one = of.lift(numbers<A>::load_unaligned(p), r);
                 simd::unroll<Reduction::fields>([&](auto f) TARN_LAMBDA {
                     constexpr int F = decltype(f)::value;
                     one.field[F] = where_member<A>(member, one.field[F], nothing.field[F]);
@@ -123,6 +145,17 @@ template <class A, class Lines> struct listed_elements {
     }
 
 private:
+    // f(where an element is, member, sums) adds what it is worth. Sums that begin with 0 have the bits of those that begin
+    // with their first term.
+    template <int N, class F> TARN_INLINE window_sums<A, N> sum_places(F f) const noexcept {
+        window_sums<A, N> all = window_sums<A, N>::zero();
+        for (std::ptrdiff_t r = 0; r < lines.rows; ++r) {
+            window_sums<A, N> row = window_sums<A, N>::zero();
+            each_of_row(r, [&](const number<A>* p, auto member) TARN_LAMBDA { f(p, member, row); });
+            all.add(row);
+        }
+        return all;
+    }
     template <class F> TARN_INLINE void each_of_row(std::ptrdiff_t r, F f) const noexcept {
         std::ptrdiff_t end = 0;
         const number<A>* p = nullptr;
@@ -133,7 +166,7 @@ private:
                 p = lines.line(r, t, n);
                 end += n;
             }
-            f(numbers<A>::load_unaligned(p), lines.member(t));
+            f(p, lines.member(t));
         }
     }
 };
@@ -143,7 +176,7 @@ template <class A> struct whole_lines {
     static constexpr bool clipped = false;
 
     const number<A>* first;
-    std::ptrdiff_t rows, columns, pitch, columns_at_once;
+    std::ptrdiff_t rows, columns, pitch, columns_at_once, beside;
 
     TARN_INLINE const number<A>* line(std::ptrdiff_t r, std::ptrdiff_t t, std::ptrdiff_t) const noexcept {
         return first + (r * columns + t) * pitch;
@@ -157,7 +190,7 @@ template <class A, class Loader> struct clipped_lines {
     static constexpr bool clipped = true;
 
     const number<A>* first;
-    std::ptrdiff_t rows, columns, pitch, columns_at_once;
+    std::ptrdiff_t rows, columns, pitch, columns_at_once, beside;
     numbers<A> first_member, end_member;
     Loader* loader;
 
