@@ -34,6 +34,15 @@ TARN_INLINE row_span limited_span(const dispatch::mask_of_rows<T>& m, std::ptrdi
     return s;
 }
 
+// What they leave of some rows, or more: where a row's part begins and ends grows from row to row, or falls.
+template <class T>
+TARN_INLINE row_span limited_span(const dispatch::mask_of_rows<T>& m, std::ptrdiff_t first, std::ptrdiff_t rows,
+                                  std::ptrdiff_t columns) noexcept {
+    const row_span a = limited_span(m, first, columns);
+    const row_span b = limited_span(m, first + rows - 1, columns);
+    return {a.begin < b.begin ? a.begin : b.begin, a.end > b.end ? a.end : b.end};
+}
+
 // Of that, the part from the first kept byte to the last.
 template <class T>
 TARN_INLINE row_span kept_span(const dispatch::mask_of_rows<T>& m, std::ptrdiff_t r, std::ptrdiff_t columns) noexcept {
@@ -275,7 +284,11 @@ template <class A> struct limited_source {
     number<A> masked;
 
     TARN_INLINE void prefetch(std::ptrdiff_t) const noexcept {}
-    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return limited(simd::load<A>(x + i), i); }
+    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept {
+        const pack<A> v = simd::load<A>(x + i);
+        // Most packs are kept whole.
+        return __builtin_expect(i >= begin && i + lanes<A> <= end, 1) ? v : limited(v, i);
+    }
     TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
         return limited(simd::load_first<A>(x + i, n), i);
     }

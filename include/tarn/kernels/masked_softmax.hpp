@@ -165,75 +165,132 @@ template <class A> struct masked_rows {
         const logit_map<A>& map;
         std::ptrdiff_t first;
 
+        TARN_INLINE tile_part part(std::ptrdiff_t) const noexcept { return {0, a.columns}; }
         TARN_INLINE logit_source<A, false, HasBias, HasKeep> source(std::ptrdiff_t r) const noexcept {
             return {map, row_of(a, first + r, 0)};
         }
         TARN_INLINE rows_in_turn<rows_of_logits> from(std::ptrdiff_t r) const noexcept { return {*this, r}; }
     };
+    // The same of rows with limits: a tile has the columns that are left of any of its rows. It begins where a pair of packs
+    // of the row does, so a row's bits do not depend on the others.
     struct limited_rows {
         const call& a;
         const logit_map<A>& map;
-        std::ptrdiff_t first;
-        row_span span;
+        std::ptrdiff_t first, rows;
 
-        TARN_INLINE limited_source<A> source(std::ptrdiff_t r) const noexcept {
-            const row_span s = limited_span(a.mask, first + r, a.columns);
-            return {a.x + (first + r) * a.x_across + span.begin, s.begin - span.begin, s.end - span.begin,
-                    map.masked()};
+        TARN_INLINE row_span span(std::ptrdiff_t r) const noexcept {
+            const std::ptrdiff_t some = rows - r < lanes<A> ? rows - r : lanes<A>;
+            const row_span s = limited_span(a.mask, first + r, some, a.columns);
+            return {s.begin / (2 * lanes<A>)*(2 * lanes<A>), s.end};
         }
-        TARN_INLINE rows_in_turn<limited_rows> from(std::ptrdiff_t r) const noexcept { return {*this, r}; }
+        TARN_INLINE tile_part part(std::ptrdiff_t r) const noexcept {
+            const row_span s = span(r);
+            return {s.begin, s.length()};
+        }
+        TARN_INLINE limited_source<A> source(std::ptrdiff_t r, std::ptrdiff_t begin) const noexcept {
+            const row_span s = limited_span(a.mask, first + r, a.columns);
+            return {a.x + (first + r) * a.x_across + begin, s.begin - begin, s.end - begin, map.masked()};
+        }
+        TARN_INLINE limited_source<A> source(std::ptrdiff_t r) const noexcept {
+            return source(r, span(r / lanes<A> * lanes<A>).begin);
+        }
+        struct walk {
+            const limited_rows& rows;
+            std::ptrdiff_t r, begin;
+            TARN_INLINE limited_source<A> next() noexcept { return rows.source(r++, begin); }
+        };
+        TARN_INLINE walk from(std::ptrdiff_t r) const noexcept { return {*this, r, span(r).begin}; }
     };
     // Doubles and SSE2 have time to make their logits first.
     static constexpr bool fuses_short_rows = !simd::is_double<A> && simd::exp2_traits<A>::is_compact;
 
-    // The columns of a span of some rows.
     template <class Rows>
-    TARN_INLINE static void run_fused(const call& a, const logit_map<A>& map, std::ptrdiff_t rows, row_span span,
+    TARN_INLINE static void run_fused(const call& a, const logit_map<A>& map, std::ptrdiff_t rows,
                                       const Rows& from) noexcept {
-        run_short_rows<A, 0>({nullptr, a.y + from.first * a.y_across + span.begin, rows, span.length(), 0, a.y_across,
-                              map.scale(), a.mask.zero_empty_rows, false, nullptr, 0},
+        run_short_rows<A, 0>({nullptr, a.y + from.first * a.y_across, rows, a.columns, 0, a.y_across, map.scale(),
+                              a.mask.zero_empty_rows, false, nullptr, 0},
                              from);
     }
-    TARN_INLINE static bool may_be_fused(const call& a, const logit_map<A>& map, bool limited) noexcept {
-        return fuses_short_rows && !a.sink && a.columns > lanes<A> &&
-               (limited ? map.copies() : map.may_be_fused(row_of(a, 0, 0)));
+    TARN_INLINE static bool may_be_fused(const call& a) noexcept {
+        return fuses_short_rows && !a.sink && a.columns > lanes<A>;
     }
+    // Rows that keep something.
     TARN_INLINE static void run_fused([[maybe_unused]] const call& a, [[maybe_unused]] const logit_map<A>& map,
-                                      [[maybe_unused]] bool limited, [[maybe_unused]] std::ptrdiff_t first,
-                                      std::ptrdiff_t rows, [[maybe_unused]] row_span span) noexcept {
+                                      [[maybe_unused]] std::ptrdiff_t first, std::ptrdiff_t rows) noexcept {
         if (rows == 0)
             return;
         if constexpr (fuses_short_rows) {
-            if (limited) {
-                run_fused(a, map, rows, span, limited_rows{a, map, first, span});
-                for (std::ptrdiff_t i = first; i < first + rows; ++i)
-                    fill_around<A>(a.y + i * a.y_across, a.columns, span, a.y[i * a.y_across + span.begin]);
-            } else if (!a.bias) {
-                run_fused(a, map, rows, span, rows_of_logits<false, true>{a, map, first});
-            } else if (!a.mask.keep) {
-                run_fused(a, map, rows, span, rows_of_logits<true, false>{a, map, first});
-            } else {
-                run_fused(a, map, rows, span, rows_of_logits<true, true>{a, map, first});
+            if (!a.bias)
+                run_fused(a, map, rows, rows_of_logits<false, true>{a, map, first});
+            else if (!a.mask.keep)
+                run_fused(a, map, rows, rows_of_logits<true, false>{a, map, first});
+            else
+                run_fused(a, map, rows, rows_of_logits<true, true>{a, map, first});
+        }
+    }
+    TARN_INLINE static void fill_rows(const call& a, std::ptrdiff_t first, std::ptrdiff_t rows) noexcept {
+        for (std::ptrdiff_t i = first; i < first + rows; ++i)
+            fill_row<A>(unit_sink<A>{a.y + i * a.y_across}, a.columns,
+                        nothing_kept<A>(sink_of(a, i), a.mask.zero_empty_rows ? 0 : __builtin_nanf("")));
+    }
+    // Rows with limits that keep something, and zeros around what is kept.
+    TARN_INLINE static void run_limited([[maybe_unused]] const call& a, [[maybe_unused]] const logit_map<A>& map,
+                                        [[maybe_unused]] std::ptrdiff_t first, std::ptrdiff_t rows) noexcept {
+        if (rows == 0)
+            return;
+        if constexpr (fuses_short_rows) {
+            const limited_rows from{a, map, first, rows};
+            run_fused(a, map, rows, from);
+            for (std::ptrdiff_t t = 0; t < rows; t += lanes<A>) {
+                const row_span s = from.span(t);
+                for (std::ptrdiff_t i = t; i < t + lanes<A> && i < rows; ++i) {
+                    number* const y = a.y + (first + i) * a.y_across;
+                    fill_around<A>(unit_sink<A>{y}, unit_sink<A>{y + s.end}, a.columns, s, y[s.begin]);
+                }
             }
         }
     }
-    TARN_NOINLINE static void run_short(const call& a) noexcept {
-        const logit_map<A> map = map_of(a);
+    // What limits leave of the rows of a tile.
+    enum class kept { nothing, some, all };
+    TARN_INLINE static kept kept_of(const call& a, std::ptrdiff_t first, std::ptrdiff_t rows) noexcept {
+        const row_span most = limited_span(a.mask, first, rows, a.columns);
+        const row_span s = limited_span(a.mask, first, a.columns);
+        const row_span t = limited_span(a.mask, first + rows - 1, a.columns);
+        const std::ptrdiff_t least = s.length() < t.length() ? s.length() : t.length();
+        return most.empty() ? kept::nothing : least < a.columns ? kept::some : kept::all;
+    }
+    // Tiles of one kind are taken together.
+    TARN_INLINE static void run_limited(const call& a, const logit_map<A>& map) noexcept {
+        for (std::ptrdiff_t begin = 0, end = 0; begin < a.rows; begin = end) {
+            const auto kind_from = [&](std::ptrdiff_t r) TARN_LAMBDA {
+                return kept_of(a, r, a.rows - r < lanes<A> ? a.rows - r : lanes<A>);
+            };
+            const kept kind = kind_from(begin);
+            do
+                end = a.rows - end < lanes<A> ? a.rows : end + lanes<A>;
+            while (end < a.rows && kind_from(end) == kind);
+            if (kind == kept::nothing)
+                fill_rows(a, begin, end - begin);
+            else if (kind == kept::some && may_be_fused(a))
+                run_limited(a, map, begin, end - begin);
+            else if (kind == kept::some)
+                run_tiles(a, map, begin, end);
+            else
+                a.short_rows({a.x + begin * a.x_across, a.y + begin * a.y_across, end - begin, a.columns, a.x_across,
+                              a.y_across, map.scale(), a.mask.zero_empty_rows, a.stream, nullptr, 0});
+        }
+    }
+    // Rows first .. last - 1 of any masks, a tile at a time; where their logits can be made on the way, together.
+    TARN_NOINLINE static void run_tiles(const call& a, const logit_map<A>& map, std::ptrdiff_t first,
+                                        std::ptrdiff_t last) noexcept {
         constexpr std::ptrdiff_t pair = 2 * lanes<A>;
         const bool limited = a.mask.limits.causal || a.mask.limits.window > 0;
-        if (map.copies() && !limited && !a.sink) {
-            a.short_rows({a.x, a.y, a.rows, a.columns, a.x_across, a.y_across, map.scale(), a.mask.zero_empty_rows,
-                          a.stream, nullptr, 0});
-            return;
-        }
-        const bool fused = may_be_fused(a, map, limited);
+        const bool fused = may_be_fused(a) && !limited && map.may_be_fused(row_of(a, 0, 0));
         const std::ptrdiff_t fit = tile_size / (a.columns + (a.sink != nullptr)) / lanes<A> * lanes<A>;
         const std::ptrdiff_t most = limited || fused || fit < lanes<A> ? lanes<A> : fit;
-        // Tiles before row r that are taken together, and their span.
-        std::ptrdiff_t waiting = 0;
-        row_span waiting_span{0, 0};
-        for (std::ptrdiff_t r = 0; r < a.rows; r += most) {
-            const std::ptrdiff_t rows = a.rows - r < most ? a.rows - r : most;
+        std::ptrdiff_t waiting = 0; // rows before row r that are taken together
+        for (std::ptrdiff_t r = first; r < last; r += most) {
+            const std::ptrdiff_t rows = last - r < most ? last - r : most;
             row_span all{a.columns, 0};
             bool any = false;
             for (std::ptrdiff_t i = r; i < r + rows && (limited || !any); ++i) {
@@ -243,10 +300,9 @@ template <class A> struct masked_rows {
                     all = {s.begin < all.begin ? s.begin : all.begin, s.end > all.end ? s.end : all.end};
             }
             const row_span span{all.begin / pair * pair, all.end};
-            if (!any || span.begin != waiting_span.begin || span.end != waiting_span.end) {
-                run_fused(a, map, limited, r - waiting, waiting, waiting_span);
+            if (!any) {
+                run_fused(a, map, r - waiting, waiting);
                 waiting = 0;
-                waiting_span = span;
             }
             if (any && fused) {
                 waiting += rows;
@@ -255,12 +311,21 @@ template <class A> struct masked_rows {
             } else if (any) {
                 run_tile(a, map, r, rows, span, a.y + r * a.y_across, a.y_across);
             } else {
-                for (std::ptrdiff_t i = r; i < r + rows; ++i)
-                    fill_row<A>(unit_sink<A>{a.y + i * a.y_across}, a.columns,
-                                nothing_kept<A>(sink_of(a, i), a.mask.zero_empty_rows ? 0 : __builtin_nanf("")));
+                fill_rows(a, r, rows);
             }
         }
-        run_fused(a, map, limited, a.rows - waiting, waiting, waiting_span);
+        run_fused(a, map, last - waiting, waiting);
+    }
+    TARN_NOINLINE static void run_short(const call& a) noexcept {
+        const logit_map<A> map = map_of(a);
+        const bool limited = a.mask.limits.causal || a.mask.limits.window > 0;
+        if (!map.copies() || a.sink)
+            run_tiles(a, map, 0, a.rows);
+        else if (limited)
+            run_limited(a, map);
+        else
+            a.short_rows({a.x, a.y, a.rows, a.columns, a.x_across, a.y_across, map.scale(), a.mask.zero_empty_rows,
+                          a.stream, nullptr, 0});
     }
 
     TARN_INLINE static void run(const call& a) noexcept {

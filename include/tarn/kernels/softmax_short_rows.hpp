@@ -11,6 +11,11 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 // As many as a pack has lanes.
 template <class A> constexpr int tile_rows = simd::lanes<A>;
 
+// The columns that a tile of rows has: those outside are none of the engine's.
+struct tile_part {
+    std::ptrdiff_t begin, columns;
+};
+
 // A tile of rows' weights, row after row in whole packs, and what is needed to finish them. A row's weights may be
 // written as whole packs, since the next row's follow.
 template <class A> struct softmax_tile {
@@ -20,6 +25,7 @@ template <class A> struct softmax_tile {
     alignas(64) number<A> high[tile_rows<A>];
     alignas(64) number<A> low[tile_rows<A>];
     alignas(64) number<A> thresholds[tile_rows<A>];
+    tile_part part;
 
     // Packs: the number of packs in a row if known at compile time, else 0.
     template <int Packs> TARN_INLINE static std::ptrdiff_t row_size(std::ptrdiff_t n) noexcept {
@@ -101,14 +107,15 @@ template <class A> struct softmax_tile {
     }
 };
 
-// Where rows come from: source(r) is that of row r, and from(r) has those of the rows from r on, one after the other, as
-// next(). Those of a call are its elements.
+// Where rows come from: part(r) are the columns of the tile whose first row is r, source(r) is that of row r, and from(r)
+// has those of the tile from row r on, one after the other, as next(). Those of a call are its elements.
 template <class A> struct rows_of_elements {
     const number<A>* x;
-    std::ptrdiff_t across;
+    std::ptrdiff_t across, columns;
 
     TARN_INLINE explicit rows_of_elements(const dispatch::softmax_rows<number<A>>& a) noexcept
-        : x(a.x), across(a.x_row_stride) {}
+        : x(a.x), across(a.x_row_stride), columns(a.columns) {}
+    TARN_INLINE tile_part part(std::ptrdiff_t) const noexcept { return {0, columns}; }
     TARN_INLINE unit_source<A> source(std::ptrdiff_t r) const noexcept { return {x + r * across}; }
 
     struct walk {
@@ -184,16 +191,18 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
         : a(call), all(rows), state(call.scale, call.zero_empty_rows), logs(logs_of<A>(call)) {}
 
     TARN_INLINE bool may_guess() const noexcept { return state.careful_rows == 0; }
-    TARN_INLINE unit_sink<A> sink(std::ptrdiff_t row) const noexcept { return {a.y + row * a.y_row_stride}; }
+    TARN_INLINE unit_sink<A> sink(const softmax_tile<A>& tile, std::ptrdiff_t row) const noexcept {
+        return {a.y + row * a.y_row_stride + tile.part.begin};
+    }
 
     // Weighs the rows from `next` on into `to`, by weigh(i, x) for Some rows from row i on, and finishes those from `last`
     // on out of `before` if there are any (last >= 0). Returns whether every sum is acceptable.
     template <class Sink, int Some, class Weigh>
     TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& before, std::ptrdiff_t last,
                           Weigh weigh) noexcept {
-        const std::ptrdiff_t n = a.columns;
+        const std::ptrdiff_t n = before.part.columns;
         auto x = all.from(next);
-        number<A>* y = a.y + last * a.y_row_stride;
+        number<A>* y = a.y + last * a.y_row_stride + before.part.begin;
         const auto rows = [&](auto finish) TARN_LAMBDA {
             for (int i = 0; i < tile_rows<A>; i += Some) {
                 weigh(i, x);
@@ -215,12 +224,13 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
     TARN_NOINLINE bool guess(const Weight& given, softmax_tile<A>& to, std::ptrdiff_t next,
                              const softmax_tile<A>& before, std::ptrdiff_t last) noexcept {
         const Weight weight = given;
+        const std::ptrdiff_t n = to.part.columns;
         constexpr int some = Packs == 1 ? 4 : 1;
         return step<Sink, some>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
             if constexpr (Packs == 1)
-                to.weigh_four(i, weight, x, a.columns);
+                to.weigh_four(i, weight, x, n);
             else
-                to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), a.columns));
+                to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), n));
         });
     }
 
@@ -228,15 +238,16 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
     TARN_INLINE void prepare(tile_references<A>& refs, std::ptrdiff_t first) noexcept {
         const pack<A> flip = simd::broadcast<A>(state.base.sign());
         alignas(64) number<A> greatest[tile_rows<A> * lanes<A>];
+        const std::ptrdiff_t n = all.part(first).columns;
         auto rows = all.from(first);
         for (int i = 0; i < tile_rows<A>; ++i) {
             const auto x = rows.next();
             pack<A> m = simd::broadcast<A>(-infinity);
             std::ptrdiff_t k = 0;
-            for (; k + lanes<A> <= a.columns; k += lanes<A>)
+            for (; k + lanes<A> <= n; k += lanes<A>)
                 m = simd::max_of<A>(x.at(k) * flip, m);
-            if (k < a.columns) {
-                const int rest = static_cast<int>(a.columns - k);
+            if (k < n) {
+                const int rest = static_cast<int>(n - k);
                 m = simd::max_of<A>(simd::first_or<A>(x.first(k, rest) * flip, rest, -infinity), m);
             }
             simd::store<A>(greatest + i * lanes<A>, m);
@@ -263,21 +274,21 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
         return step<Sink, 1>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
             weight.refer_to(exp_bounds<A, number<A>>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i],
                                                      refs.bounds[3][i], refs.bounds[4][i], refs.bounds[5][i]});
-            to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), a.columns));
+            to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), to.part.columns));
         });
     }
 
     template <class Sink> TARN_INLINE void finish(const softmax_tile<A>& tile, std::ptrdiff_t first) noexcept {
         for (int i = 0; i < tile_rows<A>; ++i)
-            tile.template finish<Packs>(i, Sink{sink(first + i).p}, a.columns);
+            tile.template finish<Packs>(i, Sink{sink(tile, first + i).p}, tile.part.columns);
     }
     // A tile with rows that have no sum.
     TARN_NOINLINE void finish_each(const softmax_tile<A>& tile, std::ptrdiff_t first) noexcept {
         for (int i = 0; i < tile_rows<A>; ++i) {
             if (acceptable<A>(tile.sums[i]))
-                tile.template finish<Packs>(i, sink(first + i), a.columns);
+                tile.template finish<Packs>(i, sink(tile, first + i), tile.part.columns);
             else
-                fill_row<A>(sink(first + i), a.columns,
+                fill_row<A>(sink(tile, first + i), tile.part.columns,
                             tile.sums.high[i] == 0 ? state.empty_value : __builtin_nanf(""));
         }
     }
@@ -289,6 +300,7 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
         for (; r + tile_rows<A> <= a.rows; r += tile_rows<A>) {
             softmax_tile<A>& tile = tiles[turn];
             const softmax_tile<A>& before = tiles[turn ^ 1];
+            tile.part = all.part(r);
             bool ordinary = false;
             bool guessed = false;
             if (may_guess()) {
@@ -323,7 +335,11 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
         }
         if (last >= 0)
             finish<Sink>(tiles[turn ^ 1], last);
-        remaining_rows<A, Packs>(state, logs, a, all, r, tiles[0]);
+        const tile_part part = all.part(r);
+        dispatch::softmax_rows<number<A>> rest = a;
+        rest.y += part.begin;
+        rest.columns = part.columns;
+        remaining_rows<A, Packs>(state, logs, rest, all, r, tiles[0]);
     }
 };
 
