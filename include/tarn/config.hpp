@@ -85,9 +85,20 @@
 #define TARN_MATH_NAME
 #endif
 
-#define TARN_PASTE_4(a, b, c, d) a##b##c##d
-#define TARN_PASTE(a, b, c, d) TARN_PASTE_4(a, b, c, d)
-#define TARN_BACKEND TARN_PASTE(TARN_MODE_NAME, TARN_ISA_NAME, TARN_ERRORS_NAME, TARN_MATH_NAME)
+// 1: while softmax, its logarithms and their gradients run, what is denormal counts as 0 (MXCSR's bit for it is set, and
+// put back). 0: MXCSR is not written; on CPUs of Intel rows of denormal logits then take 50 times as long.
+#if !defined(TARN_ZERO_DENORMALS)
+#define TARN_ZERO_DENORMALS 1
+#endif
+#if TARN_ZERO_DENORMALS
+#define TARN_DENORMALS_NAME
+#else
+#define TARN_DENORMALS_NAME _denormals
+#endif
+
+#define TARN_PASTE_5(a, b, c, d, e) a##b##c##d##e
+#define TARN_PASTE(a, b, c, d, e) TARN_PASTE_5(a, b, c, d, e)
+#define TARN_BACKEND TARN_PASTE(TARN_MODE_NAME, TARN_ISA_NAME, TARN_ERRORS_NAME, TARN_MATH_NAME, TARN_DENORMALS_NAME)
 
 // Kernels rely on NaN, on infinities and on the order of every addition. Files that only call tarn::dispatch may use
 // any flags, since their kernels are compiled elsewhere.

@@ -235,6 +235,7 @@ void masked_softmax_backward(const place<Executor>& where, const operand& y, con
 // Special values   NaN or +inf among the kept z, or in sink: the whole row is NaN, also where nothing is kept. -inf:
 //                  weight 0 (but -soft_cap if capped). A row of which nothing is kept, or only -inf: 0, or NaN with
 //                  empty_row::nan; with a sink above -inf always 0. Results below 2^-126 (doubles: 2^-1022) are 0.
+//                  Denormal elements count as 0.
 // Accuracy         at most 4 ulp of the exact softmax of z. Without cap, bias, slopes and sink z is exact; otherwise it
 //                  is rounded, by up to 5 ulp of what a cap gives and half an ulp of what every other product and sum
 //                  gives: an error of e in z is one of e * y in the result.
@@ -277,7 +278,7 @@ TARN_INLINE void masked_softmax(const X& x, Y&& y, const masked_softmax_options<
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   dy is not looked at where nothing is kept. NaN in y or dy where it is: NaN in all that is kept of
-//                  the row. Rows of 0: 0. Results below 2^-126 (doubles: 2^-1022) are 0.
+//                  the row. Rows of 0: 0. Results below 2^-126 (doubles: 2^-1022) are 0. Denormal elements count as 0.
 // Accuracy         that of softmax_backward; with a soft cap 8 + 2 |scale * x / soft_cap| ulp more of the result.
 //                  1 - sum_j y_j may be off by 2 ulp of 1.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.

@@ -146,7 +146,7 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 //
 // Special values   a row with NaN in y or dy, or +-inf in dy where y is not 0: NaN. y = 0 (a logit of -inf): 0. Rows of
 //                  0 (empty_row::zero): 0. Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing
-//                  is written.
+//                  is written. Denormal elements count as 0.
 // Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|, for gradients whose sum_j |y_j dy_j| is
 //                  above 2^-70 (doubles: 2^-800). In smaller ones the sum may be off by 2^-124 (2^-950) for an element.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
@@ -179,7 +179,7 @@ TARN_INLINE void softmax_backward(const Y& y, const DY& dy, DX&& dx, const softm
 //   y, dy, dx, options, where   as for softmax_backward; y is what log_softmax returned, at most 0
 //
 // Special values   NaN in a row of dy: the row is NaN; NaN in y: NaN there. y = -inf: scale * dy_i. An axis of extent
-//                  0: nothing is written.
+//                  0: nothing is written. Denormal elements count as 0.
 // Accuracy         within 4 ulp of (|dy_i| + exp(y_i) * sum_j |dy_j|) * |scale|; exp(y) below 2^-118 (doubles: 2^-957)
 //                  counts as 0. Where gradients are below 2^-90 (2^-900), results may be denormal.
 // Determinism, memory, errors   as softmax_backward.
@@ -217,6 +217,7 @@ TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const s
 //
 // Special values   x = -inf: 0. NaN or +inf in x, or NaN in lse or dlse: NaN there. A row of -inf (lse = -inf): NaN.
 //                  Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing is written.
+//                  Denormal elements count as 0.
 // Accuracy         within 4 ulp (doubles: 5, measured 3.7) for |dlse * scale| below 2^110 and |lse| below 49900; beyond
 //                  that lse holds little more than its own last place, and logits above it count as it.
 // Determinism      the bits of an element depend on it, on lse, dlse and the scale only.

@@ -151,7 +151,7 @@ void softpick_backward(const place<Executor>& where, const operand& x, const ope
 //
 // Special values   NaN or +inf among the kept z: the whole row is NaN. -inf counts as not kept (also with a scale of
 //                  0), and what is not kept gives 0 and is not looked at. A row of nothing, or of nothing above 0: 0.
-//                  Results below 2^-126 (doubles: 2^-1022) are 0.
+//                  Results below 2^-126 (doubles: 2^-1022) are 0. Denormal elements count as 0.
 // Accuracy         within 8 ulp of the exact result, next to 0 as well; on SSE2, without a fused multiply-add, within
 //                  32 ulp for |z| from 0.04 to 0.7, and 8 elsewhere.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.
@@ -193,7 +193,7 @@ TARN_INLINE void softpick(const X& x, Y&& y, const softpick_options& options = {
 //
 // Special values   z = 0, or -inf beside ordinary logits: 0. What is not kept gives 0, and dy is not looked at there.
 //                  NaN or +inf among the kept z: NaN in all that is kept of the row. Results below 2^-126 (doubles:
-//                  2^-1022) are 0.
+//                  2^-1022) are 0. Denormal elements count as 0.
 // Accuracy         within 8 ulp of exp(z_i) / D * (|dy_i| + sum_j |y_j dy_j|) * |scale| (on SSE2: 32); exp(z_i) / D
 //                  below 2^-126 (doubles: 2^-1022) counts as 0.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.

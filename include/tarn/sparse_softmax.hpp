@@ -125,7 +125,8 @@ void sparse_softmax(const char* op, const place<Executor>& where, const operand&
         else
             kernels.rows(call);
     };
-    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), given.y ? bytes_of_element(*given.y) : 0), run);
+    run_parts<kept_denormals>(where, t, loops, parts,
+                              loops.cost(bytes_of_element(x), given.y ? bytes_of_element(*given.y) : 0), run);
 }
 
 template <class X, class Y, class Input, class Output>

@@ -88,7 +88,7 @@ void top_k(const char* op, const place<Executor>& where, const operand& x, const
         else
             kernels.rows(call);
     };
-    run_parts(where, t, loops, parts, loops.cost(bytes_of_element(x), 0), run, scratch);
+    run_parts<kept_denormals>(where, t, loops, parts, loops.cost(bytes_of_element(x), 0), run, scratch);
 }
 
 template <class Executor, class X, class V, class I>

@@ -2,6 +2,8 @@
 //
 // The gradient of masked softmax: its formula in long double, finite differences of the exact function, what is not kept,
 // layouts, types, threads, memory outside the operands, and the errors of the boundary.
+// Flags of denormal numbers are looked at, which would not be raised otherwise.
+#define TARN_ZERO_DENORMALS 0
 #include "support/executors.hpp"
 #include "support/guarded.hpp"
 #include "support/masked.hpp"

@@ -2,6 +2,8 @@
 //
 // The online state on every tier against sums in long double: spans, single numbers, any split and order of merging;
 // what it says of special values; and the public class in std::reduce and on Eigen's thread pool.
+// Flags of denormal numbers are looked at, which would not be raised otherwise.
+#define TARN_ZERO_DENORMALS 0
 #include "support/guarded.hpp"
 #include "support/mxcsr.hpp"
 #include "support/refusals.hpp"

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <tarn/dispatch/pieces.hpp>
+#include <tarn/shape/denormals.hpp>
 #include <tarn/shape/row_parts.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
@@ -39,6 +40,7 @@ Numbers take_in_pieces(const place<Executor>& where, const dispatch::row_pieces<
     constexpr item_cost cost{bytes, bytes, 1.0 * size};
     const auto for_all = [&](std::ptrdiff_t first, std::ptrdiff_t count, const auto& f) {
         where.parallel_for(count, cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            [[maybe_unused]] const zero_denormals scope;
             for (std::ptrdiff_t i = first + begin; i < first + end; ++i)
                 f(i, row.part(i * size, row.length - i * size < size ? row.length - i * size : size));
         });

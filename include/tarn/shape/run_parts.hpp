@@ -4,6 +4,7 @@
 #pragma once
 
 #include <tarn/dispatch/conversions.hpp>
+#include <tarn/shape/denormals.hpp>
 #include <tarn/shape/row_parts.hpp>
 #include <tarn/shape/tiers.hpp>
 
@@ -13,18 +14,19 @@ TARN_INLINE double bytes_of_element(const operand& v) noexcept { return static_c
 TARN_INLINE double bytes_of(const operand& v) noexcept { return static_cast<double>(size(v)) * bytes_of_element(v); }
 
 // kernel(const row_part<T>&) for all parts of the loops, with so many numbers of scratch if there are any.
-template <class T, class Executor, class Kernel>
+template <class Denormals = zero_denormals, class T, class Executor, class Kernel>
 void run_parts(const place<Executor>& where, tier t, const row_loops& loops, const row_parts<T>& parts, item_cost cost,
                const Kernel& kernel, std::ptrdiff_t scratch) {
     const dispatch::convert_table<T>& convert = convert_kernels_of<T>(t);
     where.parallel_for(loops.items(), cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        [[maybe_unused]] const Denormals scope;
         parts.run(convert, begin, end, buffer_for<T>(where, scratch), kernel);
     });
 }
-template <class T, class Executor, class Kernel>
+template <class Denormals = zero_denormals, class T, class Executor, class Kernel>
 void run_parts(const place<Executor>& where, tier t, const row_loops& loops, const row_parts<T>& parts, item_cost cost,
                const Kernel& kernel) {
-    run_parts(where, t, loops, parts, cost, kernel, parts.scratch_numbers());
+    run_parts<Denormals>(where, t, loops, parts, cost, kernel, parts.scratch_numbers());
 }
 
 }}}} // namespace tarn::shape
