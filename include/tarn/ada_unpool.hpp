@@ -156,8 +156,8 @@ TARN_INLINE void ada_unpool(const X& x, const Beta& beta, const Y& y, Z&& z, con
 //
 //   dy = n sum_i (b w_i + (1 - b) e_i) dz_i, or with unpool_scale::sum without n
 //
-// over the members i of a window, with the weights of ada_unpool. (Of x and beta there is no gradient: published code
-// takes the weights for constants.)
+// over the members i of a window, with the weights of ada_unpool, which are taken for constants: there is no gradient of
+// x and beta.
 //
 //   x, beta         as for ada_unpool
 //   dz              the type of x; the extents of x, any strides
@@ -167,7 +167,8 @@ TARN_INLINE void ada_unpool(const X& x, const Beta& beta, const Y& y, Z&& z, con
 //
 // Special values   NaN in a window of x or dz, or in beta, gives NaN; infinite dz give an infinity or NaN. Where an average
 //                  of a window is infinite, its equal members have equal weights. A window without members: 0. Weights
-//                  below 2^-60 (doubles: 2^-480) count as 0, and so do dz that are as small beside the sum of |dz|.
+//                  below 2^-60 (doubles: 2^-480) count as 0, and so do dz below 2^-40 (2^-180) of the sum of |dz| in
+//                  their window. Results below 2^-125 (2^-1021) are 0.
 // Accuracy         within sum n |dz_i| (b dw_i + (1 - b) de_i) + (6 + k) u sum n w |dz|, where dw_i and de_i are the errors
 //                  of the weights, k and u as for ada_unpool.
 // Determinism      as ada_pool.

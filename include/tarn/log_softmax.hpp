@@ -63,7 +63,8 @@ void run_log_softmax(const place<Executor>& where, tier t, const row_loops& loop
             p.input(0), y, p.length, request.scale, request.empty_rows_lowest, request.stream};
         const auto numbers = take_in_pieces(where, kernels.pieces, row, y != nullptr);
         if (request.lse >= 0)
-            *p.output(request.lse) = kernels.log_of_pieces(numbers, request.scale, request.lse_offset);
+            *p.output(request.lse) =
+                with_zero_denormals([&] { return kernels.log_of_pieces(numbers, request.scale, request.lse_offset); });
     });
     if (shared)
         return;

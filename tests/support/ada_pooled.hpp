@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// adaPool of a window by its definition, and what it is documented to be within.
+// adaPool of a window by its definition, what it is documented to be within, and windows that are special.
 #pragma once
 
 #include "support/soft_pooled.hpp"
@@ -9,6 +9,28 @@
 #include <limits>
 
 namespace support {
+
+// Special elements, and such that sums, products and quotients come next to denormal numbers.
+constexpr float special_windows[][4] = {
+    {std::numeric_limits<float>::quiet_NaN(), 1, 2, 3},
+    {std::numeric_limits<float>::infinity(), 1, 2, std::numeric_limits<float>::infinity()},
+    {-std::numeric_limits<float>::infinity(), 1, 2, 3},
+    {-std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+     -std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()},
+    {0, 0, 0, 0},
+    {1, -1, 0, 0},
+    {0, 5, 0, 0},
+    {1e30f, 1, -3, 1e30f},
+    {-90, 20, 3, 1},
+    {1e-30f, 2e-30f, 3e-30f, 0},
+    {3e38f, 3e38f, 3e38f, 1}};
+constexpr float windows_near_denormals[][4] = {{0x1p-126f, -0x1p-126f, 0x1.8p-125f, 0},
+                                               {0, -80, -87, -60},
+                                               {1, 0x1.000002p0f, -0x1p-100f, -0x1p-126f},
+                                               {0x1p-20f, -0x1p-20f, 0x1.000002p-59f, 0x1p-60f},
+                                               {24, -24, 0x1p-24f, -23.99999f},
+                                               {1e12f, 1e-18f, -1e12f, 3e-18f},
+                                               {1e-20f, 2e-38f, 3e10f, -2e38f}};
 
 struct ada_result {
     long double mean = 0, size = 0; // of the members, and of their magnitudes

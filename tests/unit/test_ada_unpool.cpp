@@ -17,9 +17,6 @@ namespace {
 
 using namespace support;
 
-constexpr float inf = std::numeric_limits<float>::infinity();
-constexpr float nan_value = std::numeric_limits<float>::quiet_NaN();
-
 template <class T, class Out>
 void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& values, const std::vector<double>& pooled,
            const beta_case& beta, tarn::unpool_scale scale, const std::string& what) {
@@ -123,18 +120,7 @@ TEST_P(ada_unpool, samples_of_windows) {
 
 // Special values at every place of windows.
 TEST_P(ada_unpool, special_values) {
-    const float kinds[][4] = {{nan_value, 1, 2, 3},
-                              {inf, 1, 2, inf},
-                              {-inf, 1, 2, 3},
-                              {-inf, -inf, -inf, -inf},
-                              {0, 0, 0, 0},
-                              {1, -1, 0, 0},
-                              {0, 5, 0, 0},
-                              {1e30f, 1, -3, 1e30f},
-                              {-90, 20, 3, 1},
-                              {1e-30f, 2e-30f, 3e-30f, 0},
-                              {3e38f, 3e38f, 3e38f, 1}};
-    for (const auto& kind : kinds) {
+    for (const auto& kind : special_windows) {
         for (double share : {0.0, 1.0, 0.3}) {
             for (memory_order order : memory_orders) {
                 const axis_case a{24, 2, 2, 0, 0, 1};
@@ -197,14 +183,7 @@ TEST_P(ada_unpool, bits) {
 }
 
 TEST_P(ada_unpool, no_denormals) {
-    const float kinds[][4] = {{0x1p-126f, -0x1p-126f, 0x1.8p-125f, 0},
-                              {0, -80, -87, -60},
-                              {1, 0x1.000002p0f, -0x1p-100f, -0x1p-126f},
-                              {0x1p-20f, -0x1p-20f, 0x1.000002p-59f, 0x1p-60f},
-                              {24, -24, 0x1p-24f, -23.99999f},
-                              {1e12f, 1e-18f, -1e12f, 3e-18f},
-                              {1e-20f, 2e-38f, 3e10f, -2e38f}};
-    for (const auto& kind : kinds) {
+    for (const auto& kind : windows_near_denormals) {
         for (double beta : {0.0, 1.0, 0.5, 1e-17, 1 - 1e-7}) {
             for (float spread : {1.0f, 0x1p-126f, 0x1p-99f, 1e30f}) {
                 std::mt19937 random(11);

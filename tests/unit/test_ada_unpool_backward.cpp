@@ -118,19 +118,8 @@ TEST_P(ada_unpool_backward, samples_of_windows) {
 
 // Special values at every place of windows.
 TEST_P(ada_unpool_backward, special_values) {
-    const float kinds[][4] = {{nan_value, 1, 2, 3},
-                              {inf, 1, 2, inf},
-                              {-inf, 1, 2, 3},
-                              {-inf, -inf, -inf, -inf},
-                              {0, 0, 0, 0},
-                              {1, -1, 0, 0},
-                              {0, 5, 0, 0},
-                              {1e30f, 1, -3, 1e30f},
-                              {-90, 20, 3, 1},
-                              {1e-30f, 2e-30f, 3e-30f, 0},
-                              {3e38f, 3e38f, 3e38f, 1}};
     const axis_case a{24, 2, 2, 0, 0, 1};
-    for (const auto& kind : kinds) {
+    for (const auto& kind : special_windows) {
         for (float size : {1.0f, 1e-36f, 3e36f}) {
             for (double share : {0.0, 1.0, 0.3}) {
                 for (memory_order order : memory_orders) {
@@ -210,16 +199,9 @@ TEST_P(ada_unpool_backward, bits) {
 }
 
 TEST_P(ada_unpool_backward, no_denormals) {
-    const float kinds[][4] = {{0x1p-126f, -0x1p-126f, 0x1.8p-125f, 0},
-                              {0, -80, -87, -60},
-                              {1, 0x1.000002p0f, -0x1p-100f, -0x1p-126f},
-                              {0x1p-20f, -0x1p-20f, 0x1.000002p-59f, 0x1p-60f},
-                              {24, -24, 0x1p-24f, -23.99999f},
-                              {1e12f, 1e-18f, -1e12f, 3e-18f},
-                              {1e-20f, 2e-38f, 3e10f, -2e38f}};
-    for (const auto& kind : kinds) {
+    for (const auto& kind : windows_near_denormals) {
         for (double beta : {0.0, 1.0, 0.5, 1e-17, 1 - 1e-7}) {
-            for (const auto& gradient : kinds) {
+            for (const auto& gradient : windows_near_denormals) {
                 std::mt19937 random(11);
                 std::vector<float> x(2 * 40 * 40);
                 std::vector<float> dz(x.size());

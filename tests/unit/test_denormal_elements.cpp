@@ -106,6 +106,31 @@ template <class T> void check(tarn::tier tier, double denormal) {
 TEST_P(denormal_elements, of_floats_are_zeros) { check<float>(GetParam(), 0x1.8p-130); }
 TEST_P(denormal_elements, of_doubles_are_zeros) { check<double>(GetParam(), 0x1.8p-1030); }
 
+// So does a scale, also where an executor shares a row: of greatest elements it would make logits of its own.
+TEST_P(denormal_elements, scales_are_zeros) {
+    for (const std::ptrdiff_t n : {1, 16, 300, 300000}) {
+        std::vector<float> x(static_cast<std::size_t>(2 * n));
+        for (std::size_t i = 0; i < x.size(); ++i)
+            x[i] = i % 3 == 0 ? 3e38f : 0;
+        const auto view = [n](auto& v) { return tarn::make_view(v.data(), 2, n); };
+        const auto of = [&](const auto& where, double scale) {
+            std::vector<float> y(x.size()), logs(x.size()), sums(4);
+            const auto first = tarn::make_view(sums.data(), 2);
+            const auto second = tarn::make_view(sums.data() + 2, 2);
+            tarn::softmax(where, view(x), view(y), first, {-1, scale});
+            tarn::log_softmax(where, view(x), view(logs), {-1, scale});
+            tarn::logsumexp(where, view(x), second, {-1, scale});
+            y.insert(y.end(), logs.begin(), logs.end());
+            y.insert(y.end(), sums.begin(), sums.end());
+            return y;
+        };
+        odd_threads executor{3, 3};
+        const std::vector<float> of_zero = of(tarn::on(GetParam()), 0);
+        EXPECT_TRUE(of(tarn::on(GetParam()), 1e-39) == of_zero) << n << " columns";
+        EXPECT_TRUE(of(tarn::on(GetParam(), executor), 1e-39) == of_zero) << n << " columns, on threads";
+    }
+}
+
 TARN_TEST_ON_ALL_TIERS(denormal_elements);
 
 // Where elements are compared, denormal ones differ from 0.

@@ -181,7 +181,8 @@ template <class A> struct masked_rows {
         TARN_INLINE row_span span(std::ptrdiff_t r) const noexcept {
             const std::ptrdiff_t some = rows - r < lanes<A> ? rows - r : lanes<A>;
             const row_span s = limited_span(a.mask, first + r, some, a.columns);
-            return {s.begin / (2 * lanes<A>)*(2 * lanes<A>), s.end};
+            constexpr std::ptrdiff_t pair = 2 * lanes<A>;
+            return {s.begin / pair * pair, s.end};
         }
         TARN_INLINE tile_part part(std::ptrdiff_t r) const noexcept {
             const row_span s = span(r);

@@ -27,6 +27,12 @@ private:
 struct zero_denormals {};
 #endif
 
+// f(), with denormals as zeros: where an executor is called, which is not the library's, it is not for the caller.
+template <class F> TARN_INLINE auto with_zero_denormals(const F& f) noexcept {
+    [[maybe_unused]] const zero_denormals scope;
+    return f();
+}
+
 // For kernels that compare elements: denormal ones differ from 0.
 struct kept_denormals {};
 

@@ -45,7 +45,7 @@ Numbers take_in_pieces(const place<Executor>& where, const dispatch::row_pieces<
                 f(i, row.part(i * size, row.length - i * size < size ? row.length - i * size : size));
         });
     };
-    Numbers numbers = kernels.begin(row);
+    Numbers numbers = with_zero_denormals([&] { return kernels.begin(row); });
     while (!numbers.settled) {
         dispatch::piece_reading<T> readings[most];
         for (std::ptrdiff_t first = 0; first < pieces; first += most) {
@@ -55,7 +55,7 @@ Numbers take_in_pieces(const place<Executor>& where, const dispatch::row_pieces<
             for (std::ptrdiff_t i = 0; i < count; ++i)
                 kernels.add(numbers, readings[i]);
         }
-        kernels.next(numbers, row);
+        with_zero_denormals([&] { kernels.next(numbers, row); });
     }
     if (results)
         for_all(0, pieces, [&](std::ptrdiff_t, const Row& piece) { kernels.finish(piece, numbers); });

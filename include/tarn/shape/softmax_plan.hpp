@@ -76,7 +76,7 @@ public:
                 p.input(0), p.output(1), p.length, request_.scale, request_.zero_empty_rows, stream_};
             const auto numbers = take_in_pieces(where, kernels.pieces, row, true);
             if (has_lse_)
-                *p.output(2) = kernels.log_of_pieces(numbers, request_.scale);
+                *p.output(2) = with_zero_denormals([&] { return kernels.log_of_pieces(numbers, request_.scale); });
         });
     }
 
