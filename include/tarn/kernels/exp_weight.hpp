@@ -192,10 +192,8 @@ template <class A, bool Folded> struct exp_weight {
     numbers<A> base_high, base_low, grid, least, clip_low, clip_high, exponent, centre;
 
     TARN_INLINE exp_weight(exp_base<A> base, reference<A> ref) noexcept
-        : table(simd::exp2_table<A>(
-              folds_exponent ? static_cast<number<A>>(simd::power_of_two(-static_cast<double>(ref.exponent))) : 1)),
-          base_high(base.high), base_low(base.low), grid(0), least(0), clip_low(0), clip_high(0), exponent(0),
-          centre(0) {
+        : table(simd::exp2_table<A>(1)), base_high(base.high), base_low(base.low), grid(0), least(0), clip_low(0),
+          clip_high(0), exponent(0), centre(0) {
         refer_to(
             exp_bounds<A, number<A>>::of(base, ref.exponent, ref.centre, [](number<A> v) TARN_LAMBDA { return v; }));
     }
@@ -206,8 +204,10 @@ template <class A, bool Folded> struct exp_weight {
         return !Folded || (ref.centre == 0 && ref.exponent <= limit && ref.exponent >= -limit);
     }
 
-    // Number: number<A>, the same for all lanes, or numbers<A>, one for each.
+    // Number: number<A>, the same for all lanes, or numbers<A>, one for each (not Folded).
     template <class Number> TARN_INLINE void refer_to(const exp_bounds<A, Number>& b) noexcept {
+        if constexpr (folds_exponent)
+            table = simd::exp2_table<A>(static_cast<number<A>>(simd::power_of_two(-static_cast<double>(b.exponent))));
         grid = numbers<A>(b.grid);
         least = numbers<A>(b.least);
         clip_low = numbers<A>(b.clip_low);

@@ -13,52 +13,80 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-template <class A> struct logsumexp_backward {
-    // What turns weights of a reference into gradients: weight * factor, or 0 where that is below the least normal
-    // number.
-    struct row_numbers {
+// What turns the weights of a reference into gradients, for as many rows as a pack has lanes: weight * factor.
+template <class A> struct logsumexp_shares {
+    using doubles = simd::doubles<A>;
+
+    pack_references<A> refs;
+    pack<A> factor;
+
+    // Of `count` rows; the other lanes are of no row.
+    TARN_NOINLINE static logsumexp_shares of(const number<A>* lse, std::ptrdiff_t lse_stride, const number<A>* dlse,
+                                             std::ptrdiff_t dlse_stride, int count, number<A> scale) noexcept {
+        alignas(64) double sums[lanes<A>] = {};
+        alignas(64) double gradients[lanes<A>] = {};
+        for (int i = 0; i < count; ++i) {
+            sums[i] = static_cast<double>(lse[i * lse_stride]);
+            gradients[i] = static_cast<double>(dlse[i * dlse_stride]);
+        }
+        const auto sum = simd::double_pack<A>::load(sums);
+        const auto gradient = simd::double_pack<A>::load(gradients);
+        simd::double_pack<A> exponent, centre, factor;
+        simd::unroll<simd::double_pack<A>::parts>([&](auto i) TARN_LAMBDA {
+            constexpr int I = decltype(i)::value;
+            share(sum.part[I], gradient.part[I], static_cast<double>(scale), exponent.part[I], centre.part[I],
+                  factor.part[I]);
+        });
+        return {{exponent.to_numbers(), centre.to_numbers()}, factor.to_numbers()};
+    }
+    // Logits beyond these, in the direction of the scale, count as they.
+    TARN_INLINE pack<A> limits(number<A> scale) const noexcept {
+        return simd::select_equal<A>(refs.centre, 0, simd::broadcast<A>(scale < 0 ? -infinity : infinity), refs.centre);
+    }
+
+private:
+    TARN_INLINE static void share(doubles lse, doubles dlse, double scale, doubles& exponent, doubles& centre,
+                                  doubles& factor) noexcept {
+        constexpr bool is_double = simd::is_double<A>;
+        const auto where = [](auto condition, double a, double b)
+                               TARN_LAMBDA { return simd::select<A>(condition, doubles(a), doubles(b)); };
         // Weights are so many powers of two too large that none is dropped whose gradient is not; but the factor, which
         // makes up for it, must not be denormal.
-        TARN_INLINE static number<A> bias_of(double gradient) noexcept {
-            constexpr bool is_double = simd::is_double<A>;
-            const double size = gradient < 0 ? -gradient : gradient;
-            if (size < (is_double ? 0x1p-800 : 0x1p-60))
-                return 0;
-            if (size > (is_double ? 0x1p130 : 0x1p50))
-                return is_double ? 900 : 120;
-            return is_double ? 200 : 60;
-        }
+        const doubles gradient = dlse * doubles(scale);
+        const doubles size = xsimd::abs(gradient);
+        const auto is_small = size < doubles(is_double ? 0x1p-800 : 0x1p-60);
+        const auto is_large = size > doubles(is_double ? 0x1p130 : 0x1p50);
+        const auto by_size = [&](double small, double usual, double large) TARN_LAMBDA {
+            return simd::select<A>(is_small, doubles(small), where(is_large, large, usual));
+        };
+        constexpr double usual = is_double ? 200 : 60;
+        constexpr double large = is_double ? 900 : 120;
+        const doubles bias = by_size(0, usual, large);
+        const doubles unbiased =
+            by_size(1 / weights_of<A>::common_factor, simd::power_of_two(-usual) / weights_of<A>::common_factor,
+                    simd::power_of_two(-large) / weights_of<A>::common_factor);
 
-        reference<A> ref;
-        number<A> limit; // logits beyond it count as it
-        number<A> factor, threshold;
-
-        TARN_INLINE static row_numbers of(number<A> lse, number<A> dlse, number<A> scale) noexcept {
-            const double gradient = static_cast<double>(dlse) * static_cast<double>(scale);
-            const number<A> bias = bias_of(gradient);
-            const double log2_lse = static_cast<double>(lse) * 1.4426950408889634074;
-            const bool near = log2_lse < reference<A>::far && log2_lse > -reference<A>::far;
-            const double m = near ? nearest(log2_lse, 1.5 * 0x1p52) : 0.0;
-            // m - log2_lse, for doubles from twice as many digits.
-            double rest = m - log2_lse;
-            if constexpr (simd::is_double<A>) {
-                using doubles = simd::doubles<A>;
-                const auto log2_e = exp_base<A>::of(1);
-                rest = -simd::first_lane<A>(
-                    simd::exp2_remainder<A>(doubles(lse), doubles(log2_e.high), doubles(log2_e.low), doubles(m)));
-            }
-            // Far from 0 lse knows little or nothing of its fraction, and may lie below the greatest logit by more than
-            // exponentials reach: the logits are centred at it, and none counts as greater.
-            const reference<A> ref =
-                near ? reference<A>{static_cast<number<A>>(m) - bias, 0} : reference<A>{-bias, lse / scale};
-            const double fraction = near ? simd::exp_of_small<A>(rest * 0.693147180559945309417) : 1.0;
-            const double factor =
-                fraction * gradient * (simd::power_of_two(-static_cast<double>(bias)) / weights_of<A>::common_factor);
-            const auto f = static_cast<number<A>>(factor);
-            return {ref, near ? (scale < 0 ? -infinity : infinity) : ref.centre, f,
-                    weights_of<A>::least_result / (f < 0 ? -f : f)};
+        // The integral part of lse in powers of two is the reference. m - log2(e) * lse, for doubles from twice as
+        // many digits:
+        const doubles log2_lse = lse * doubles(1.4426950408889634074);
+        const auto is_near = (log2_lse < doubles(reference<A>::far)) & (log2_lse > doubles(-reference<A>::far));
+        const doubles m = simd::select<A>(is_near, nearest<doubles>(log2_lse, doubles(1.5 * 0x1p52)), doubles(0.0));
+        doubles rest = m - log2_lse;
+        if constexpr (is_double) {
+            const auto log2_e = exp_base<A>::of(1);
+            rest = doubles(0.0) - simd::exp2_remainder<A>(lse, doubles(log2_e.high), doubles(log2_e.low), m);
         }
-    };
+        const doubles fraction =
+            simd::select<A>(is_near, simd::exp_of_small<A>(rest * doubles(0.693147180559945309417)), doubles(1.0));
+        // Far from 0 lse knows little or nothing of its fraction, and may lie below the greatest logit by more than
+        // exponentials reach: the logits are centred at it, and none counts as greater.
+        exponent = m - bias;
+        centre = simd::select<A>(is_near, doubles(0.0), lse / doubles(scale));
+        factor = fraction * gradient * unbiased;
+    }
+};
+
+template <class A> struct logsumexp_backward {
     // x, or the limit where it is beyond that in the direction of the scale. NaN passes.
     struct limiter {
         pack<A> signs; // 0 or -0 in every lane
@@ -68,63 +96,71 @@ template <class A> struct logsumexp_backward {
             return simd::min_of<A>(limit ^ signs, x ^ signs) ^ signs;
         }
     };
-    TARN_INLINE static pack<A> finish(const pack<A>& weight, const pack<A>& factor, const pack<A>& threshold) noexcept {
-        return simd::zero_where_le<A>(weight, weight, threshold) * factor;
-    }
 
-    template <bool Stream, class Weight>
-    TARN_NOINLINE static void map_row(const Weight& given, const row_numbers& numbers, const limiter& given_limited,
+    template <bool Stream, class Weight, class Limited>
+    TARN_NOINLINE static void map_row(const Weight& given, const Limited& given_limited, number<A> factor,
                                       const number<A>* x, number<A>* dx, std::ptrdiff_t n) noexcept {
         const Weight weight = given;
-        const limiter limited = given_limited;
-        const pack<A> limit = simd::broadcast<A>(numbers.limit);
-        const pack<A> factor = simd::broadcast<A>(numbers.factor);
-        const pack<A> threshold = simd::broadcast<A>(numbers.threshold);
-        map_row_to_lines<A, Stream>(unit_source<A>{x}, dx, n, [&](const pack<A>& v) TARN_LAMBDA {
-            return finish(weight(limited(v, limit)), factor, threshold);
-        });
+        const Limited limited = given_limited;
+        const pack<A> factors = simd::broadcast<A>(factor);
+        map_row_to_lines<A, Stream>(unit_source<A>{x}, dx, n,
+                                    [&](const pack<A>& v) TARN_LAMBDA { return weight(limited(v)) * factors; });
     }
-    static void run_rows(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
+    template <bool Stream>
+    TARN_NOINLINE static void run_rows_as(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const exp_base<A> base = exp_base<A>::of(a.scale);
         const limiter limited(a.scale);
-        for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
-            const row_numbers numbers = row_numbers::of(a.lse[r * a.lse_stride], a.dlse[r * a.dlse_stride], a.scale);
-            const exp_weight<A, false> weight(base, numbers.ref);
-            const number<A>* x = a.y + r * a.y_stride;
-            number<A>* dx = a.dx + r * a.dx_stride;
-            if (a.stream)
-                map_row<true>(weight, numbers, limited, x, dx, a.length);
-            else
-                map_row<false>(weight, numbers, limited, x, dx, a.length);
+        exp_weight<A, true> ordinary(base, reference<A>{0, 0});
+        exp_weight<A, false> any(base, reference<A>{0, 0});
+        alignas(64) number<A> bounds[6][lanes<A>];
+        alignas(64) number<A> limits[lanes<A>];
+        alignas(64) number<A> factors[lanes<A>];
+        for (std::ptrdiff_t first = 0; first < a.rows; first += lanes<A>) {
+            const int count = a.rows - first < lanes<A> ? static_cast<int>(a.rows - first) : lanes<A>;
+            const auto shares = logsumexp_shares<A>::of(a.lse + first * a.lse_stride, a.lse_stride,
+                                                        a.dlse + first * a.dlse_stride, a.dlse_stride, count, a.scale);
+            exp_weight_by_lane<A>(base, shares.refs).bounds.store(bounds);
+            simd::store<A>(limits, shares.limits(a.scale));
+            simd::store<A>(factors, shares.factor);
+            for (int i = 0; i < count; ++i) {
+                const exp_bounds<A, number<A>> b{bounds[0][i], bounds[1][i], bounds[2][i],
+                                                 bounds[3][i], bounds[4][i], bounds[5][i]};
+                const number<A>* x = a.y + (first + i) * a.y_stride;
+                number<A>* dx = a.dx + (first + i) * a.dx_stride;
+                if (exp_weight<A, true>::can_express({b.exponent, b.centre})) {
+                    ordinary.refer_to(b);
+                    map_row<Stream>(
+                        ordinary, [](const pack<A>& v) TARN_LAMBDA { return v; }, factors[i], x, dx, a.length);
+                } else {
+                    any.refer_to(b);
+                    const pack<A> limit = simd::broadcast<A>(limits[i]);
+                    map_row<Stream>(
+                        any, [limited, limit](const pack<A>& v) TARN_LAMBDA { return limited(v, limit); }, factors[i],
+                        x, dx, a.length);
+                }
+            }
         }
-        if (a.stream)
+    }
+    static void run_rows(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
+        if (a.stream) {
+            run_rows_as<true>(a);
             simd::stream_fence<A>();
+        } else {
+            run_rows_as<false>(a);
+        }
     }
 
     TARN_NOINLINE static void run_block(const dispatch::softmax_backward_call<number<A>>& a, std::ptrdiff_t col,
                                         int last) noexcept {
-        alignas(64) number<A> exponent[lanes<A>] = {};
-        alignas(64) number<A> centre[lanes<A>] = {};
-        alignas(64) number<A> limit[lanes<A>] = {};
-        alignas(64) number<A> factor[lanes<A>] = {};
-        alignas(64) number<A> threshold[lanes<A>] = {};
-        for (int c = 0; c < last; ++c) {
-            const row_numbers numbers =
-                row_numbers::of(a.lse[(col + c) * a.lse_stride], a.dlse[(col + c) * a.dlse_stride], a.scale);
-            exponent[c] = numbers.ref.exponent;
-            centre[c] = numbers.ref.centre;
-            limit[c] = numbers.limit;
-            factor[c] = numbers.factor;
-            threshold[c] = numbers.threshold;
-        }
-        const exp_weight_by_lane<A> weight(exp_base<A>::of(a.scale), {simd::load<A>(exponent), simd::load<A>(centre)});
+        const auto shares = logsumexp_shares<A>::of(a.lse + col * a.lse_stride, a.lse_stride,
+                                                    a.dlse + col * a.dlse_stride, a.dlse_stride, last, a.scale);
+        const exp_weight_by_lane<A> weight(exp_base<A>::of(a.scale), shares.refs);
         const limiter limited(a.scale);
+        const pack<A> limit = shares.limits(a.scale);
         const column_source<A, 1> x{a.y + col, a.y_stride, last};
         map_columns<A, 1>(column_sink<A, 1>::of(a.dx + col, a.dx_stride, last, a.stream), a.length,
-                          [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
-                              return finish(weight(limited(x.at_ahead(i, w), simd::load<A>(limit))),
-                                            simd::load<A>(factor), simd::load<A>(threshold));
-                          });
+                          [&](std::ptrdiff_t i, int w)
+                              TARN_LAMBDA { return weight(limited(x.at_ahead(i, w), limit)) * shares.factor; });
     }
     static void run_columns(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         for (std::ptrdiff_t col = 0; col < a.rows; col += lanes<A>)

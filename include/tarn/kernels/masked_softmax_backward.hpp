@@ -53,13 +53,8 @@ private:
     TARN_INLINE pack<A> map(const pack<A>& v, const pack<A>& dv) const noexcept {
         return gradient->map(v, dv, simd::broadcast<A>(number_of_row));
     }
-    // A product that would be denormal is 0, as numbers that are 2^126 (2^1022) too large tell.
     TARN_NOINLINE pack<A> capped(const pack<A>& r, const pack<A>& logit) const noexcept {
-        constexpr double excess = simd::is_double<A> ? 0x1p1022 : 0x1p126;
-        const auto all = [](double v) TARN_LAMBDA { return simd::broadcast<A>(static_cast<number<A>>(v)); };
-        const pack<A> slope = tangent->slope(logit * simd::broadcast<A>(factor));
-        const pack<A> large = simd::magnitude<A>(r * all(excess) * slope);
-        return simd::zero_where_le<A>(r, large, all(weights_of<A>::least_result * excess)) * slope;
+        return r * tangent->slope(logit * simd::broadcast<A>(factor));
     }
 };
 
@@ -76,21 +71,15 @@ public:
         const kept_bytes<A> kept = kept_bytes<A>::of(mask_, r, span.begin, bytes_);
         const softmax_gradient<A> gradient = gradient_;
         const row_total<A> sum = add_products<A>(gradient, y, kept_source<A, Base>{dy, kept}, n, nothing_beside{});
-        const number<A> s = softmax_gradient<A>::number_of(sum, n);
         number<A> of_sink = 0;
         if (wants_sink) {
             const row_total<A> kept_weight =
                 weigh_chunks<A>([](const pack<A>& v) TARN_LAMBDA { return v; }, y, no_sink{}, n, nothing_beside{});
-            // No result is denormal, nor is the product that tells.
-            const double less = simd::total_less(kept_weight, 1.0);
-            const double large = less * 0x1p64 * static_cast<double>(s);
-            const double least = static_cast<double>(weights_of<A>::least_result) * 0x1p64;
-            if (!(large < least && large > -least))
-                of_sink = static_cast<number<A>>(less * static_cast<double>(s));
+            of_sink = static_cast<number<A>>(simd::total_less(kept_weight, 1.0) * static_cast<double>(sum));
         }
-        copy_row<A>(
-            masked_gradient_results<A, Base>{&gradient, y, dy, kept, s, factor_ != 0 ? &tangent_ : nullptr, x, factor_},
-            dx, n);
+        copy_row<A>(masked_gradient_results<A, Base>{&gradient, y, dy, kept, number_of_row<A>(gradient, sum),
+                                                     factor_ != 0 ? &tangent_ : nullptr, x, factor_},
+                    dx, n);
         return of_sink;
     }
 

@@ -13,6 +13,12 @@ template <class A> TARN_INLINE std::ptrdiff_t elements_to_line(const number<A>* 
     return past ? lanes<A> - past : 0;
 }
 
+// Whether rows of n elements, so far apart, begin and end with cache lines.
+template <class A>
+TARN_INLINE bool are_whole_lines(const number<A>* rows, std::ptrdiff_t across, std::ptrdiff_t n) noexcept {
+    return n % lanes<A> == 0 && across % lanes<A> == 0 && elements_to_line<A>(rows) == 0;
+}
+
 // f of each pack of a row to y, from the end towards the start: what was written last is still in the cache.
 template <class A, class Source, class Sink, class F>
 TARN_INLINE void map_row_backwards(Source e, Sink y, std::ptrdiff_t n, F f) noexcept {

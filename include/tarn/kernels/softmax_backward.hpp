@@ -12,72 +12,36 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// dx = scale * y * (dy - sum y dy). Products that are 2^64 too large, or infinite, tell which are below 2^-126, and are
-// 0, without a denormal number. A scale above 1 goes to y first, one below 1 to the product: what is between is normal.
-//
-// In the sum, the products of a pair of packs are fused with a number that no product is denormal beside, and go to the
-// accumulators together: two roundings of 2^-24, where a conversion of every factor would take twice the time. What
-// these numbers add is taken from the sum. Without a fused operation products are exact instead.
+// dx = scale * y * (dy - sum y dy). A scale above 1 goes to y and one below 1 to the difference, so that what is between
+// neither overflows nor vanishes where the result does not. In the sum, the products of a pair of packs go to the
+// accumulators together: two roundings of 2^-24, where a conversion of every factor would take twice the time.
 template <class A> struct softmax_gradient {
-    static constexpr number<A> excess = 0x1p64f;
-    static constexpr double least_partial = simd::is_double<A> ? 0x1p-900 : 0x1p-100;
-    pack<A> enlarge, threshold, scale_of_y, scale_of_product;
+    pack<A> scale_of_y, scale_of_difference;
+    double factor_of_sum;
 
     TARN_INLINE explicit softmax_gradient(number<A> scale) noexcept
-        : enlarge(simd::broadcast<A>(excess)),
-          threshold(simd::broadcast<A>(weights_of<A>::least_result * excess / (scale < 0 ? -scale : scale))),
-          scale_of_y(simd::broadcast<A>(scale > 1 || scale < -1 ? scale : 1)),
-          scale_of_product(simd::broadcast<A>(scale > 1 || scale < -1 ? 1 : scale)) {}
+        : scale_of_y(simd::broadcast<A>(is_large(scale) ? scale : 1)),
+          scale_of_difference(simd::broadcast<A>(is_large(scale) ? 1 : scale)),
+          factor_of_sum(is_large(scale) ? -1.0 : -static_cast<double>(scale)) {}
 
     TARN_INLINE void add(simd::sum_pack<A>& sums, const pack<A>& y, const pack<A>& dy) const noexcept {
-        if constexpr (simd::has_fused_fmadd<A>)
-            sums.add(simd::fmadd<A>(y, dy, start()));
-        else
-            sums.add_product(y, dy);
-    }
-    // The first n lanes; those beyond them hold 0.
-    TARN_INLINE void add_first(simd::sum_pack<A>& sums, const pack<A>& y, const pack<A>& dy, int n) const noexcept {
-        if constexpr (simd::has_fused_fmadd<A>)
-            sums.add(simd::first_or<A>(simd::fmadd<A>(y, dy, start()), n, 0.0f));
-        else
-            sums.add_product(y, dy);
+        sums.add(y * dy);
     }
     TARN_INLINE void add_pair(simd::sum_pack<A>& sums, const pack<A>& y0, const pack<A>& dy0, const pack<A>& y1,
                               const pack<A>& dy1) const noexcept {
-        if constexpr (simd::has_fused_fmadd<A>) {
-            sums.add(simd::fmadd<A>(y1, dy1, simd::fmadd<A>(y0, dy0, start())));
-        } else {
-            sums.add_product(y0, dy0);
-            sums.add_product(y1, dy1);
-        }
+        sums.add(simd::fmadd<A>(y1, dy1, y0 * dy0));
     }
-    // From what was added for a row of n elements.
-    TARN_INLINE static number<A> number_of(row_total<A> sum, std::ptrdiff_t n) noexcept {
-        if constexpr (simd::has_fused_fmadd<A>) {
-            const std::ptrdiff_t rest = n % (2 * lanes<A>);
-            const std::ptrdiff_t partials = n / (2 * lanes<A>)*lanes<A> + (rest < lanes<A> ? rest : lanes<A>);
-            const double less = -least_partial * static_cast<double>(partials);
-            if constexpr (simd::is_double<A>)
-                simd::add_total(sum, {less, 0.0});
-            else
-                sum += less;
-        }
-        const double rounded = sum;
-        const bool denormal = rounded < weights_of<A>::least_result && rounded > -weights_of<A>::least_result;
-        return denormal ? 0 : static_cast<number<A>>(rounded);
-    }
-    TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& sum) const noexcept {
-        const pack<A> rest = dy - sum;
-        const pack<A> kept = simd::zero_where_le<A>(rest, simd::magnitude<A>(y * enlarge * rest), threshold);
-        return y * scale_of_y * kept * scale_of_product;
+    TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& less) const noexcept {
+        return y * scale_of_y * simd::fmadd<A>(dy, scale_of_difference, less);
     }
 
 private:
-    TARN_INLINE static pack<A> start() noexcept { return simd::broadcast<A>(static_cast<number<A>>(least_partial)); }
+    TARN_INLINE static bool is_large(number<A> scale) noexcept { return scale > 1 || scale < -1; }
 };
 
 // dx = scale * (dy - e^y sum dy)
 template <class A> struct log_softmax_gradient {
+    static constexpr double factor_of_sum = -1.0 / static_cast<double>(weights_of<A>::common_factor);
     exp_weight<A, true> weight;
     pack<A> factor;
 
@@ -85,21 +49,21 @@ template <class A> struct log_softmax_gradient {
         : weight(exp_base<A>::of(1), reference<A>{0, 0}), factor(simd::broadcast<A>(scale)) {}
 
     TARN_INLINE void add(simd::sum_pack<A>& sums, const pack<A>&, const pack<A>& dy) const noexcept { sums.add(dy); }
-    TARN_INLINE void add_first(simd::sum_pack<A>& sums, const pack<A>&, const pack<A>& dy, int) const noexcept {
-        sums.add(dy);
-    }
     TARN_INLINE void add_pair(simd::sum_pack<A>& sums, const pack<A>&, const pack<A>& dy0, const pack<A>&,
                               const pack<A>& dy1) const noexcept {
         sums.add(dy0);
         sums.add(dy1);
     }
-    TARN_INLINE static number<A> number_of(const row_total<A>& sum, std::ptrdiff_t) noexcept {
-        return static_cast<number<A>>(-sum / weights_of<A>::common_factor);
-    }
     TARN_INLINE pack<A> map(const pack<A>& y, const pack<A>& dy, const pack<A>& less) const noexcept {
         return simd::fmadd<A>(weight(y), less, dy) * factor;
     }
 };
+
+// What a row's map needs of the sum over the row.
+template <class A, class Gradient>
+TARN_INLINE number<A> number_of_row(const Gradient& gradient, const row_total<A>& sum) noexcept {
+    return static_cast<number<A>>(static_cast<double>(sum) * gradient.factor_of_sum);
+}
 
 // Adds a row's products to its sum. Source, Other: where packs of y and dy come from.
 template <class A, class Gradient, class Source, class Other> struct gradient_adder {
@@ -121,7 +85,7 @@ template <class A, class Gradient, class Source, class Other> struct gradient_ad
         if (m > 0)
             gradient.add_pair(sums, y.first(i, n), dy.first(i, n), y.first(i + lanes<A>, m), dy.first(i + lanes<A>, m));
         else
-            gradient.add_first(sums, y.first(i, n), dy.first(i, n), n);
+            gradient.add(sums, y.first(i, n), dy.first(i, n));
     }
 };
 
@@ -144,7 +108,7 @@ private:
     }
 };
 
-// What Gradient::number_of wants of a row, or of whole chunks of it.
+// What number_of_row wants of a row, or of whole chunks of it.
 template <class A, class Gradient, class Source, class Other, class Beside>
 TARN_INLINE row_total<A> add_products(const Gradient& gradient, Source y, Other dy, std::ptrdiff_t n,
                                       const Beside& beside) noexcept {
@@ -156,7 +120,7 @@ template <class A, class Gradient, class Source, class Sink>
 TARN_NOINLINE void backward_row(const Gradient& given, Source y, Source dy, Sink dx, std::ptrdiff_t n) noexcept {
     const Gradient gradient = given;
     const row_total<A> added = add_products<A>(gradient, y, dy, n, nothing_beside{});
-    map_row<A>(gradient_results<A, Gradient, Source>{&gradient, y, dy, Gradient::number_of(added, n)}, dx, 0, n,
+    map_row<A>(gradient_results<A, Gradient, Source>{&gradient, y, dy, number_of_row<A>(gradient, added)}, dx, 0, n,
                [](const pack<A>& v) TARN_LAMBDA { return v; });
 }
 
@@ -173,7 +137,7 @@ template <class A, class Gradient> struct backward_rows {
     }
 
     template <bool Stream>
-    TARN_NOINLINE static void run_as(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
+    TARN_NOINLINE static void run_long(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
         const std::ptrdiff_t n = a.length;
         departing_row<A, Stream, results> before(a.y_stride == n && a.dy_stride == n && a.dx_stride == n);
@@ -182,27 +146,57 @@ template <class A, class Gradient> struct backward_rows {
             const source dy{a.dy + r * a.dy_stride};
             const row_total<A> added = add_row(gradient, y, dy, n, before.beside());
             before.complete(n);
-            before.start({&gradient, y, dy, Gradient::number_of(added, n)}, a.dx + r * a.dx_stride, n);
+            before.start({&gradient, y, dy, number_of_row<A>(gradient, added)}, a.dx + r * a.dx_stride, n);
         }
         before.complete(0);
         before.flush();
-        if (Stream)
-            simd::stream_fence<A>();
     }
-    // Rows too short to run beside each other.
-    TARN_NOINLINE static void run_short(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
+    // Rows too short to run beside each other, as many at a time as a pack has lanes: their sums are reduced together,
+    // while the rows of the tile before are mapped.
+    template <class Sink>
+    TARN_NOINLINE static void run_tiles(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
-        for (std::ptrdiff_t r = 0; r < a.rows; ++r)
+        const std::ptrdiff_t n = a.length;
+        alignas(64) double lane_sums[lanes<A> * 8];
+        alignas(64) number<A> numbers[lanes<A>];
+        const auto add = [&](std::ptrdiff_t r, int i) TARN_LAMBDA {
+            const gradient_adder<A, Gradient, source, source> adder{
+                gradient, {a.y + r * a.y_stride}, {a.dy + r * a.dy_stride}};
+            sum_span<A>(adder, 0, n, nothing_beside{}).store_folded(lane_sums + i * 8);
+        };
+        const auto map = [&](std::ptrdiff_t r, int i) TARN_LAMBDA {
+            const results row{&gradient, {a.y + r * a.y_stride}, {a.dy + r * a.dy_stride}, numbers[i]};
+            map_row<A>(row, Sink{a.dx + r * a.dx_stride}, 0, n, [](const pack<A>& v) TARN_LAMBDA { return v; });
+        };
+        std::ptrdiff_t r = 0;
+        for (; r + lanes<A> <= a.rows; r += lanes<A>) {
+            for (int i = 0; i < lanes<A>; ++i) {
+                add(r + i, i);
+                if (r > 0)
+                    map(r + i - lanes<A>, i);
+            }
+            simd::row_totals<A, lanes<A>> totals;
+            totals.assign_folded(lane_sums);
+            auto of_rows = totals.rounded(0);
+            of_rows.multiply(simd::double_pack<A>::broadcast(gradient.factor_of_sum));
+            simd::store<A>(numbers, of_rows.to_numbers());
+        }
+        if (r > 0)
+            for (int i = 0; i < lanes<A>; ++i)
+                map(r + i - lanes<A>, i);
+        for (; r < a.rows; ++r)
             backward_row<A>(gradient, source{a.y + r * a.y_stride}, source{a.dy + r * a.dy_stride},
-                            unit_sink<A>{a.dx + r * a.dx_stride}, a.length);
+                            Sink{a.dx + r * a.dx_stride}, n);
     }
     static void run(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
-        if (a.length <= short_row)
-            run_short(a);
-        else if (a.stream)
-            run_as<true>(a);
+        if (a.length > short_row)
+            a.stream ? run_long<true>(a) : run_long<false>(a);
+        else if (a.stream && are_whole_lines<A>(a.dx, a.dx_stride, a.length))
+            run_tiles<stream_sink<A>>(a);
         else
-            run_as<false>(a);
+            run_tiles<unit_sink<A>>(a);
+        if (a.stream)
+            simd::stream_fence<A>();
     }
 
 private:
@@ -230,7 +224,7 @@ template <class A, class Gradient> struct backward_columns {
             },
             [](std::ptrdiff_t) TARN_LAMBDA {});
         for (int c = 0; c < width; ++c)
-            numbers[c] = Gradient::number_of(total[c], a.length);
+            numbers[c] = number_of_row<A>(gradient, total[c]);
         map_columns<A, W>(column_sink<A, W>::of(a.dx + col, a.dx_stride, last, a.stream), a.length,
                           [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
                               return gradient.map(y.at(i, w), dy.at(i, w), simd::load<A>(numbers + w * lanes<A>));

@@ -22,7 +22,7 @@ template <class A, class Gradient> struct backward_row_pieces {
     }
     static void add(numbers& n, const piece_reading<A>& piece) noexcept { add_reading<A>(n.reading, piece); }
     static void next(numbers& n, const row& r) noexcept {
-        n.number = Gradient::number_of(total_of<A>(n.reading), r.length);
+        n.number = number_of_row<A>(Gradient(r.scale), total_of<A>(n.reading));
         n.settled = true;
     }
     static void finish(const row& p, const numbers& n) noexcept {

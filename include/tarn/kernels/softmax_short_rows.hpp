@@ -346,9 +346,7 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
 template <class A, int Packs, class Rows>
 TARN_NOINLINE void run_short_rows(const dispatch::softmax_rows<number<A>>& a, const Rows& rows) noexcept {
     short_rows_engine<A, Packs, Rows> engine(a, rows);
-    const bool whole_lines =
-        a.columns % lanes<A> == 0 && a.y_row_stride % lanes<A> == 0 && reinterpret_cast<std::uintptr_t>(a.y) % 64 == 0;
-    if (a.stream && whole_lines) {
+    if (a.stream && are_whole_lines<A>(a.y, a.y_row_stride, a.columns)) {
         engine.template run<stream_sink<A>>();
         simd::stream_fence<A>();
     } else {

@@ -16,7 +16,7 @@ template <class A, class Z, class Base> struct pick_gradient_results {
     normaliser<A> share;
     Z z;
     Base dy;
-    number<A> sum;
+    number<A> less; // number_of_row
     number<A> sign; // of the scale; 0 for a scale of 0
 
     TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
@@ -34,7 +34,7 @@ private:
         // NaN belong to rows that are NaN already.
         const pack<A> of_dy = simd::select_between<A>(t, 0, infinity, dv, all(0));
         const pack<A> of_sum =
-            simd::select_between<A>(t, 0, infinity, all(sum), simd::select_equal<A>(t, 0, all(0), all(-sum)));
+            simd::select_between<A>(t, 0, infinity, all(less), simd::select_equal<A>(t, 0, all(0), all(-less)));
         const pack<A> dx = gradient->map(y, of_dy, of_sum);
         // What is not kept, or -inf, gets nothing.
         return simd::select_equal<A>(x, weight->masked, all(0), dx);
@@ -67,7 +67,7 @@ public:
             return;
         }
         copy_row<A>(pick_gradient_results<A, Z, Base>{&gradient, &weight, normaliser<A>::of(sum.total), z, dy,
-                                                      softmax_gradient<A>::number_of(products, n), sign_},
+                                                      number_of_row<A>(gradient, products), sign_},
                     dx, n);
     }
 

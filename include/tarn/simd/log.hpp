@@ -105,14 +105,17 @@ template <class A> TARN_INLINE double log_of_one_plus(double r) {
 }
 
 // e^x for |x| <= 0.35, to a few units of 2^-53.
-template <class A> TARN_INLINE double exp_of_small(double x) {
-    const doubles<A> v(x);
+template <class A> TARN_INLINE doubles<A> exp_of_small(doubles<A> x) {
     constexpr double inverse_factorial[] = {
         1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
         1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       0.5,          1.0,         1.0};
     doubles<A> q(inverse_factorial[0]);
-    unroll<13>([&](auto i) TARN_LAMBDA { q = fmadd<A>(q, v, doubles<A>(inverse_factorial[decltype(i)::value + 1])); });
-    return first_lane<A>(q);
+    unroll<13>([&](auto i) TARN_LAMBDA { q = fmadd<A>(q, x, doubles<A>(inverse_factorial[decltype(i)::value + 1])); });
+    return q;
+}
+
+template <class A> TARN_INLINE double exp_of_small(double x) {
+    return first_lane<A>(exp_of_small<A>(doubles<A>(x)));
 }
 
 }}}} // namespace tarn::simd
