@@ -9,6 +9,7 @@
 //   counts                 whether results depend on how many members a window has
 //   looks_for              what elements are looked through for beforehand, block by block, or void: a type with add(x)
 //   looks_at_stored        whether this is worth the time for elements that have to be converted
+//   looks_at_lines         whether it is only for windows that share columns, of elements side by side
 //   pick(seen, f)          with it: f(reduction), one that gives the same results for elements as they were seen
 //   lifts_once             whether to lift is so much work that no element should be lifted twice
 //   lifts_together         whether lift_each(x, s) lifts several registers in less time than one after the other
@@ -58,6 +59,7 @@ template <class A> struct quick_max_window : window_reduction {
 template <class A> struct max_window : quick_max_window<A> {
     using looks_for = nan_look<A>;
     static constexpr bool looks_at_stored = false;
+    static constexpr bool looks_at_lines = true;
     using quick = quick_max_window<A>;
     using state = typename quick::state;
 

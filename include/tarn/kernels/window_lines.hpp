@@ -53,7 +53,8 @@ private:
     static constexpr bool may_be_lane_threes = has_all && Reduction::kept == 0;
     // Registers that are not full cost less than to gather full ones, if at least half is used; but AVX2 loads parts of
     // registers slowly from where nothing has looked before.
-    static constexpr std::ptrdiff_t least_outputs = looks || sizeof(numbers<A>) == 64 ? width / 2 + 1 : width;
+    static constexpr std::ptrdiff_t least_outputs =
+        (looks && !Reduction::looks_at_lines) || sizeof(numbers<A>) == 64 ? width / 2 + 1 : width;
     static constexpr std::ptrdiff_t most_rows = Reduction::counts || Reduction::kept > 1 ? 64 : 128;
 
     TARN_INLINE explicit window_lines(const dispatch::window_planes& c) noexcept
@@ -125,10 +126,18 @@ private:
         return by_lines < by_results ? by_lines : by_results;
     }
 
+    // Whether the elements of a block are looked through before it is reduced.
+    TARN_INLINE bool looks_now() const noexcept {
+        if constexpr (looks)
+            return (unit_ || Reduction::looks_at_stored) &&
+                   (!Reduction::looks_at_lines || (lanes_ == 1 && !few_ && columns_.kernel > columns_.stride));
+        else
+            return false;
+    }
     // Rows of windows whose elements are still in a cache when they have been looked through.
-    std::ptrdiff_t rows_of_threes() const noexcept {
+    std::ptrdiff_t rows_in_cache() const noexcept {
         const std::ptrdiff_t rows = numbers_in<262144> / ((inside_end_ - inside_begin_ + 1) * lanes_ * columns_.stride);
-        return !looks ? most_rows : rows > 0 ? rows : 1;
+        return !looks_now() ? most_rows : rows > 0 ? rows : 1;
     }
     TARN_INLINE bool few_taps() const noexcept {
         constexpr std::ptrdiff_t most = window_gathered<A, Reduction>::most_taps;
@@ -175,10 +184,9 @@ private:
                whole(c_.axis[1]) && whole(columns_) && dense && (c_.planes == 1 || c_.y.across == plane_rows * row);
 
         const std::ptrdiff_t pitch = (end - begin_) * lanes_ + (short_ ? 0 : slack(lanes_));
-        rows_at_once_ = apart_         ? most_rows
-                        : lane_threes_ ? rows_of_threes()
-                        : few_         ? (converted_numbers / taps_.count() - width) / outputs_
-                                       : line_numbers / (fields * pitch);
+        rows_at_once_ = apart_ || lane_threes_ ? rows_in_cache()
+                        : few_                 ? (converted_numbers / taps_.count() - width) / outputs_
+                                               : line_numbers / (fields * pitch);
         if (short_ && rows_at_once_ > converted_numbers / pitch)
             rows_at_once_ = converted_numbers / pitch;
         if (!direct_ && rows_at_once_ > result_numbers / results)
@@ -306,7 +314,7 @@ private:
         block_.y = direct_ ? reinterpret_cast<number<A>*>(y_) : result_;
         block_.room = direct_ ? (dense_ ? block_.rows * block_.group : 0) : result_numbers + width;
         if constexpr (looks) {
-            if (unit_ || Reduction::looks_at_stored) {
+            if (looks_now()) {
                 typename Reduction::looks_for seen;
                 look(rows, planes, seen);
                 reduction_.pick(seen, [&](const auto& picked) TARN_LAMBDA { run_loops(picked); });
@@ -321,25 +329,29 @@ private:
     }
     template <class R> TARN_INLINE void run_loops(const R& reduction) noexcept {
         const rows_of<R> of(reduction);
-        if constexpr (has_all && R::kept == 0) {
+        // What was picked is not for elements that were not looked at.
+        constexpr bool any_shape = std::is_same<R, Reduction>::value || !Reduction::looks_at_lines;
+        if constexpr (has_all && any_shape && R::kept == 0) {
             using gathered = window_gathered<A, R>;
             if (few_) {
                 gathered::run(of.states, block_, taps_, converted_, scales_);
                 return;
             }
         }
-        if constexpr (has_pairs) {
+        if constexpr (has_pairs && any_shape) {
             if (pairs_) {
                 apart_of<R>(reduction).reduce_pairs(block_, scales_);
                 return;
             }
         }
-        if (apart_) {
-            for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
-                reduce_apart(of, block_.row[k]);
-            return;
+        if constexpr (any_shape) {
+            if (apart_) {
+                for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
+                    reduce_apart(of, block_.row[k]);
+                return;
+            }
         }
-        if constexpr (may_be_lane_threes) {
+        if constexpr (may_be_lane_threes && any_shape) {
             if (lane_threes_) {
                 window_lane_threes<A, R>::run(of.states, block_,
                                               {lanes_, inside_begin_ - begin_, inside_end_ - begin_, c_.x.step[2],

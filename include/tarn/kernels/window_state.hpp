@@ -117,6 +117,7 @@ struct window_reduction {
     static constexpr bool lifts_once = false;
     static constexpr bool lifts_together = false;
     static constexpr bool seldom = false;
+    static constexpr bool looks_at_lines = false;
     using looks_for = void;
 };
 
