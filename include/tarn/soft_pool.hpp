@@ -4,6 +4,7 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/soft_pool_table.hpp>
 #include <tarn/pool.hpp>
+#include <tarn/shape/denormals.hpp>
 
 #if !defined(TARN_DISPATCH)
 #include <tarn/dispatch/soft_pool_backward_kernels.hpp>
@@ -50,7 +51,10 @@ void soft_pool(const place<Executor>& where, const operand& x, const operand& y,
         kernels.forward(w);
     };
     where.parallel_for(loops.items(), loops.cost(static_cast<double>(element_size(x)), 0),
-                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
+                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+                           [[maybe_unused]] const zero_denormals scope;
+                           loops.run(begin, end, run);
+                       });
 }
 
 template <class N, class Executor>
@@ -94,11 +98,12 @@ void soft_pool_backward(const place<Executor>& where, const operand& x, const op
 // Special values   for t >= 0: +inf gives +inf; -inf has no weight, but if all are -inf: -inf. For t < 0 the opposite
 //                  of both. NaN gives NaN. A window without members: 0. Elements further apart than the greatest number
 //                  of their type are apart as the infinite ones are. Results below 2^-126 (doubles: 2^-1022) are 0.
+//                  Denormal elements count as 0.
 // Accuracy         safe for elements of any size. With u = 2^-24 and k the rows and columns of a window together, within
 //                  2 k u sum_i w_i |x_i|; less than 2^-125 of the greatest weight (doubles: 2^-399) may be none. Windows
-//                  of more than 2^24 elements, or with one that is beyond 2^20 in magnitude, below 2^-30 but not 0, or
-//                  beyond 48000 / |t|: with m the greatest element in the direction of t and d_i = x_i - m, within u (2
-//                  |y| + 4 k sum_i w_i |d_i| (1 + |t d_i|)) + k 2^-100. (Doubles: u = 2^-53, 2^200, 2^-300 and 2^-960.)
+//                  of more than 2^22 elements, or with one that is beyond 2^20 in magnitude or beyond 48000 / |t|: with
+//                  m the greatest element in the direction of t and d_i = x_i - m, within u (2 |y| + 4 k sum_i w_i |d_i|
+//                  (1 + |t d_i|)) + k 2^-100. (Doubles: u = 2^-53, 2^24, 2^200 and 2^-960.)
 //                  Distances |d_i| may count as longer by k 2^-100. For results of 16 bits, half an ulp of theirs more.
 // Determinism      the bits of a result depend on the members of its window, the kernel and the scale only: not on the
 //                  layout, strides, threads or other windows. The same on AVX2 and AVX-512; not on SSE2.

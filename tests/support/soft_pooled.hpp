@@ -66,8 +66,7 @@ template <class T> bool is_ordinary(const window_members& w, const long double* 
     constexpr bool doubles = sizeof(T) == 8;
     return std::all_of(w.index.begin(), w.index.end(), [&](std::ptrdiff_t i) {
         const long double x = std::fabs(map[i]);
-        return x == 0 || (x >= (doubles ? 0x1p-300L : 0x1p-30L) && x <= (doubles ? 0x1p200L : 0x1p20L) &&
-                          x * std::fabs(scale) <= 47999);
+        return x <= (doubles ? 0x1p200L : 0x1p20L) && x * std::fabs(scale) <= 47999;
     });
 }
 

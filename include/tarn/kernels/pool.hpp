@@ -11,6 +11,8 @@
 //   looks_at_stored        whether this is worth the time for elements that have to be converted
 //   looks_at_lines         whether it is only for windows that share columns, of elements side by side
 //   pick(seen, f)          with it: f(reduction), one that gives the same results for elements as they were seen
+//   guess                  with it: the type of first_guess(), one of these, which is tried before they are looked for where
+//                          that is known at the end only; guess.takes(seen) tells whether it was right. Or void
 //   lifts_once             whether to lift is so much work that no element should be lifted twice
 //   lifts_together         whether lift_each(x, s) lifts several registers in less time than one after the other
 //   seldom                 whether it is asked for so seldom, or takes so long, that few loops do for all shapes

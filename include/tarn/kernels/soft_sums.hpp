@@ -3,44 +3,40 @@
 // SoftPool by two sums over a window, of weights exp(t x) and of weights times elements, whose quotient is the result.
 // Weights that neither overflow nor vanish are taken as they are; others as v * 2^n, of which sums keep the greatest n of
 // theirs. Powers of two change no other bit, so both give the same results. Windows with an element too far from 0 for
-// either, or too near, are those of soft_window.
+// either are those of soft_window.
 #pragma once
 
 #include <tarn/kernels/soft_pool.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// Elements of which sums are made, 0 apart: neither their products with weights nor what is left where these cancel is
-// denormal, whatever power of two they are multiplied by afterwards.
+// Elements of which sums are made. Weights and what products are multiplied by are such that neither products nor what is
+// left where they cancel is denormal.
 template <class T> struct soft_range;
 template <> struct soft_range<float> {
-    static constexpr float least = 0x1p-30f;
     static constexpr float greatest = 0x1p20f;
+    static constexpr double members = 0x1p22;
     static constexpr double near = 40;             // |t x| of weights as they are: no two are further apart than 2^117,
-    static constexpr double far = 48000;           // and of others
-    static constexpr float lift = 0x1p80f;         // what products with v are multiplied by
+    static constexpr float powers = 26;            // and they are 2^26 too large;
+    static constexpr double far = 48000;           // |t x| of others, whose products
+    static constexpr float lift = 0x1p80f;         // are so much too large
     static constexpr double least_scale = 0x1p-60; // below it all weights are 1
 };
 template <> struct soft_range<double> {
-    static constexpr double least = 0x1p-300;
     static constexpr double greatest = 0x1p200;
+    static constexpr double members = 0x1p24;
     static constexpr double near = 138; // 2^399
+    static constexpr double powers = 60;
     static constexpr double far = 48000;
-    static constexpr double lift = 1;
+    static constexpr double lift = 0x1p300;
     static constexpr double least_scale = 0x1p-400;
 };
 
-// Magnitudes of elements: the greatest and, 0 apart, the least. NaN has none.
-template <class A> struct magnitudes {
+// The greatest magnitude of elements. NaN has none.
+template <class A> struct greatest_magnitude {
     numbers<A> greatest = numbers<A>(number<A>(0));
-    numbers<A> least = numbers<A>(infinite<A>);
 
-    TARN_INLINE void add(numbers<A> x) noexcept {
-        const numbers<A> a = xsimd::abs(x);
-        const numbers<A> but_zero = simd::select<A>(a == numbers<A>(number<A>(0)), numbers<A>(infinite<A>), a);
-        greatest = simd::max_of<A>(a, greatest);
-        least = simd::min_of<A>(but_zero, least);
-    }
+    TARN_INLINE void add(numbers<A> x) noexcept { greatest = simd::max_of<A>(xsimd::abs(x), greatest); }
     TARN_INLINE void add(numbers<A> x, numbers<A> y) noexcept {
         add(x);
         add(y);
@@ -56,27 +52,24 @@ public:
         : base_(base_of(c.scale)), limit_(limit_of(c, most)) {}
 
     TARN_INLINE exp_base<A> base() const noexcept { return base_; }
-    TARN_INLINE bool takes(const magnitudes<A>& seen) const noexcept {
-        return !xsimd::any((seen.greatest > numbers<A>(limit_)) | (seen.least < numbers<A>(range::least)));
+    TARN_INLINE bool takes(const greatest_magnitude<A>& seen) const noexcept {
+        return !xsimd::any(seen.greatest > numbers<A>(limit_));
     }
-    TARN_INLINE auto takes(numbers<A> x) const noexcept {
-        const numbers<A> a = xsimd::abs(x);
-        return (a <= numbers<A>(limit_)) & ((a >= numbers<A>(range::least)) | (a == numbers<A>(number<A>(0))));
-    }
+    TARN_INLINE auto takes(numbers<A> x) const noexcept { return xsimd::abs(x) <= numbers<A>(limit_); }
 
 private:
     TARN_INLINE static exp_base<A> base_of(double t) noexcept {
         const bool counts = t >= range::least_scale || t <= -range::least_scale;
         return counts ? exp_base<A>::of(static_cast<number<A>>(t)) : exp_base<A>{0, 0};
     }
-    // Sums of more than 2^24 products might overflow.
+    // Sums of more products might overflow.
     TARN_INLINE static number<A> limit_of(const dispatch::window_planes& c, double most) noexcept {
         double members = 1;
         for (const dispatch::window_axis& a : c.axis)
             members *= static_cast<double>(a.kernel);
         const double t = c.scale < 0 ? -c.scale : c.scale;
         const bool bounded = t * static_cast<double>(range::greatest) > most;
-        return members > 0x1p24 ? -1 : bounded ? static_cast<number<A>>(most / t) : range::greatest;
+        return members > range::members ? -1 : bounded ? static_cast<number<A>>(most / t) : range::greatest;
     }
 
     exp_base<A> base_;
@@ -92,19 +85,11 @@ template <class A, int Fields> struct soft_sum_window : window_reduction {
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
 
 protected:
-    // sum / size * 1 / lift, size >= least_size; 0 below the least normal number. Neither sum nor size are 2^58 from a
-    // number that is not normal.
+    // sum / size * 1 / lift, size >= least_size; never -0.
     TARN_INLINE static numbers<A> quotient(numbers<A> sum, numbers<A> size, double least_size,
                                            number<A> lift) noexcept {
-        const numbers<A> zero(number<A>(0));
         const numbers<A> by = simd::max_of<A>(numbers<A>(static_cast<number<A>>(least_size)), size); // NaN passes
-        if constexpr (simd::is_double<A>) {
-            return (sum + zero) / by;
-        } else {
-            const float shift = lift > 1 ? 1 : 0x1p58f;
-            const auto tiny = xsimd::abs(sum) * numbers<A>(shift) < by * numbers<A>(0x1p-126f * shift * lift);
-            return simd::select<A>(tiny, zero, sum) / by * numbers<A>(1 / lift);
-        }
+        return (sum + numbers<A>(number<A>(0))) / by * numbers<A>(1 / lift);
     }
 };
 
@@ -114,9 +99,10 @@ public:
     using typename soft_sum_window<A, 2>::state;
 
     TARN_INLINE explicit soft_sums(const dispatch::window_planes& c) noexcept
-        : weights_(c, soft_range<number<A>>::near), exponential_(weights_.base(), reference<A>{0, 0}) {}
+        : weights_(c, soft_range<number<A>>::near), exponential_(weights_.base(), {-soft_range<number<A>>::powers, 0}) {
+    }
 
-    TARN_INLINE bool takes(const magnitudes<A>& seen) const noexcept { return weights_.takes(seen); }
+    TARN_INLINE bool takes(const greatest_magnitude<A>& seen) const noexcept { return weights_.takes(seen); }
     TARN_INLINE static number<A> neutral(int) noexcept { return 0; }
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
         const numbers<A> w = near_weight<A>::of(exponential_, x);
@@ -126,8 +112,8 @@ public:
         return {{a.field[0] + b.field[0], a.field[1] + b.field[1]}};
     }
     TARN_INLINE static numbers<A> finish(const state& s, const window_scale<A>&) noexcept {
-        // No weight is smaller; where there is none, what a sum is compared with must not be denormal either.
-        return soft_sums::quotient(s.field[1], s.field[0], simd::is_double<A> ? 0x1p-300 : 0x1p-58, 1);
+        // No weight is smaller.
+        return soft_sums::quotient(s.field[1], s.field[0], simd::is_double<A> ? 0x1p-200 : 0x1p-58, 1);
     }
 
 private:
@@ -143,7 +129,7 @@ public:
     TARN_INLINE explicit soft_scaled_sums(const dispatch::window_planes& c) noexcept
         : weights_(c, soft_range<number<A>>::far), table_(simd::exp2_table<A>(1)) {}
 
-    TARN_INLINE bool takes(const magnitudes<A>& seen) const noexcept { return weights_.takes(seen); }
+    TARN_INLINE bool takes(const greatest_magnitude<A>& seen) const noexcept { return weights_.takes(seen); }
     TARN_INLINE auto takes(numbers<A> x) const noexcept { return weights_.takes(x); }
     // Below all n.
     TARN_INLINE static number<A> neutral(int f) noexcept { return f == 0 ? number<A>(-0x1p20) : number<A>(0); }
@@ -189,15 +175,17 @@ public:
     static constexpr int fields = scaled::fields + general::fields + 1;
     static constexpr bool lifts_once = true;
     static constexpr number<A> empty = 0;
-    using looks_for = magnitudes<A>;
+    using looks_for = greatest_magnitude<A>;
+    using guess = soft_sums<A>;
     static constexpr bool looks_at_stored = true;
     using state = window_state<A, fields>;
 
     TARN_INLINE explicit soft_pool_window(const dispatch::window_planes& c) noexcept
         : sums_(c), scaled_(c), general_(c) {}
 
+    TARN_INLINE const guess& first_guess() const noexcept { return sums_; }
     // f(the shortest reduction that gives the same results where no other elements are).
-    template <class F> TARN_INLINE void pick(const magnitudes<A>& seen, F f) const noexcept {
+    template <class F> TARN_INLINE void pick(const greatest_magnitude<A>& seen, F f) const noexcept {
         if (sums_.takes(seen))
             f(sums_);
         else if (scaled_.takes(seen))

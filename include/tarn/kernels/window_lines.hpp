@@ -37,6 +37,7 @@ private:
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr bool looks = !std::is_void<typename Reduction::looks_for>::value;
+    static constexpr bool guesses = !std::is_void<typename Reduction::guess>::value;
     // What is at work at once stays in L1. Of many fields most are for elements that are rarely seen.
     static constexpr bool is_wide = sizeof(sum) > sizeof(number<A>);
     static constexpr std::ptrdiff_t line_bytes = fields > 4 ? 28672 : is_wide ? 12288 : 16384;
@@ -313,19 +314,55 @@ private:
         block_.x = reinterpret_cast<const number<A>*>(x_) + inside_begin_ * c_.x.step[2];
         block_.y = direct_ ? reinterpret_cast<number<A>*>(y_) : result_;
         block_.room = direct_ ? (dense_ ? block_.rows * block_.group : 0) : result_numbers + width;
-        if constexpr (looks) {
-            if (looks_now()) {
-                typename Reduction::looks_for seen;
-                look(rows, planes, seen);
-                reduction_.pick(seen, [&](const auto& picked) TARN_LAMBDA { run_loops(picked); });
-            } else {
+        if constexpr (guesses) {
+            if (!guess_block())
+                run_looking(rows, planes);
+        } else if constexpr (looks) {
+            if (looks_now())
+                run_looking(rows, planes);
+            else
                 run_loops(reduction_);
-            }
         } else {
             run_loops(reduction_);
         }
         if (!direct_)
             put_results(row, rows);
+    }
+    TARN_INLINE void run_looking(std::ptrdiff_t rows, std::ptrdiff_t planes) noexcept {
+        typename Reduction::looks_for seen;
+        look(rows, planes, seen);
+        reduction_.pick(seen, [&](const auto& picked) TARN_LAMBDA {
+            guess_ = std::is_same<std::decay_t<decltype(picked)>, typename Reduction::guess>::value;
+            run_loops(picked);
+        });
+    }
+    // Windows apart by the first guess, which looks at their elements on the way; whether it was right. It is not taken
+    // again before others that were looked through were for it.
+    TARN_INLINE bool guess_block() noexcept {
+        const auto& guess = reduction_.first_guess();
+        typename Reduction::looks_for seen;
+        if (!guess_ || few_ || !few_members() || !run_apart(guess, seen))
+            return false;
+        guess_ = guess.takes(seen);
+        return guess_;
+    }
+    TARN_INLINE bool few_members() const noexcept {
+        return c_.axis[0].kernel * c_.axis[1].kernel <= few_rows && columns_.kernel <= few_rows;
+    }
+    // Windows that share no column; whether they are such.
+    template <class R, class Look> TARN_INLINE bool run_apart(const R& reduction, Look& seen) noexcept {
+        if constexpr (has_pairs) {
+            if (pairs_) {
+                apart_of<R>(reduction).reduce_pairs(block_, scales_, seen);
+                return true;
+            }
+        }
+        if (apart_) {
+            const rows_of<R> of(reduction);
+            for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
+                reduce_apart(of, block_.row[k], seen);
+        }
+        return apart_;
     }
     template <class R> TARN_INLINE void run_loops(const R& reduction) noexcept {
         const rows_of<R> of(reduction);
@@ -338,18 +375,13 @@ private:
                 return;
             }
         }
-        if constexpr (has_pairs && any_shape) {
-            if (pairs_) {
-                apart_of<R>(reduction).reduce_pairs(block_, scales_);
-                return;
-            }
-        }
         if constexpr (any_shape) {
-            if (apart_) {
-                for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
-                    reduce_apart(of, block_.row[k]);
+            // One copy of the loops of what is guessed.
+            std::conditional_t<std::is_same<R, typename Reduction::guess>::value, typename Reduction::looks_for,
+                               no_look>
+                seen;
+            if (run_apart(reduction, seen))
                 return;
-            }
         }
         if constexpr (may_be_lane_threes && any_shape) {
             if (lane_threes_) {
@@ -424,7 +456,8 @@ private:
         }
     }
     // Windows that share no column, lane by lane from where they are.
-    template <class R> TARN_INLINE void reduce_apart(const rows_of<R>& of, const window_row& r) noexcept {
+    template <class R, class Look>
+    TARN_INLINE void reduce_apart(const rows_of<R>& of, const window_row& r, Look& seen) noexcept {
         scales_.prepare(r.counted);
         for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
             const window_taps w = window_taps::of(columns_, first_ + j);
@@ -436,7 +469,7 @@ private:
             else if (r.count[0] * r.count[1] <= few_rows && w.count <= few_rows)
                 apart_of<R>(of.states.reduction)
                     .reduce_lanes(x, r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
-                                  lanes_, scales_.all_of(j), y);
+                                  lanes_, scales_.all_of(j), y, seen);
             else
                 reduce_in_order(of, x, r, w, scales_.all_of(j), y);
         }
@@ -691,6 +724,7 @@ private:
     bool packed_ = false; // and columns lie side by side
     bool direct_ = false; // results go where they belong at once
     bool dense_ = false;  // and lie side by side, row behind row
+    bool guess_ = true;
     bool pairs_ = false, threes_ = false, few_ = false, apart_ = false, short_ = false, lane_threes_ = false;
     gathered_taps taps_ = {}; // of few windows
     int margins_ = 0;         // fields of what they were filled for

@@ -119,6 +119,12 @@ struct window_reduction {
     static constexpr bool seldom = false;
     static constexpr bool looks_at_lines = false;
     using looks_for = void;
+    using guess = void;
+};
+
+// Looks for nothing.
+struct no_look {
+    template <class Numbers> TARN_INLINE void add(const Numbers&) const noexcept {}
 };
 
 // x y, rounded before it is added to anything, whatever the compiler contracts; never -0.
