@@ -5,6 +5,7 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/pool.hpp>
 #include <tarn/shape/beta_sums.hpp>
+#include <tarn/shape/denormals.hpp>
 
 #if !defined(TARN_DISPATCH)
 #include <tarn/dispatch/ada_pool_backward_kernels.hpp>
@@ -37,7 +38,7 @@ void ada_pool(const place<Executor>& where, const char* op, const operand& x, co
     const auto run = [&](const map_loops::part& p) {
         dispatch::ada_windows c{loops.windows(p), shares};
         c.windows.scale = 1;
-        (beta ? kernels.pool : kernels.edscw)(c);
+        with_zero_denormals([&] { (beta ? kernels.pool : kernels.edscw)(c); });
     };
     where.parallel_for(loops.items(), loops.cost(static_cast<double>(element_size(x)), 0),
                        [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
@@ -61,7 +62,7 @@ void ada_pool_backward(const place<Executor>& where, const char* op, const windo
     const auto run = [&](const dispatch::window_gradients& c) {
         dispatch::ada_gradients all{c, shares, false};
         all.windows.scale = 1;
-        (beta ? kernels.pool : kernels.edscw)(all);
+        with_zero_denormals([&] { (beta ? kernels.pool : kernels.edscw)(all); });
     };
     run_gradients(where, g, o.x, o.dy, o.dx, {}, run, rows_of_gradients(g));
     if (o.dparameter)
@@ -106,7 +107,7 @@ template <class Beta, bool Viewable> TARN_INLINE constexpr void assert_beta() {
 //
 // Special values   NaN in a window, or in its beta, gives NaN. With b of 0 those of soft_pool. Otherwise
 //                  infinite elements give an infinity of their sign, those of both signs NaN. A window without members:
-//                  0. Results below 2^-126 (doubles: 2^-1022) are 0.
+//                  0. Results below 2^-126 (doubles: 2^-1022) are 0. Denormal elements count as 0.
 // Accuracy         safe for elements of any size. With k the rows and columns of a window together, u = 2^-24, for doubles
 //                  2^-53: the first average y is within u (2 |y| + 8 k m) of the formula, m the mean of |x_i|; the second
 //                  z within u (2 |z| + 4 k sum_i e_i d_i (1 + d_i)) + k 2^-100 (doubles: 2^-960), d_i the distance of x_i
@@ -176,8 +177,8 @@ TARN_INLINE void edscw_pool(const X& x, Y&& y, const pool_window& window) {
 // Special values   NaN in a window, in its dy or its beta gives NaN to all its members, and to the gradient of its beta.
 //                  Where one of both results is infinite, its equal members share what it has of dy and the others get
 //                  0; dbeta is infinite or NaN. Where beta is below 0 or above 1, dbeta is 0. Products of dy and beta,
-//                  1 - beta, weights and derivatives below 2^-100 (doubles: 2^-960) count as 0, and a dbeta of
-//                  float below 2^-126 is 0.
+//                  1 - beta, weights and derivatives below 2^-100 (doubles: 2^-960) count as 0, and so do denormal
+//                  elements; a dbeta of float below 2^-126 is 0.
 // Accuracy         with u, k and m of ada_pool, c = min(1 / u, m / |a|), w windows of which an element is a member and
 //                  f_ij the magnitude of what window j gives to element i, all parts of it positive: dx is within
 //                  sum_j |dy_j| (b_j (u (w + 40) + 32 k u c) f_ij, and for the rest as soft_pool_backward) +

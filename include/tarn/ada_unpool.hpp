@@ -65,7 +65,7 @@ void ada_unpool(const place<Executor>& where, const operand& x, const operand& b
     run_gradients(where, g, x, y, z, {}, [&](const dispatch::window_gradients& c) {
         dispatch::ada_gradients all{c, shares, options.scale == unpool_scale::mean};
         all.windows.scale = 1;
-        kernels.unpool(all);
+        with_zero_denormals([&] { kernels.unpool(all); });
     });
 }
 
@@ -94,7 +94,7 @@ void ada_unpool_backward(const place<Executor>& where, const operand& x, const o
         dispatch::ada_unpool_gradients c{loops.windows(p), shares, loops.plane(2, p),
                                          options.scale == unpool_scale::mean};
         c.windows.scale = 1;
-        kernels.gradient(c);
+        with_zero_denormals([&] { kernels.gradient(c); });
     };
     where.parallel_for(loops.items(), loops.cost(2 * static_cast<double>(element_size(x)), 0),
                        [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
@@ -120,7 +120,7 @@ void ada_unpool_backward(const place<Executor>& where, const operand& x, const o
 //
 // Special values   NaN in a window of x, in y or in beta gives NaN to all members. Where an average of a window is
 //                  infinite, its equal members share. Products n y b and n y (1 - b), of weights with them, and parts of
-//                  results below 2^-100 (doubles: 2^-960) in magnitude count as 0.
+//                  results below 2^-100 (doubles: 2^-960) in magnitude count as 0, and so do denormal elements.
 // Accuracy         with u = 2^-24, for doubles 2^-53, and a and m the mean of x and of |x|, k the rows and columns of a
 //                  window together: the weight w_i is within 8 u + 8 k u min(1 / u, m / |a|) of itself, and e_i within
 //                  u (4 + 4 k (1 + d)^2) of itself, d the greatest distance of an element from the greatest that has a

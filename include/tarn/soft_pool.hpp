@@ -48,13 +48,10 @@ void soft_pool(const place<Executor>& where, const operand& x, const operand& y,
     const auto run = [&](const map_loops::part& p) {
         dispatch::window_planes w = loops.windows(p);
         w.scale = options.scale;
-        kernels.forward(w);
+        with_zero_denormals([&] { kernels.forward(w); });
     };
     where.parallel_for(loops.items(), loops.cost(static_cast<double>(element_size(x)), 0),
-                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-                           [[maybe_unused]] const zero_denormals scope;
-                           loops.run(begin, end, run);
-                       });
+                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) { loops.run(begin, end, run); });
 }
 
 template <class N, class Executor>
@@ -72,7 +69,7 @@ void soft_pool_backward(const place<Executor>& where, const operand& x, const op
     const bool exact = options.gradient == soft_pool_gradient::exact;
     const auto run = [&](dispatch::window_gradients& c) {
         c.windows.scale = options.scale;
-        kernels.gradients({c, exact});
+        with_zero_denormals([&] { kernels.gradients({c, exact}); });
     };
     run_gradients(where, g, x, dy, dx, {}, run, rows_of_gradients(g));
 }
@@ -138,7 +135,8 @@ TARN_INLINE void soft_pool(const X& x, Y&& y, const pool_window& window, const s
 //   window, options, where   as for soft_pool
 //
 // Special values   NaN in a window, and in its dy, gives NaN to all its members. Where a result is infinite, its equal
-//                  members share dy and the others get 0. A product dy w below 2^-100 (doubles: 2^-960) may count as 0.
+//                  members share dy and the others get 0. A product dy w below 2^-100 (doubles: 2^-960) may count as 0;
+//                  denormal elements do.
 // Accuracy         with u, d and k of soft_pool and w windows of which an element is a member, within
 //                  u sum_j |dy_j| w_ij (w f + 4 k f^2) + 2^-90 sum_j (1 + |dy_j|), f = 1 + |t d_i| + |t (y_j - m_j)|, for
 //                  doubles 2^-940. In windows with no |t x| beyond 16, (w + 4 k) (1 + |t x_i| + |t y_j|) in place of what

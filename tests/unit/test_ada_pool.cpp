@@ -3,6 +3,8 @@
 // adaPool and eDSCW against windows taken element by element in long double: windows of one axis, samples of two and
 // three, every type, tier and order of memory, beta for all windows and by region, special values, threads, and
 // arguments that they refuse.
+// Flags of denormal numbers are looked at, which would not be raised otherwise.
+#define TARN_ZERO_DENORMALS 0
 #include "support/ada_pooled.hpp"
 #include "support/allocations.hpp"
 #include "support/mxcsr.hpp"

@@ -3,6 +3,8 @@
 // The gradients of adaPool and eDSCW against their formulas in long double, and these against differences of the
 // results: windows of one axis, samples of two and three, every type, tier and order of memory, special values, threads,
 // and arguments that they refuse.
+// Flags of denormal numbers are looked at, which would not be raised otherwise.
+#define TARN_ZERO_DENORMALS 0
 #include "support/ada_pooled.hpp"
 #include "support/allocations.hpp"
 #include "support/mxcsr.hpp"

@@ -2,6 +2,8 @@
 //
 // adaUnPool against the weights of windows worked out in long double: windows of one axis, samples of two and three,
 // every type, tier and order of memory, special values, threads, and arguments that it refuses.
+// Flags of denormal numbers are looked at, which would not be raised otherwise.
+#define TARN_ZERO_DENORMALS 0
 #include "support/ada_pooled.hpp"
 #include "support/allocations.hpp"
 #include "support/mxcsr.hpp"

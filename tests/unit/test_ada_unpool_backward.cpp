@@ -3,6 +3,8 @@
 // The gradient of adaUnPool against sums with weights worked out in long double, and as the transpose of adaUnPool:
 // windows of one axis, samples of two and three, every type, tier and order of memory, special values, threads, and
 // arguments that it refuses.
+// Flags of denormal numbers are looked at, which would not be raised otherwise.
+#define TARN_ZERO_DENORMALS 0
 #include "support/ada_pooled.hpp"
 #include "support/allocations.hpp"
 #include "support/mxcsr.hpp"

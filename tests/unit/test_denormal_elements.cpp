@@ -75,6 +75,29 @@ std::vector<std::vector<T>> results(const Place& where, std::ptrdiff_t n, double
     });
     run([&](auto& o) { tarn::softpick(where, o.view(o.x), o.view(o.result), scaled(tarn::softpick_options())); });
     run([&](auto& o) { tarn::softpick_backward(where, o.view(o.x), o.view(o.x), o.view(o.other), o.view(o.result)); });
+
+    // Windows that share columns, or none.
+    for (const std::ptrdiff_t stride : {1, 2}) {
+        const tarn::pool_window window{{n < 2 ? 1 : 2}, {stride}};
+        const auto pooled = [&](auto& o, auto& v) {
+            return tarn::make_view(v.data(), rows, tarn::pool_output_extents(o.view(o.x), window)[1]);
+        };
+        const tarn::soft_pool_options options{0x1p120};
+        run([&](auto& o) { tarn::soft_pool(where, o.view(o.x), pooled(o, o.result), window, options); });
+        run([&](auto& o) {
+            tarn::soft_pool_backward(where, o.view(o.x), pooled(o, o.other), o.view(o.result), window, options);
+        });
+        run([&](auto& o) { tarn::ada_pool(where, o.view(o.x), 0.5, pooled(o, o.result), window); });
+        run([&](auto& o) {
+            tarn::ada_pool_backward(where, o.view(o.x), 0.5, pooled(o, o.other), o.view(o.result), o.sums[0], window);
+        });
+        if (stride == 1 && n > 1)
+            continue;
+        run([&](auto& o) { tarn::ada_unpool(where, o.view(o.x), 0.5, pooled(o, o.other), o.view(o.result), window); });
+        run([&](auto& o) {
+            tarn::ada_unpool_backward(where, o.view(o.x), 0.5, o.view(o.other), pooled(o, o.result), window);
+        });
+    }
     return all;
 }
 

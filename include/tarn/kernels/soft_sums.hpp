@@ -33,7 +33,7 @@ template <> struct soft_range<double> {
 };
 
 // The greatest magnitude of elements. NaN has none.
-template <class A> struct greatest_magnitude {
+template <class A> struct magnitude_look {
     numbers<A> greatest = numbers<A>(number<A>(0));
 
     TARN_INLINE void add(numbers<A> x) noexcept { greatest = simd::max_of<A>(xsimd::abs(x), greatest); }
@@ -52,7 +52,7 @@ public:
         : base_(base_of(c.scale)), limit_(limit_of(c, most)) {}
 
     TARN_INLINE exp_base<A> base() const noexcept { return base_; }
-    TARN_INLINE bool takes(const greatest_magnitude<A>& seen) const noexcept {
+    TARN_INLINE bool takes(const magnitude_look<A>& seen) const noexcept {
         return !xsimd::any(seen.greatest > numbers<A>(limit_));
     }
     TARN_INLINE auto takes(numbers<A> x) const noexcept { return xsimd::abs(x) <= numbers<A>(limit_); }
@@ -102,7 +102,7 @@ public:
         : weights_(c, soft_range<number<A>>::near), exponential_(weights_.base(), {-soft_range<number<A>>::powers, 0}) {
     }
 
-    TARN_INLINE bool takes(const greatest_magnitude<A>& seen) const noexcept { return weights_.takes(seen); }
+    TARN_INLINE bool takes(const magnitude_look<A>& seen) const noexcept { return weights_.takes(seen); }
     TARN_INLINE static number<A> neutral(int) noexcept { return 0; }
     TARN_INLINE state lift(numbers<A> x, std::ptrdiff_t) const noexcept {
         const numbers<A> w = near_weight<A>::of(exponential_, x);
@@ -129,7 +129,7 @@ public:
     TARN_INLINE explicit soft_scaled_sums(const dispatch::window_planes& c) noexcept
         : weights_(c, soft_range<number<A>>::far), table_(simd::exp2_table<A>(1)) {}
 
-    TARN_INLINE bool takes(const greatest_magnitude<A>& seen) const noexcept { return weights_.takes(seen); }
+    TARN_INLINE bool takes(const magnitude_look<A>& seen) const noexcept { return weights_.takes(seen); }
     TARN_INLINE auto takes(numbers<A> x) const noexcept { return weights_.takes(x); }
     // Below all n.
     TARN_INLINE static number<A> neutral(int f) noexcept { return f == 0 ? number<A>(-0x1p20) : number<A>(0); }
@@ -175,7 +175,7 @@ public:
     static constexpr int fields = scaled::fields + general::fields + 1;
     static constexpr bool lifts_once = true;
     static constexpr number<A> empty = 0;
-    using looks_for = greatest_magnitude<A>;
+    using looks_for = magnitude_look<A>;
     using guess = soft_sums<A>;
     static constexpr bool looks_at_stored = true;
     using state = window_state<A, fields>;
@@ -185,7 +185,7 @@ public:
 
     TARN_INLINE const guess& first_guess() const noexcept { return sums_; }
     // f(the shortest reduction that gives the same results where no other elements are).
-    template <class F> TARN_INLINE void pick(const greatest_magnitude<A>& seen, F f) const noexcept {
+    template <class F> TARN_INLINE void pick(const magnitude_look<A>& seen, F f) const noexcept {
         if (sums_.takes(seen))
             f(sums_);
         else if (scaled_.takes(seen))

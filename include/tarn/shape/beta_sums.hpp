@@ -4,6 +4,7 @@
 #pragma once
 
 #include <tarn/dispatch/ada_pool_table.hpp>
+#include <tarn/shape/denormals.hpp>
 #include <tarn/shape/windows.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
@@ -144,7 +145,7 @@ private:
             w.first_column = column;
             w.last_column = column + n;
             if (w.first_row < w.last_row)
-                kernels_.beta(c, sums);
+                with_zero_denormals([&] { kernels_.beta(c, sums); });
         });
     }
     // 0 where beta is clamped.
