@@ -47,10 +47,10 @@ template <class A> struct softmax_tile {
         }
     }
 
-    // The same of four rows of a single pack each.
-    template <class Weight, class Rows>
+    // The same of four rows of a single pack each. Whole: n is all of it.
+    template <bool Whole, class Weight, class Rows>
     TARN_INLINE void weigh_four(int row, const Weight& weight, Rows& rows, std::ptrdiff_t n) noexcept {
-        const int count = static_cast<int>(n);
+        const int count = Whole ? lanes<A> : static_cast<int>(n);
         pack<A> v[4];
         simd::unroll<4>([&](auto k) TARN_LAMBDA {
             const auto x = rows.next();
@@ -85,15 +85,16 @@ template <class A> struct softmax_tile {
     }
 
     // Row `row` to y.
-    template <int Packs, class Sink> TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n) const noexcept {
-        finish<Packs>(row, y, n, normaliser<A>{high[row], low[row], thresholds[row]});
+    template <int Packs, bool Whole = false, class Sink>
+    TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n) const noexcept {
+        finish<Packs, Whole>(row, y, n, normaliser<A>{high[row], low[row], thresholds[row]});
     }
-    template <int Packs, class Sink>
+    template <int Packs, bool Whole = false, class Sink>
     TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n, normaliser<A> result) const noexcept {
         const auto f = result.on();
         const unit_source<A> e{weights + row * row_size<Packs>(n)};
         if constexpr (Packs == 1) {
-            if (n == lanes<A>)
+            if (Whole || n == lanes<A>)
                 y.put(0, f(e.at(0)));
             else
                 y.put_first(0, f(e.at(0)), static_cast<int>(n));
@@ -197,7 +198,8 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
 
     // Weighs the rows from `next` on into `to`, by weigh(i, x) for Some rows from row i on, and finishes those from `last`
     // on out of `before` if there are any (last >= 0). Returns whether every sum is acceptable.
-    template <class Sink, int Some, class Weigh>
+    // Rows of both tiles are a whole pack each, if Whole.
+    template <class Sink, int Some, bool Whole, class Weigh>
     TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& before, std::ptrdiff_t last,
                           Weigh weigh) noexcept {
         const std::ptrdiff_t n = before.part.columns;
@@ -208,7 +210,7 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
                 weigh(i, x);
                 if constexpr (decltype(finish)::value) {
                     simd::unroll<Some>([&](auto k) TARN_LAMBDA {
-                        before.template finish<Packs>(i + decltype(k)::value, Sink{y}, n);
+                        before.template finish<Packs, Whole>(i + decltype(k)::value, Sink{y}, n);
                         y += a.y_row_stride;
                     });
                 }
@@ -225,13 +227,20 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
                              const softmax_tile<A>& before, std::ptrdiff_t last) noexcept {
         const Weight weight = given;
         const std::ptrdiff_t n = to.part.columns;
-        constexpr int some = Packs == 1 ? 4 : 1;
-        return step<Sink, some>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
-            if constexpr (Packs == 1)
-                to.weigh_four(i, weight, x, n);
-            else
+        if constexpr (Packs == 1) {
+            const auto fours = [&](auto whole) TARN_LAMBDA {
+                constexpr bool Whole = decltype(whole)::value;
+                return step<Sink, 4, Whole>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
+                    to.template weigh_four<Whole>(i, weight, x, n);
+                });
+            };
+            const bool whole = n == lanes<A> && (last < 0 || before.part.columns == n);
+            return whole ? fours(simd::index<1>{}) : fours(simd::index<0>{});
+        } else {
+            return step<Sink, 1, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
                 to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), n));
-        });
+            });
+        }
     }
 
     // A reference for every row of the tile from `first` on, from its greatest logit.
@@ -271,7 +280,7 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
             prepare(references[(next / tile_rows<A> + 1) % 2], next + tile_rows<A>);
         state.carry({refs.bounds[4][0], refs.bounds[5][0]});
         exp_weight<A, false> weight(state.base, reference<A>{0, 0});
-        return step<Sink, 1>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
+        return step<Sink, 1, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
             weight.refer_to(exp_bounds<A, number<A>>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i],
                                                      refs.bounds[3][i], refs.bounds[4][i], refs.bounds[5][i]});
             to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), to.part.columns));
