@@ -6,6 +6,7 @@
 
 #include <tarn/dispatch/softpick_table.hpp>
 #include <tarn/kernels/kept_rows.hpp>
+#include <tarn/kernels/softmax_short_rows.hpp>
 #include <tarn/kernels/stored_logits.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
@@ -79,6 +80,18 @@ template <class A> struct pick_sum {
 
     // Whether a reference serves the row.
     TARN_INLINE bool fits() const noexcept { return level > unit_weight<A>::least_level && acceptable<A>(total); }
+
+    // Of a row's distances, its greatest weight above 0 or 0, and what its weights are differences from.
+    TARN_INLINE static pick_sum of(row_total<A> distances, number<A> greatest, const unit_weight<A>& unit,
+                                   number<A> epsilon) noexcept {
+        pick_sum s{distances, static_cast<double>(greatest) + static_cast<double>(unit.one)};
+        const double more = static_cast<double>(epsilon) * s.level;
+        if constexpr (simd::is_double<A>)
+            simd::add_total(s.total, {more, 0.0});
+        else
+            s.total += more;
+        return s;
+    }
 };
 template <class A, class Weight, class Source, class Sink, class Beside>
 TARN_NOINLINE pick_sum<A> pick_row(const Weight& given, Source x, Sink e, std::ptrdiff_t n, number<A> epsilon,
@@ -86,14 +99,16 @@ TARN_NOINLINE pick_sum<A> pick_row(const Weight& given, Source x, Sink e, std::p
     const Weight weight = given;
     const Beside beside = given_beside;
     pack<A> greatest = simd::broadcast<A>(0);
-    pick_sum<A> s{sum_chunks<A>(distance_adder<A, Weight, Source, Sink>{weight, x, e, &greatest}, n, beside), 0};
-    s.level = static_cast<double>(simd::greatest<A>(greatest)) + static_cast<double>(weight.unit.one);
-    const double more = static_cast<double>(epsilon) * s.level;
-    if constexpr (simd::is_double<A>)
-        simd::add_total(s.total, {more, 0.0});
-    else
-        s.total += more;
-    return s;
+    const row_total<A> distances =
+        sum_chunks<A>(distance_adder<A, Weight, Source, Sink>{weight, x, e, &greatest}, n, beside);
+    return pick_sum<A>::of(distances, simd::greatest<A>(greatest), weight.unit, epsilon);
+}
+
+// What is summed of row r: short rows whole if anything of them is kept, so in a tile they are what they are alone.
+template <class T>
+TARN_INLINE row_span pick_span(const dispatch::mask_of_rows<T>& m, std::ptrdiff_t r, std::ptrdiff_t columns) noexcept {
+    const row_span s = kept_span(m, r, columns);
+    return s.empty() || columns > dispatch::short_row_columns ? s : row_span{0, columns};
 }
 
 // The mask of a call as the logits of kept rows: a scale of 0 belongs to the exponential as any other.
@@ -137,7 +152,8 @@ template <class A> struct softpick_rows {
     using number = simd::number<A>;
     using call = dispatch::softpick_rows<number>;
 
-    struct long_rows {
+    // What the rows of a call have in common, and the weights for the carried reference.
+    struct all_rows {
         const call& a;
         const dispatch::mask_of_rows<number> mask;
         const logit_map<A> map;
@@ -145,11 +161,10 @@ template <class A> struct softpick_rows {
         pick_weight<A, true> folded; // for the exponent `folded_for`
         number folded_for;
 
-        TARN_INLINE explicit long_rows(const call& call_) noexcept
+        TARN_INLINE explicit all_rows(const call& call_) noexcept
             : a(call_), mask(exact_mask(call_.mask)), map(mask, false, false, false), state(call_.mask.scale, true),
               folded(state.folded(), state.ref, map.masked()), folded_for(state.ref.exponent) {}
 
-        TARN_INLINE number nothing(std::ptrdiff_t) const noexcept { return 0; }
         TARN_INLINE const number* logits_at(std::ptrdiff_t r, row_span s, number* z) const noexcept {
             const number* const x = a.x + r * a.x_across;
             if (map.copies())
@@ -158,37 +173,141 @@ template <class A> struct softpick_rows {
             map.make(row.from(s.begin), z, s.length());
             return z;
         }
+        template <class F> TARN_INLINE auto with_weight(F f) noexcept {
+            if (!state.can_fold())
+                return f(pick_weight<A, false>(exp_weight<A, false>(state.base, state.ref), state.ref, map.masked()));
+            if (state.ref.exponent != folded_for)
+                folded = pick_weight<A, true>(state.folded(), state.ref, map.masked());
+            folded_for = state.ref.exponent;
+            return f(folded);
+        }
         template <class Beside>
-        TARN_INLINE guessed_row<A> guess(std::ptrdiff_t r, row_span s, number* e, const Beside& beside) noexcept {
-            const unit_source<A> z{logits_at(r, s, e)};
-            const auto weigh = [&](const auto& weight) TARN_LAMBDA {
-                return pick_row<A>(weight, z, unit_sink<A>{e}, s.length(), a.epsilon, beside);
-            };
-            pick_sum<A> sum;
-            if (state.can_fold()) {
-                if (state.ref.exponent != folded_for)
-                    folded = pick_weight<A, true>(state.folded(), state.ref, map.masked());
-                folded_for = state.ref.exponent;
-                sum = weigh(folded);
-            } else {
-                sum =
-                    weigh(pick_weight<A, false>(exp_weight<A, false>(state.base, state.ref), state.ref, map.masked()));
-            }
-            if (!sum.fits())
-                return {false, {}};
-            state.guessed_right(sum.level);
-            return {true, normaliser<A>::of(sum.total)};
+        TARN_INLINE pick_sum<A> weigh(const number* z, std::ptrdiff_t n, number* e, const Beside& beside) noexcept {
+            return with_weight([&](const auto& weight) TARN_LAMBDA {
+                return pick_row<A>(weight, unit_source<A>{z}, unit_sink<A>{e}, n, a.epsilon, beside);
+            });
         }
         TARN_INLINE void careful(std::ptrdiff_t r, row_span s, number* y) noexcept {
             careful_pick<A, true>(state, unit_source<A>{logits_at(r, s, y)}, unit_sink<A>{y}, s.length(), a.epsilon,
                                   map.masked());
         }
     };
+
+    struct long_rows : all_rows {
+        using all_rows::all_rows;
+
+        TARN_INLINE number nothing(std::ptrdiff_t) const noexcept { return 0; }
+        template <class Beside>
+        TARN_INLINE guessed_row<A> guess(std::ptrdiff_t r, row_span s, number* e, const Beside& beside) noexcept {
+            const pick_sum<A> sum = this->weigh(this->logits_at(r, s, e), s.length(), e, beside);
+            if (!sum.fits())
+                return {false, {}};
+            this->state.guessed_right(sum.level);
+            return {true, normaliser<A>::of(sum.total)};
+        }
+    };
     template <bool Stream> TARN_NOINLINE static void run_long(const call& a) noexcept {
         long_rows rows(a);
         run_kept_rows<A, Stream>(a, rows);
     }
-    static void run(const call& a) noexcept { kept_rows_on_stack<A, softpick_rows, call>::run(a); }
+
+    // Short rows, a tile at a time, of which all fit their guess or each is taken by itself.
+    struct short_rows : all_rows {
+        softmax_tile<A> tile;
+        alignas(64) number noted[tile_rows<A> * lanes<A>];
+        alignas(64) number greatest[tile_rows<A>];
+        double level = 0; // of the last row of the tile
+
+        using all_rows::all_rows;
+
+        TARN_INLINE std::ptrdiff_t columns() const noexcept { return this->a.columns; }
+        TARN_INLINE number* weights_of_row(int i) noexcept {
+            return tile.weights + i * softmax_tile<A>::template row_size<0>(columns());
+        }
+        TARN_INLINE number* results_of_row(std::ptrdiff_t r) const noexcept { return this->a.y + r * this->a.y_across; }
+
+        // The weights of a tile's rows from `first` on, and their sums. Returns whether all fit.
+        template <class Weight> TARN_NOINLINE bool weigh_tile(const Weight& given, std::ptrdiff_t first) noexcept {
+            const Weight weight = given;
+            for (int i = 0; i < tile_rows<A>; ++i) {
+                pack<A> most = simd::broadcast<A>(0);
+                const unit_source<A> x{this->logits_at(first + i, {0, columns()}, weights_of_row(i))};
+                const unit_sink<A> e{weights_of_row(i)};
+                const distance_adder<A, Weight, unit_source<A>, unit_sink<A>> adder{weight, x, e, &most};
+                tile.keep_sums(i, sum_span<A>(adder, 0, columns(), nothing_beside{}));
+                simd::store<A>(noted + i * lanes<A>, most);
+            }
+            tile.sums.assign_folded(tile.lane_sums);
+            simd::store<A>(greatest, simd::greatests<A>(noted));
+            bool fit = true;
+            for (int i = 0; i < tile_rows<A>; ++i) {
+                const auto sum = pick_sum<A>::of(tile.sums[i], greatest[i], weight.unit, this->a.epsilon);
+                fit = sum.fits() && fit;
+                tile.sums.set(i, sum.total);
+                level = sum.level;
+            }
+            return fit;
+        }
+        template <class Sink> TARN_NOINLINE bool guess_tile(std::ptrdiff_t first) noexcept {
+            if (!this->state.may_guess())
+                return false;
+            const bool right =
+                this->with_weight([&](const auto& weight) TARN_LAMBDA { return weigh_tile(weight, first); });
+            if (!right) {
+                this->state.guessed_wrong();
+                return false;
+            }
+            tile.normalise();
+            for (int i = 0; i < tile_rows<A>; ++i)
+                tile.template finish<0>(i, Sink{results_of_row(first + i)}, columns());
+            this->state.guessed_right(level);
+            return true;
+        }
+        TARN_NOINLINE void run_row(std::ptrdiff_t r) noexcept {
+            number* const y = results_of_row(r);
+            const row_span s = pick_span(this->mask, r, columns());
+            if (s.empty()) {
+                fill_row<A>(unit_sink<A>{y}, columns(), 0);
+                return;
+            }
+            if (this->state.may_guess()) {
+                number* const e = weights_of_row(0);
+                const pick_sum<A> sum = this->weigh(this->logits_at(r, s, e), columns(), e, nothing_beside{});
+                if (sum.fits()) {
+                    map_row<A>(unit_source<A>{e}, unit_sink<A>{y}, 0, columns(), normaliser<A>::of(sum.total).on());
+                    this->state.guessed_right(sum.level);
+                    return;
+                }
+                this->state.guessed_wrong();
+            }
+            this->careful(r, s, y);
+        }
+        template <class Sink> TARN_INLINE void run() noexcept {
+            std::ptrdiff_t r = 0;
+            for (; r + tile_rows<A> <= this->a.rows; r += tile_rows<A>) {
+                if (!guess_tile<Sink>(r))
+                    for (int i = 0; i < tile_rows<A>; ++i)
+                        run_row(r + i);
+            }
+            for (; r < this->a.rows; ++r)
+                run_row(r);
+        }
+    };
+    TARN_NOINLINE static void run_short(const call& a) noexcept {
+        short_rows rows(a);
+        if (a.stream && are_whole_lines<A>(a.y, a.y_across, a.columns)) {
+            rows.template run<stream_sink<A>>();
+            simd::stream_fence<A>();
+        } else {
+            rows.template run<unit_sink<A>>();
+        }
+    }
+    static void run(const call& a) noexcept {
+        if (a.columns <= dispatch::short_row_columns)
+            run_short(a);
+        else
+            kept_rows_on_stack<A, softpick_rows, call>::run(a);
+    }
 
     // Rows of any type and stride that no buffer holds.
     static void run_stored(const dispatch::softpick_stored<number>& a) noexcept {
@@ -197,7 +316,7 @@ template <class A> struct softpick_rows {
         softmax_rows_state<A> state(a.mask.scale, true);
         stored_buffer<A> in, out;
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
-            const row_span s = kept_span(mask, r, a.columns);
+            const row_span s = pick_span(mask, r, a.columns);
             const auto y = [&](std::ptrdiff_t i)
                                TARN_LAMBDA { return any_sink<A>::of(stored_from(a.y, r, i), 0, out); };
             bool ordinary = true;
