@@ -66,15 +66,18 @@ private:
             by_size(1 / weights_of<A>::common_factor, simd::power_of_two(-usual) / weights_of<A>::common_factor,
                     simd::power_of_two(-large) / weights_of<A>::common_factor);
 
-        // The integral part of lse in powers of two is the reference. m - log2(e) * lse, for doubles from twice as
-        // many digits:
-        const doubles log2_lse = lse * doubles(1.4426950408889634074);
+        // The integral part of lse in powers of two is the reference.
+        constexpr double log2_of_e = 1.4426950408889634074;
+        const doubles log2_lse = lse * doubles(log2_of_e);
         const auto is_near = (log2_lse < doubles(reference<A>::far)) & (log2_lse > doubles(-reference<A>::far));
         const doubles m = simd::select<A>(is_near, nearest<doubles>(log2_lse, doubles(1.5 * 0x1p52)), doubles(0.0));
-        doubles rest = m - log2_lse;
+        // m less that, for doubles from twice as many digits.
+        doubles rest;
         if constexpr (is_double) {
-            const auto log2_e = exp_base<A>::of(1);
-            rest = doubles(0.0) - simd::exp2_remainder<A>(lse, doubles(log2_e.high), doubles(log2_e.low), m);
+            const auto base = exp_base<A>::of(1);
+            rest = doubles(0.0) - simd::exp2_remainder<A>(lse, doubles(base.high), doubles(base.low), m);
+        } else {
+            rest = simd::fmadd<A>(lse, doubles(-log2_of_e), m);
         }
         const doubles fraction =
             simd::select<A>(is_near, simd::exp_of_small<A>(rest * doubles(0.693147180559945309417)), doubles(1.0));
