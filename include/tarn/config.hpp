@@ -85,9 +85,9 @@
 #define TARN_MATH_NAME
 #endif
 
-// 1: while softmax, its logarithms and their gradients run, what is denormal counts as 0, and so do results (MXCSR's bits
-// for it are set, and put back). 0: MXCSR is not written; gradients may be denormal, and on CPUs of Intel rows of denormal
-// numbers take 50 times as long.
+// 1: while softmax, its logarithms, SoftPool, adaPool and their gradients run, what is denormal counts as 0, and so do
+// results (MXCSR's bits for it are set, and put back). 0: MXCSR is not written; gradients and results of pooling may be
+// denormal, and on CPUs of Intel rows of denormal numbers take 50 times as long.
 #if !defined(TARN_ZERO_DENORMALS)
 #define TARN_ZERO_DENORMALS 1
 #endif

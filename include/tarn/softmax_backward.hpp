@@ -147,8 +147,9 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 // Special values   a row with NaN in y or dy, or +-inf in dy where y is not 0: NaN. y = 0 (a logit of -inf): 0. Rows of
 //                  0 (empty_row::zero): 0. Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing
 //                  is written. Denormal elements count as 0.
-// Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|, for gradients whose sum_j |y_j dy_j| is
-//                  above 2^-70 (doubles: 2^-800). In smaller ones products below 2^-126 (2^-1022) count as 0.
+// Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|, for gradients whose sum_j |y_j dy_j|,
+//                  times |scale| if that is below 1, is above 2^-70 (doubles: 2^-800). In smaller ones products below
+//                  2^-126 (2^-1022) count as 0.
 // Determinism      the bits of a row depend on the row, its length and the scale only; see softmax.
 // Memory           y and dy are read once from memory and once from a cache; dx written once. No buffer for floats side
 //                  by side, along a row or across rows; for others see softmax.

@@ -155,8 +155,8 @@ void softpick_backward(const place<Executor>& where, const operand& x, const ope
 // Accuracy         within 8 ulp of the exact result, next to 0 as well; on SSE2, without a fused multiply-add, within
 //                  32 ulp for |z| from 0.04 to 0.7, and 8 elsewhere.
 // Determinism      the bits of a row depend on the row, what is kept of it and the options only; see softmax.
-// Memory           x is read once, y written once. Of floats and doubles side by side only the part of a row is read
-//                  that holds all that is kept. Buffers as for masked_softmax.
+// Memory           x is read once, y written once. Of floats and doubles side by side, in rows of more than 256, only the
+//                  part is read that holds all that is kept. Buffers as for masked_softmax.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax; a mask
 //                  that does not broadcast, epsilon outside 2^-50 to 1.
 template <class Executor, class X, class Y>

@@ -291,6 +291,27 @@ TEST_P(soft_pool, bits) {
     }
 }
 
+// Tiny elements of which a scale makes weights as small as any, beside others that are too far for such weights.
+TEST_P(soft_pool, bits_of_steep_scales) {
+    for (const float tiny : {-0x1p-115f, -0x1.8p-125f, 0x1p-90f}) {
+        std::vector<float> alone(64, tiny);
+        std::vector<float> beside = alone;
+        beside[40] = 1;
+        std::vector<float> y(32), z(32);
+        const auto view = [](auto& v) { return tarn::make_view(v.data(), static_cast<std::ptrdiff_t>(v.size())); };
+        for (double scale : {0x1p40, 0x1p60, 0x1p90, 0x1p120, 0x1p126}) {
+            tarn::soft_pool(tarn::on(GetParam()), view(alone), view(y), {{2}, {2}}, {scale});
+            tarn::soft_pool(tarn::on(GetParam()), view(beside), view(z), {{2}, {2}}, {scale});
+            for (std::size_t i = 0; i < y.size(); ++i) {
+                EXPECT_FLOAT_EQ(y[i], tiny) << scale;
+                if (i != 20) {
+                    EXPECT_EQ(y[i], z[i]) << scale;
+                }
+            }
+        }
+    }
+}
+
 // No result is denormal.
 TEST_P(soft_pool, no_denormals) {
     const float kinds[][4] = {{0x1p-126f, -0x1p-126f, 0x1.8p-125f, 0},

@@ -21,12 +21,17 @@ TEST_P(gradient_rules, masked_logits_get_nothing) {
         auto x = normal_logits(4 * n, 1, 0, 1);
         for (std::size_t i = 0; i < x.size(); i += 2)
             x[i] = -inf;
-        auto p = gradient_problem<>::of(of(), on(), x, n, 1.0f, 2);
-        const auto dx = gradient_of(of(), tarn::on(on()), p);
-        for (std::size_t i = 0; i < x.size(); ++i) {
-            ASSERT_FALSE(std::isnan(dx[i])) << i;
-            if (x[i] == -inf) {
-                ASSERT_EQ(dx[i], of() == gradient::log_softmax ? p.dy[i] : 0.0f) << i;
+        // Gradients of any size leave nothing of a weight of 0.
+        for (const float size : {0x1p-100f, 1.0f, 0x1p49f, 0x1p115f}) {
+            auto p = gradient_problem<>::of(of(), on(), x, n, 1.0f, 2);
+            for (std::size_t i = 0; i < p.dy.size(); ++i)
+                p.dy[i] = of() != gradient::logsumexp && x[i] == -inf && i % 4 == 0 ? 0 : p.dy[i] * size;
+            const auto dx = gradient_of(of(), tarn::on(on()), p);
+            for (std::size_t i = 0; i < x.size(); ++i) {
+                ASSERT_FALSE(std::isnan(dx[i])) << i;
+                if (x[i] == -inf) {
+                    ASSERT_EQ(dx[i], of() == gradient::log_softmax ? p.dy[i] : 0.0f) << i << ", size " << size;
+                }
             }
         }
     }

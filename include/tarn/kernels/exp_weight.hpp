@@ -413,6 +413,9 @@ private:
     }
 };
 
+// The shortest form that drops weights on all tiers; where it is Folded it is for the references of that.
+template <class A> using dropping_weight = exp_weight<A, simd::exp2_traits<A>::has_scalef>;
+
 // A pack of rows side by side, each lane with a reference of its own.
 template <class A> struct exp_weight_by_lane {
     exp_bounds<A, pack<A>> bounds;

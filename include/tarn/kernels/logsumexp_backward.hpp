@@ -113,7 +113,7 @@ template <class A> struct logsumexp_backward {
     TARN_NOINLINE static void run_rows_as(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const exp_base<A> base = exp_base<A>::of(a.scale);
         const limiter limited(a.scale);
-        exp_weight<A, true> ordinary(base, reference<A>{0, 0});
+        dropping_weight<A> ordinary(base, reference<A>{0, 0});
         exp_weight<A, false> any(base, reference<A>{0, 0});
         alignas(64) number<A> bounds[6][lanes<A>];
         alignas(64) number<A> limits[lanes<A>];

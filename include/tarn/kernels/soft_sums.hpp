@@ -10,14 +10,15 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// Elements of which sums are made. Weights and what products are multiplied by are such that neither products nor what is
-// left where they cancel is denormal.
+// Elements and scales t of which sums are made. Weights and what products are multiplied by are such that neither products
+// nor what is left where they cancel is denormal: where weights are small, elements are not, or the scale is too large.
 template <class T> struct soft_range;
 template <> struct soft_range<float> {
     static constexpr float greatest = 0x1p20f;
     static constexpr double members = 0x1p22;
     static constexpr double near = 40;             // |t x| of weights as they are: no two are further apart than 2^117,
-    static constexpr float powers = 26;            // and they are 2^26 too large;
+    static constexpr float powers = 26;            // they are 2^26 too large,
+    static constexpr double steepest = 0x1p40;     // and |t| is at most this;
     static constexpr double far = 48000;           // |t x| of others, whose products
     static constexpr float lift = 0x1p80f;         // are so much too large
     static constexpr double least_scale = 0x1p-60; // below it all weights are 1
@@ -27,6 +28,7 @@ template <> struct soft_range<double> {
     static constexpr double members = 0x1p24;
     static constexpr double near = 138; // 2^399
     static constexpr double powers = 60;
+    static constexpr double steepest = 0x1p700;
     static constexpr double far = 48000;
     static constexpr double lift = 0x1p300;
     static constexpr double least_scale = 0x1p-400;
@@ -48,8 +50,9 @@ template <class A> class soft_weights {
 public:
     using range = soft_range<number<A>>;
 
-    TARN_INLINE soft_weights(const dispatch::window_planes& c, double most) noexcept
-        : base_(base_of(c.scale)), limit_(limit_of(c, most)) {}
+    // Of |t x| up to `most` and |t| up to `steepest`.
+    TARN_INLINE soft_weights(const dispatch::window_planes& c, double most, double steepest) noexcept
+        : base_(base_of(c.scale)), limit_(limit_of(c, most, steepest)) {}
 
     TARN_INLINE exp_base<A> base() const noexcept { return base_; }
     TARN_INLINE bool takes(const magnitude_look<A>& seen) const noexcept {
@@ -63,13 +66,15 @@ private:
         return counts ? exp_base<A>::of(static_cast<number<A>>(t)) : exp_base<A>{0, 0};
     }
     // Sums of more products might overflow.
-    TARN_INLINE static number<A> limit_of(const dispatch::window_planes& c, double most) noexcept {
+    TARN_INLINE static number<A> limit_of(const dispatch::window_planes& c, double most, double steepest) noexcept {
         double members = 1;
         for (const dispatch::window_axis& a : c.axis)
             members *= static_cast<double>(a.kernel);
         const double t = c.scale < 0 ? -c.scale : c.scale;
         const bool bounded = t * static_cast<double>(range::greatest) > most;
-        return members > range::members ? -1 : bounded ? static_cast<number<A>>(most / t) : range::greatest;
+        return members > range::members || t > steepest ? -1
+               : bounded                                ? static_cast<number<A>>(most / t)
+                                                        : range::greatest;
     }
 
     exp_base<A> base_;
@@ -85,7 +90,7 @@ template <class A, int Fields> struct soft_sum_window : window_reduction {
     TARN_INLINE static state at_column(const state& s, std::ptrdiff_t, std::ptrdiff_t) noexcept { return s; }
 
 protected:
-    // sum / size * 1 / lift, size >= least_size; never -0.
+    // sum / size * 1 / lift, size >= least_size.
     TARN_INLINE static numbers<A> quotient(numbers<A> sum, numbers<A> size, double least_size,
                                            number<A> lift) noexcept {
         const numbers<A> by = simd::max_of<A>(numbers<A>(static_cast<number<A>>(least_size)), size); // NaN passes
@@ -99,8 +104,8 @@ public:
     using typename soft_sum_window<A, 2>::state;
 
     TARN_INLINE explicit soft_sums(const dispatch::window_planes& c) noexcept
-        : weights_(c, soft_range<number<A>>::near), exponential_(weights_.base(), {-soft_range<number<A>>::powers, 0}) {
-    }
+        : weights_(c, soft_range<number<A>>::near, soft_range<number<A>>::steepest),
+          exponential_(weights_.base(), {-soft_range<number<A>>::powers, 0}) {}
 
     TARN_INLINE bool takes(const magnitude_look<A>& seen) const noexcept { return weights_.takes(seen); }
     TARN_INLINE static number<A> neutral(int) noexcept { return 0; }
@@ -127,7 +132,7 @@ public:
     using typename soft_sum_window<A, 3>::state;
 
     TARN_INLINE explicit soft_scaled_sums(const dispatch::window_planes& c) noexcept
-        : weights_(c, soft_range<number<A>>::far), table_(simd::exp2_table<A>(1)) {}
+        : weights_(c, soft_range<number<A>>::far, static_cast<double>(infinity)), table_(simd::exp2_table<A>(1)) {}
 
     TARN_INLINE bool takes(const magnitude_look<A>& seen) const noexcept { return weights_.takes(seen); }
     TARN_INLINE auto takes(numbers<A> x) const noexcept { return weights_.takes(x); }

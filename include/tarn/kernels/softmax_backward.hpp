@@ -12,9 +12,10 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// dx = scale * y * (dy - sum y dy). A scale above 1 goes to y and one below 1 to the difference, so that what is between
-// neither overflows nor vanishes where the result does not. In the sum, the products of a pair of packs go to the
-// accumulators together: two roundings of 2^-24, where a conversion of every factor would take twice the time.
+// dx = scale * y * (dy - sum y dy). A scale above 1 goes to y and one below 1 to the difference, so that nothing between
+// overflows where the result does not. In the sum, the products of a pair of packs go to the accumulators together: two
+// roundings of 2^-24 (SSE2: three), where a conversion of every factor would take twice the time. Products are rounded by
+// themselves, or with another product: no compiler fuses one with an accumulator.
 template <class A> struct softmax_gradient {
     pack<A> scale_of_y, scale_of_difference;
     double factor_of_sum;
@@ -25,7 +26,7 @@ template <class A> struct softmax_gradient {
           factor_of_sum(is_large(scale) ? -1.0 : -static_cast<double>(scale)) {}
 
     TARN_INLINE void add(simd::sum_pack<A>& sums, const pack<A>& y, const pack<A>& dy) const noexcept {
-        sums.add(y * dy);
+        sums.add(simd::fmadd<A>(y, dy, simd::broadcast<A>(0)));
     }
     TARN_INLINE void add_pair(simd::sum_pack<A>& sums, const pack<A>& y0, const pack<A>& dy0, const pack<A>& y1,
                               const pack<A>& dy1) const noexcept {
@@ -42,7 +43,7 @@ private:
 // dx = scale * (dy - e^y sum dy)
 template <class A> struct log_softmax_gradient {
     static constexpr double factor_of_sum = -1.0 / static_cast<double>(weights_of<A>::common_factor);
-    exp_weight<A, true> weight;
+    dropping_weight<A> weight;
     pack<A> factor;
 
     TARN_INLINE explicit log_softmax_gradient(number<A> scale) noexcept

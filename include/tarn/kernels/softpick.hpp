@@ -211,12 +211,13 @@ template <class A> struct softpick_rows {
         run_kept_rows<A, Stream>(a, rows);
     }
 
-    // Short rows, a tile at a time, of which all fit their guess or each is taken by itself.
+    // Short rows, a tile at a time; those that do not fit the guess are taken by themselves.
     struct short_rows : all_rows {
         softmax_tile<A> tile;
         alignas(64) number noted[tile_rows<A> * lanes<A>];
         alignas(64) number greatest[tile_rows<A>];
-        double level = 0; // of the last row of the tile
+        bool fits[tile_rows<A>];
+        double level = 0; // of the last that does
 
         using all_rows::all_rows;
 
@@ -226,8 +227,8 @@ template <class A> struct softpick_rows {
         }
         TARN_INLINE number* results_of_row(std::ptrdiff_t r) const noexcept { return this->a.y + r * this->a.y_across; }
 
-        // The weights of a tile's rows from `first` on, and their sums. Returns whether all fit.
-        template <class Weight> TARN_NOINLINE bool weigh_tile(const Weight& given, std::ptrdiff_t first) noexcept {
+        // The weights of a tile's rows from `first` on, and their sums. Returns how many fit.
+        template <class Weight> TARN_NOINLINE int weigh_tile(const Weight& given, std::ptrdiff_t first) noexcept {
             const Weight weight = given;
             for (int i = 0; i < tile_rows<A>; ++i) {
                 pack<A> most = simd::broadcast<A>(0);
@@ -239,56 +240,65 @@ template <class A> struct softpick_rows {
             }
             tile.sums.assign_folded(tile.lane_sums);
             simd::store<A>(greatest, simd::greatests<A>(noted));
-            bool fit = true;
+            int count = 0;
             for (int i = 0; i < tile_rows<A>; ++i) {
                 const auto sum = pick_sum<A>::of(tile.sums[i], greatest[i], weight.unit, this->a.epsilon);
-                fit = sum.fits() && fit;
+                fits[i] = sum.fits();
+                count += fits[i];
+                level = fits[i] ? sum.level : level;
                 tile.sums.set(i, sum.total);
-                level = sum.level;
             }
-            return fit;
+            return count;
         }
-        template <class Sink> TARN_NOINLINE bool guess_tile(std::ptrdiff_t first) noexcept {
-            if (!this->state.may_guess())
-                return false;
-            const bool right =
-                this->with_weight([&](const auto& weight) TARN_LAMBDA { return weigh_tile(weight, first); });
-            if (!right) {
+        template <class Sink> TARN_NOINLINE void run_tile(std::ptrdiff_t first) noexcept {
+            int count = 0;
+            const bool guessed = this->state.may_guess();
+            if (guessed) {
+                count = this->with_weight([&](const auto& weight) TARN_LAMBDA { return weigh_tile(weight, first); });
+                tile.normalise();
+            }
+            const reference<A> ref = this->state.ref;
+            for (int i = 0; i < tile_rows<A>; ++i) {
+                if (count > 0 && fits[i])
+                    tile.template finish<0>(i, Sink{results_of_row(first + i)}, columns());
+                else
+                    run_carefully(first + i);
+            }
+            // Rows that are not like the others leave no reference behind.
+            if (2 * count >= tile_rows<A>) {
+                this->state.carry(ref);
+                this->state.guessed_right(level);
+            } else if (guessed) {
                 this->state.guessed_wrong();
-                return false;
             }
-            tile.normalise();
-            for (int i = 0; i < tile_rows<A>; ++i)
-                tile.template finish<0>(i, Sink{results_of_row(first + i)}, columns());
-            this->state.guessed_right(level);
-            return true;
         }
-        TARN_NOINLINE void run_row(std::ptrdiff_t r) noexcept {
+        TARN_NOINLINE void run_carefully(std::ptrdiff_t r) noexcept {
             number* const y = results_of_row(r);
             const row_span s = pick_span(this->mask, r, columns());
-            if (s.empty()) {
+            if (s.empty())
                 fill_row<A>(unit_sink<A>{y}, columns(), 0);
-                return;
-            }
+            else
+                this->careful(r, s, y);
+        }
+        TARN_NOINLINE void run_row(std::ptrdiff_t r) noexcept {
             if (this->state.may_guess()) {
                 number* const e = weights_of_row(0);
-                const pick_sum<A> sum = this->weigh(this->logits_at(r, s, e), columns(), e, nothing_beside{});
+                const number* const z = this->logits_at(r, {0, columns()}, e);
+                const pick_sum<A> sum = this->weigh(z, columns(), e, nothing_beside{});
                 if (sum.fits()) {
-                    map_row<A>(unit_source<A>{e}, unit_sink<A>{y}, 0, columns(), normaliser<A>::of(sum.total).on());
+                    map_row<A>(unit_source<A>{e}, unit_sink<A>{results_of_row(r)}, 0, columns(),
+                               normaliser<A>::of(sum.total).on());
                     this->state.guessed_right(sum.level);
                     return;
                 }
                 this->state.guessed_wrong();
             }
-            this->careful(r, s, y);
+            run_carefully(r);
         }
         template <class Sink> TARN_INLINE void run() noexcept {
             std::ptrdiff_t r = 0;
-            for (; r + tile_rows<A> <= this->a.rows; r += tile_rows<A>) {
-                if (!guess_tile<Sink>(r))
-                    for (int i = 0; i < tile_rows<A>; ++i)
-                        run_row(r + i);
-            }
+            for (; r + tile_rows<A> <= this->a.rows; r += tile_rows<A>)
+                run_tile<Sink>(r);
             for (; r < this->a.rows; ++r)
                 run_row(r);
         }

@@ -127,7 +127,7 @@ struct no_look {
     template <class Numbers> TARN_INLINE void add(const Numbers&) const noexcept {}
 };
 
-// x y, rounded before it is added to anything, whatever the compiler contracts; never -0.
+// x y, rounded before it is added to anything, whatever the compiler contracts; never -0, unless it vanishes.
 template <class A> TARN_INLINE numbers<A> product(numbers<A> x, numbers<A> y) noexcept {
     return simd::fmadd<A>(x, y, numbers<A>(number<A>(0)));
 }
