@@ -3,6 +3,7 @@
 // What max and average pooling do with special values, large windows, threads, and arguments that they refuse.
 #include "support/executors.hpp"
 #include "support/mxcsr.hpp"
+#include "support/near_denormal.hpp"
 #include "support/refusals.hpp"
 #include "support/same_bits.hpp"
 #include "support/stack.hpp"
@@ -259,6 +260,28 @@ TEST_P(pool_rules, tiny_averages) {
     }
     for (float v : y)
         ASSERT_TRUE(v == 0 || std::fabs(v) >= 0x1p-126f) << v;
+}
+
+// Nor do averages meet one that an earlier call left on the stack, in lanes that have no result.
+TEST_P(pool_rules, leavings) {
+    const std::vector<float> x = normal(6 * 32 * 32, 1);
+    const std::vector<double> wide(x.begin(), x.end());
+    const auto check = [&](const auto& from, std::ptrdiff_t n) {
+        auto y = from;
+        for (const tarn::pool_window& w : {tarn::pool_window{{3, 3}, {2, 2}, {1, 1}}, tarn::pool_window{{2, 2}},
+                                           tarn::pool_window{{3, 3}, {1, 1}, {1, 1}}}) {
+            const auto in = tarn::make_view(from.data(), 6, n, n);
+            const auto e = tarn::pool_output_extents(in, w);
+            fill_stack();
+            const mxcsr_scope scope(0);
+            tarn::average_pool(tarn::on(GetParam()), in, tarn::make_view(y.data(), e[0], e[1], e[2]), w);
+            EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u) << n << ", kernel " << w.kernel.value[0];
+        }
+    };
+    for (const std::ptrdiff_t n : {7, 12, 28, 30, 32}) {
+        check(x, n);
+        check(wide, n);
+    }
 }
 
 TEST_P(pool_rules, stack) {

@@ -199,6 +199,9 @@ public:
         prepared_ = -1;
         for (std::ptrdiff_t i = 0; i < size_; ++i)
             count_[i] = static_cast<Number>(window_taps::counted(columns, first + i, divisor.count_padding));
+        // What else a register computes with is no denormal number that lay there before.
+        for (std::ptrdiff_t i = size_; i % width != 0; ++i)
+            count_[i] = 1;
     }
     TARN_INLINE void prepare(std::ptrdiff_t counted) noexcept {
         if (counted != prepared_)
