@@ -40,7 +40,7 @@ private:
     template <int Bytes>
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr bool reads_beside = Operation::reads_beside;
-    static constexpr std::ptrdiff_t line_numbers = numbers_in<(reads_beside ? 7680 : 15360)>;
+    static constexpr std::ptrdiff_t line_numbers = numbers_in<(reads_beside ? 8192 : 16384)>;
     static constexpr std::ptrdiff_t beside = line_numbers + 2 * width; // from a line to that of the other operand
     static constexpr std::ptrdiff_t most_windows = numbers_in<(fields > 1 ? 512 : 2048)>;
     static constexpr std::ptrdiff_t result_pitch = most_windows + width;

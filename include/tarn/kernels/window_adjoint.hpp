@@ -53,7 +53,7 @@ private:
     static constexpr int sum_count = Shares::sums;
     using element_sum = element_sums<A, sum_count>;
     static constexpr int most_numbers = elements > sum_count ? elements : sum_count;
-    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(elements > 0 ? 3072 / most_numbers : 5888)>;
+    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(elements > 0 ? 2880 / most_numbers : 5888)>;
     static constexpr std::ptrdiff_t sum_pitch = sum_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<512>;
 
