@@ -15,7 +15,9 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 #if TARN_ZERO_DENORMALS
 class zero_denormals {
 public:
-    TARN_INLINE zero_denormals() noexcept : before_(_mm_getcsr()) { _mm_setcsr(before_ | denormals_are_zeros | flush_to_zero); }
+    TARN_INLINE zero_denormals() noexcept : before_(_mm_getcsr()) {
+        _mm_setcsr(before_ | denormals_are_zeros | flush_to_zero);
+    }
     TARN_INLINE ~zero_denormals() { _mm_setcsr(before_); }
     zero_denormals(const zero_denormals&) = delete;
     zero_denormals& operator=(const zero_denormals&) = delete;

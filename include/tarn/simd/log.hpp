@@ -114,8 +114,6 @@ template <class A> TARN_INLINE doubles<A> exp_of_small(doubles<A> x) {
     return q;
 }
 
-template <class A> TARN_INLINE double exp_of_small(double x) {
-    return first_lane<A>(exp_of_small<A>(doubles<A>(x)));
-}
+template <class A> TARN_INLINE double exp_of_small(double x) { return first_lane<A>(exp_of_small<A>(doubles<A>(x))); }
 
 }}}} // namespace tarn::simd
