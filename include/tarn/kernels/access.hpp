@@ -6,6 +6,8 @@
 
 #include <tarn/simd/pack.hpp>
 
+#include <type_traits>
+
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 using simd::lanes;
@@ -40,6 +42,7 @@ template <class A> struct unit_sink {
         simd::store_first<A>(p + i, v, n);
     }
     TARN_INLINE unit_source<A> source() const noexcept { return {p}; }
+    template <class F> TARN_INLINE void with(F f) const noexcept { f(*this); }
 };
 
 // Non-temporal stores of whole packs; p + i is aligned to 64 bytes for each of them.
@@ -48,6 +51,21 @@ template <class A> struct stream_sink {
     TARN_INLINE void put(std::ptrdiff_t i, const pack<A>& v) const noexcept { simd::stream<A>(p + i, v); }
     TARN_INLINE void put_first(std::ptrdiff_t i, const pack<A>& v, int n) const noexcept {
         simd::store_first<A>(p + i, v, n);
+    }
+    template <class F> TARN_INLINE void with(F f) const noexcept { f(*this); }
+};
+
+template <class A, bool Stream> using results_sink = std::conditional_t<Stream, stream_sink<A>, unit_sink<A>>;
+
+// Either of the two, as the call wants, for kernels too long to be compiled for both: with(f) is f of one of them.
+template <class A> struct either_sink {
+    number<A>* p;
+    bool stream;
+    template <class F> TARN_INLINE void with(F f) const noexcept {
+        if (stream)
+            f(stream_sink<A>{p});
+        else
+            f(unit_sink<A>{p});
     }
 };
 

@@ -6,8 +6,6 @@
 
 #include <tarn/kernels/row_maps.hpp>
 
-#include <type_traits>
-
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 // A map of packs over the elements from p on: a source of results. Map turns an element into a result by on()(pack).
@@ -24,17 +22,15 @@ template <class A, class Map> struct mapped_source {
 // A row of results on its way to y, made when it leaves: first the part up to a line of y, then whole lines four at
 // a time, then the rest. Where the next row follows without a gap, the last part of a line waits for the first part
 // of that row, so that the line is written whole.
-template <class A, bool Stream, class Results> class departing_row {
+template <class A, class Sink, class Results> class departing_row {
 public:
-    using sink = std::conditional_t<Stream, stream_sink<A>, unit_sink<A>>;
-
-    // `joined`: rows follow each other without gaps, in y and in whatever results are made of.
-    TARN_INLINE explicit departing_row(bool joined) noexcept : joined_(joined && Stream) {}
+    // `joined`: results are streamed, and rows follow each other without gaps, in y and in whatever results are made of.
+    TARN_INLINE explicit departing_row(bool joined, Sink y = {}) noexcept : y_(y), joined_(joined) {}
 
     // Results within a line before the row can be asked for, whatever they are.
     TARN_INLINE void start(const Results& results, number<A>* y, std::ptrdiff_t n) noexcept {
         results_ = results;
-        y_ = y;
+        y_.p = y;
         n_ = n;
         const std::ptrdiff_t head = elements_to_line<A>(y);
         at_ = head < n ? head : n;
@@ -51,14 +47,16 @@ public:
     // The four lines that follow, for as long as there are any: what runs beside the first half of the next row.
     struct stride {
         Results results;
-        number<A>* y;
+        Sink y;
         std::ptrdiff_t from, last;
         TARN_INLINE void operator()(std::ptrdiff_t i) const noexcept {
             if (i > last)
                 return;
-            simd::unroll<4>([&](auto k) TARN_LAMBDA {
-                constexpr std::ptrdiff_t at = decltype(k)::value * lanes<A>;
-                sink{y}.put(from + i + at, results.at(from + i + at));
+            y.with([&](auto sink) TARN_LAMBDA {
+                simd::unroll<4>([&](auto k) TARN_LAMBDA {
+                    constexpr std::ptrdiff_t at = decltype(k)::value * lanes<A>;
+                    sink.put(from + i + at, results.at(from + i + at));
+                });
             });
         }
     };
@@ -66,23 +64,25 @@ public:
 
     // What `beside` has left after it ran along a row of so many elements; 0: it never ran.
     TARN_INLINE void complete(std::ptrdiff_t ran) noexcept {
-        if (!y_)
+        if (!y_.p)
             return;
         at_ += (n_ - at_ < ran ? n_ - at_ : ran) / (4 * lanes<A>)*(4 * lanes<A>);
-        for (; at_ + lanes<A> <= n_; at_ += lanes<A>)
-            sink{y_}.put(at_, results_.at(at_));
+        y_.with([&](auto sink) TARN_LAMBDA {
+            for (; at_ + lanes<A> <= n_; at_ += lanes<A>)
+                sink.put(at_, results_.at(at_));
+        });
         const int rest = static_cast<int>(n_ - at_);
         if (rest > 0) {
             const pack<A> v = results_.first(at_, rest);
             if (joined_) {
                 part_of_line_ = v;
                 waiting_ = rest;
-                waiting_at_ = y_ + at_;
+                waiting_at_ = y_.p + at_;
             } else {
-                unit_sink<A>{y_}.put_first(at_, v, rest);
+                unit_sink<A>{y_.p}.put_first(at_, v, rest);
             }
         }
-        y_ = nullptr;
+        y_.p = nullptr;
         n_ = at_ = 0;
     }
     // The part of a line that no row will complete.
@@ -94,7 +94,7 @@ public:
 
 private:
     Results results_ = {};
-    number<A>* y_ = nullptr;
+    Sink y_;
     std::ptrdiff_t n_ = 0;
     std::ptrdiff_t at_ = 0;
     bool joined_;

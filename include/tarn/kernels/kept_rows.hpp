@@ -21,9 +21,9 @@ template <class A> struct constant_source {
     TARN_INLINE pack<A> at(std::ptrdiff_t) const noexcept { return simd::broadcast<A>(value); }
     TARN_INLINE pack<A> first(std::ptrdiff_t, int) const noexcept { return simd::broadcast<A>(value); }
 };
-template <class A, bool Stream>
-TARN_NOINLINE void fill_numbers(number<A>* y, std::ptrdiff_t n, number<A> value) noexcept {
-    map_row_to_lines<A, Stream>(constant_source<A>{value}, y, n, [](const pack<A>& v) TARN_LAMBDA { return v; });
+template <class A>
+TARN_NOINLINE void fill_numbers(number<A>* y, std::ptrdiff_t n, number<A> value, bool stream) noexcept {
+    map_row_to_lines<A>(constant_source<A>{value}, y, n, stream, [](const pack<A>& v) TARN_LAMBDA { return v; });
 }
 
 // The results around a span, beside those in it, which are NaN together or not at all.
@@ -35,13 +35,13 @@ TARN_INLINE void fill_around(Sink before, Sink after, std::ptrdiff_t columns, ro
     if (s.end < columns)
         fill_row<A>(after, columns - s.end, value);
 }
-template <class A, bool Stream = false>
-TARN_INLINE void fill_around(number<A>* y, std::ptrdiff_t columns, row_span s, number<A> first) noexcept {
+template <class A>
+TARN_INLINE void fill_around(number<A>* y, std::ptrdiff_t columns, row_span s, number<A> first, bool stream) noexcept {
     const number<A> value = first == first ? 0 : first;
     if (s.begin > 0)
-        fill_numbers<A, Stream>(y, s.begin, value);
+        fill_numbers<A>(y, s.begin, value, stream);
     if (s.end < columns)
-        fill_numbers<A, Stream>(y + s.end, columns - s.end, value);
+        fill_numbers<A>(y + s.end, columns - s.end, value, stream);
 }
 
 // What a guess came to.
@@ -56,12 +56,11 @@ template <class A> struct guessed_row {
 //   nothing(r)                      the results of row r if nothing of it is kept
 //   guess(r, span, e, beside)       a guessed_row: the weights of the span to e, with the carried reference
 //   careful(r, span, y)             the results of the span to y, whatever they are
-template <class A, bool Stream, class Call, class Rows>
-TARN_INLINE void run_kept_rows(const Call& a, Rows& rows) noexcept {
+template <class A, class Call, class Rows> TARN_INLINE void run_kept_rows(const Call& a, Rows& rows) noexcept {
     number<A>* const scratch = a.scratch ? first_buffered_row<A>(a.x, a.scratch) : nullptr;
     // In place, weights would overwrite what a wrong guess needs again.
     const bool may_guess = scratch || a.x != a.y;
-    departing_row<A, Stream, mapped_source<A, normaliser<A>>> before(false);
+    departing_row<A, either_sink<A>, mapped_source<A, normaliser<A>>> before(false, {nullptr, a.stream});
     std::ptrdiff_t turn = 0;
     for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
         prefetch_span(a.mask, r + 2, a.rows, a.columns);
@@ -69,7 +68,7 @@ TARN_INLINE void run_kept_rows(const Call& a, Rows& rows) noexcept {
         const std::ptrdiff_t n = s.length();
         number<A>* const y = a.y + r * a.y_across;
         if (n == 0) {
-            fill_numbers<A, Stream>(y, a.columns, rows.nothing(r));
+            fill_numbers<A>(y, a.columns, rows.nothing(r), a.stream);
             continue;
         }
         if (may_guess && rows.state.may_guess()) {
@@ -78,7 +77,7 @@ TARN_INLINE void run_kept_rows(const Call& a, Rows& rows) noexcept {
             const guessed_row<A> guess = rows.guess(r, s, e, before.beside());
             before.complete(n);
             if (guess.right) {
-                fill_around<A, Stream>(y, a.columns, s, 0);
+                fill_around<A>(y, a.columns, s, 0, a.stream);
                 if (scratch)
                     before.start({e, guess.result}, y + s.begin, n);
                 else
@@ -91,32 +90,26 @@ TARN_INLINE void run_kept_rows(const Call& a, Rows& rows) noexcept {
             before.complete(0);
         }
         rows.careful(r, s, y + s.begin);
-        fill_around<A, Stream>(y, a.columns, s, y[s.begin]);
+        fill_around<A>(y, a.columns, s, y[s.begin], a.stream);
     }
     before.complete(0);
-    if (Stream)
+    if (a.stream)
         simd::stream_fence<A>();
 }
 
-// The same with scratch on the stack where there is none. Run::run<Stream>(a) calls run_kept_rows.
+// The same with scratch on the stack where there is none. Run::run_long(a) calls run_kept_rows.
 template <class A, class Run, class Call> struct kept_rows_on_stack {
     TARN_NOINLINE static void run_on_stack(Call a) noexcept {
         alignas(64) number<A>
             scratch[dispatch::buffered_scratch<number<A>>(dispatch::stack_buffered_columns<number<A>>)];
         a.scratch = scratch;
-        run_with_scratch(a);
-    }
-    TARN_INLINE static void run_with_scratch(const Call& a) noexcept {
-        if (a.stream)
-            Run::template run_long<true>(a);
-        else
-            Run::template run_long<false>(a);
+        Run::run_long(a);
     }
     TARN_INLINE static void run(const Call& a) noexcept {
         if (!a.scratch && a.may_use_stack && a.columns <= dispatch::stack_buffered_columns<number<A>>)
             run_on_stack(a);
         else
-            run_with_scratch(a);
+            Run::run_long(a);
     }
 };
 

@@ -48,8 +48,8 @@ template <class A> struct log_softmax_rows {
     // Rows of a call one by one.
     template <bool Stream> TARN_NOINLINE static void run_long(const dispatch::log_softmax_call<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, false);
-        departing_row<A, Stream, mapped_source<A, typename log_sum<A>::map>> before(a.y_stride == a.length &&
-                                                                                    a.x_stride == a.length);
+        departing_row<A, results_sink<A, Stream>, mapped_source<A, typename log_sum<A>::map>> before(
+            Stream && a.y_stride == a.length && a.x_stride == a.length);
         guess_reference<A>(state, unit_source<A>{a.x}, a.length);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const std::conditional_t<Stream, ahead_source<A>, unit_source<A>> x{a.x + r * a.x_stride};

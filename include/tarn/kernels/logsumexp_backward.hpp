@@ -100,17 +100,16 @@ template <class A> struct logsumexp_backward {
         }
     };
 
-    template <bool Stream, class Weight, class Limited>
+    template <class Weight, class Limited>
     TARN_NOINLINE static void map_row(const Weight& given, const Limited& given_limited, number<A> factor,
-                                      const number<A>* x, number<A>* dx, std::ptrdiff_t n) noexcept {
+                                      const number<A>* x, number<A>* dx, std::ptrdiff_t n, bool stream) noexcept {
         const Weight weight = given;
         const Limited limited = given_limited;
         const pack<A> factors = simd::broadcast<A>(factor);
-        map_row_to_lines<A, Stream>(unit_source<A>{x}, dx, n,
-                                    [&](const pack<A>& v) TARN_LAMBDA { return weight(limited(v)) * factors; });
+        map_row_to_lines<A>(unit_source<A>{x}, dx, n, stream,
+                            [&](const pack<A>& v) TARN_LAMBDA { return weight(limited(v)) * factors; });
     }
-    template <bool Stream>
-    TARN_NOINLINE static void run_rows_as(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
+    TARN_NOINLINE static void run_rows(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const exp_base<A> base = exp_base<A>::of(a.scale);
         const limiter limited(a.scale);
         dropping_weight<A> ordinary(base, reference<A>{0, 0});
@@ -132,25 +131,20 @@ template <class A> struct logsumexp_backward {
                 number<A>* dx = a.dx + (first + i) * a.dx_stride;
                 if (exp_weight<A, true>::can_express({b.exponent, b.centre})) {
                     ordinary.refer_to(b);
-                    map_row<Stream>(
-                        ordinary, [](const pack<A>& v) TARN_LAMBDA { return v; }, factors[i], x, dx, a.length);
+                    map_row(
+                        ordinary, [](const pack<A>& v) TARN_LAMBDA { return v; }, factors[i], x, dx, a.length,
+                        a.stream);
                 } else {
                     any.refer_to(b);
                     const pack<A> limit = simd::broadcast<A>(limits[i]);
-                    map_row<Stream>(
+                    map_row(
                         any, [limited, limit](const pack<A>& v) TARN_LAMBDA { return limited(v, limit); }, factors[i],
-                        x, dx, a.length);
+                        x, dx, a.length, a.stream);
                 }
             }
         }
-    }
-    static void run_rows(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
-        if (a.stream) {
-            run_rows_as<true>(a);
+        if (a.stream)
             simd::stream_fence<A>();
-        } else {
-            run_rows_as<false>(a);
-        }
     }
 
     TARN_NOINLINE static void run_block(const dispatch::softmax_backward_call<number<A>>& a, std::ptrdiff_t col,

@@ -236,18 +236,19 @@ private:
     ramp ramp_;
 };
 
-// Logits made on the way to a kernel: exact or with bias, all or those that are kept by bytes side by side. Ahead:
-// asking for the lines 2 KB ahead, more streams than the hardware follows.
-template <class A, bool Ahead, bool HasBias, bool HasKeep> struct logit_source {
+// Logits made on the way to a kernel: exact or with bias, all or those that are kept by bytes side by side. Asks for
+// the lines 2 KB ahead if that is wanted: these are more streams than the hardware follows.
+template <class A, bool HasBias, bool HasKeep> struct logit_source {
     logit_row<A> row;
+    bool wanted;
     // Copies, which stay in registers.
     number<A> factor, masked;
 
-    TARN_INLINE logit_source(const logit_map<A>& map, const logit_row<A>& row_) noexcept
-        : row(row_), factor(map.factor()), masked(map.masked()) {}
+    TARN_INLINE logit_source(const logit_map<A>& map, const logit_row<A>& row_, bool ahead) noexcept
+        : row(row_), wanted(ahead), factor(map.factor()), masked(map.masked()) {}
 
-    TARN_INLINE void prefetch([[maybe_unused]] std::ptrdiff_t i) const noexcept {
-        if constexpr (!Ahead)
+    TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
+        if (!wanted)
             return;
         constexpr std::ptrdiff_t ahead = 32 * lanes<A>;
         simd::unroll<4>([&](auto k) TARN_LAMBDA {

@@ -38,7 +38,7 @@ template <class A> struct masked_rows {
     TARN_INLINE static softmax_sink<A> sink_of(const call& a, std::ptrdiff_t r) noexcept {
         return {a.sink != nullptr, a.sink ? a.sink[r * a.sink_across] : 0};
     }
-    template <bool Stream> struct long_rows {
+    struct long_rows {
         const call& a;
         const logit_map<A> map;
         softmax_rows_state<A> state;
@@ -84,11 +84,11 @@ template <class A> struct masked_rows {
                 sum = state.with_weight([&, z = unit_source<A>{logits_at(row, e, n)}](const auto& weight)
                                             TARN_LAMBDA { return weigh(weight, z); });
             else if (!row.bias)
-                sum = weigh(state.folded(), logit_source<A, Stream, false, true>(map, row));
+                sum = weigh(state.folded(), logit_source<A, false, true>(map, row, a.stream));
             else if (!row.keep)
-                sum = weigh(state.folded(), logit_source<A, Stream, true, false>(map, row));
+                sum = weigh(state.folded(), logit_source<A, true, false>(map, row, a.stream));
             else
-                sum = weigh(state.folded(), logit_source<A, Stream, true, true>(map, row));
+                sum = weigh(state.folded(), logit_source<A, true, true>(map, row, a.stream));
             if (!acceptable<A>(sum))
                 return {false, {}};
             state.guessed_right(sum);
@@ -100,9 +100,9 @@ template <class A> struct masked_rows {
                                  sink_of(a, r));
         }
     };
-    template <bool Stream> TARN_NOINLINE static void run_long(const call& a) noexcept {
-        long_rows<Stream> rows(a);
-        run_kept_rows<A, Stream>(a, rows);
+    TARN_NOINLINE static void run_long(const call& a) noexcept {
+        long_rows rows(a);
+        run_kept_rows<A>(a, rows);
     }
 
     // Rows first..first+rows-1, of which the limits leave nothing outside `span`. It begins where a pair of packs of
@@ -140,7 +140,7 @@ template <class A> struct masked_rows {
             number* const y = a.y + (first + i) * a.y_across;
             if (from != y + span.begin)
                 copy_row<A>(unit_source<A>{from}, unit_sink<A>{y + span.begin}, span.length());
-            fill_around<A>(y, a.columns, span, *from);
+            fill_around<A>(y, a.columns, span, *from, false);
         }
     }
     TARN_NOINLINE static void run_tile_with_sink(const call& a, const logit_map<A>& map, std::ptrdiff_t first,
@@ -166,8 +166,8 @@ template <class A> struct masked_rows {
         std::ptrdiff_t first;
 
         TARN_INLINE tile_part part(std::ptrdiff_t) const noexcept { return {0, a.columns}; }
-        TARN_INLINE logit_source<A, false, HasBias, HasKeep> source(std::ptrdiff_t r) const noexcept {
-            return {map, row_of(a, first + r, 0)};
+        TARN_INLINE logit_source<A, HasBias, HasKeep> source(std::ptrdiff_t r) const noexcept {
+            return {map, row_of(a, first + r, 0), false};
         }
         TARN_INLINE rows_in_turn<rows_of_logits> from(std::ptrdiff_t r) const noexcept { return {*this, r}; }
     };

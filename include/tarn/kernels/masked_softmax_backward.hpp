@@ -104,7 +104,7 @@ template <class A> struct masked_backward_rows {
                                            source{a.dy + r * a.dy_across + s.begin},
                                            source{a.x ? a.x + r * a.x_across + s.begin : nullptr},
                                            unit_sink<A>{dx + s.begin}, a.sink_gradient != nullptr);
-            fill_around<A>(dx, a.columns, s, 0);
+            fill_around<A>(dx, a.columns, s, 0, false);
             if (a.sink_gradient)
                 a.sink_gradient[r * a.sink_across] = of_sink;
         }

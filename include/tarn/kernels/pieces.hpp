@@ -59,12 +59,9 @@ protected:
 
 template <class A, class Source, class F>
 TARN_INLINE void map_piece(Source x, number<A>* y, std::ptrdiff_t n, bool stream, const F& f) noexcept {
-    if (stream) {
-        map_row_to_lines<A, true>(x, y, n, f);
+    map_row_to_lines<A>(x, y, n, stream, f);
+    if (stream)
         simd::stream_fence<A>();
-    } else {
-        map_row_to_lines<A, false>(x, y, n, f);
-    }
 }
 
 }}}} // namespace tarn::kernels

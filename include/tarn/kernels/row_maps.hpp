@@ -53,16 +53,13 @@ TARN_INLINE void map_row(Source e, Sink y, std::ptrdiff_t i, std::ptrdiff_t n, F
 }
 
 // f of each pack of a row to y: a partial store up to the first cache line of y, then whole lines.
-template <class A, bool Stream, class Source, class F>
-TARN_INLINE void map_row_to_lines(Source e, number<A>* y, std::ptrdiff_t n, F f) noexcept {
+template <class A, class Source, class F>
+TARN_INLINE void map_row_to_lines(Source e, number<A>* y, std::ptrdiff_t n, bool stream, F f) noexcept {
     std::ptrdiff_t head = elements_to_line<A>(y);
     head = head < n ? head : n;
     if (head > 0)
         unit_sink<A>{y}.put_first(0, f(e.first(0, static_cast<int>(head))), static_cast<int>(head));
-    if constexpr (Stream)
-        map_row<A>(e, stream_sink<A>{y}, head, n, f);
-    else
-        map_row<A>(e, unit_sink<A>{y}, head, n, f);
+    either_sink<A>{y, stream}.with([&](auto sink) TARN_LAMBDA { map_row<A>(e, sink, head, n, f); });
 }
 
 template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, number<A> value) noexcept {

@@ -141,7 +141,8 @@ template <class A, class Gradient> struct backward_rows {
     TARN_NOINLINE static void run_long(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
         const std::ptrdiff_t n = a.length;
-        departing_row<A, Stream, results> before(a.y_stride == n && a.dy_stride == n && a.dx_stride == n);
+        departing_row<A, results_sink<A, Stream>, results> before(Stream && a.y_stride == n && a.dy_stride == n &&
+                                                                  a.dx_stride == n);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {
             const source y{a.y + r * a.y_stride};
             const source dy{a.dy + r * a.dy_stride};

@@ -183,46 +183,46 @@ template <class A> struct tile_references {
 template <class A, int Packs, class Rows> struct short_rows_engine {
     const dispatch::softmax_rows<number<A>> a;
     const Rows all;
+    const bool stream;
     softmax_rows_state<A> state;
     row_logs<A> logs;
     softmax_tile<A> tiles[2];
     tile_references<A> references[2];
 
     TARN_INLINE short_rows_engine(const dispatch::softmax_rows<number<A>>& call, const Rows& rows) noexcept
-        : a(call), all(rows), state(call.scale, call.zero_empty_rows), logs(logs_of<A>(call)) {}
+        : a(call), all(rows), stream(call.stream && are_whole_lines<A>(call.y, call.y_row_stride, call.columns)),
+          state(call.scale, call.zero_empty_rows), logs(logs_of<A>(call)) {}
 
     TARN_INLINE bool may_guess() const noexcept { return state.careful_rows == 0; }
-    TARN_INLINE unit_sink<A> sink(const softmax_tile<A>& tile, std::ptrdiff_t row) const noexcept {
-        return {a.y + row * a.y_row_stride + tile.part.begin};
+    TARN_INLINE either_sink<A> sink(const softmax_tile<A>& tile, std::ptrdiff_t row) const noexcept {
+        return {a.y + row * a.y_row_stride + tile.part.begin, stream};
     }
 
     // Weighs the rows from `next` on into `to`, by weigh(i, x) for Some rows from row i on, and finishes those from `last`
     // on out of `before` if there are any (last >= 0). Returns whether every sum is acceptable.
     // Rows of both tiles are a whole pack each, if Whole.
-    template <class Sink, int Some, bool Whole, class Weigh>
+    template <int Some, bool Whole, class Weigh>
     TARN_INLINE bool step(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& before, std::ptrdiff_t last,
                           Weigh weigh) noexcept {
         const std::ptrdiff_t n = before.part.columns;
         auto x = all.from(next);
-        number<A>* y = a.y + last * a.y_row_stride + before.part.begin;
-        const auto rows = [&](auto finish) TARN_LAMBDA {
-            for (int i = 0; i < tile_rows<A>; i += Some) {
+        either_sink<A> y = sink(before, last);
+        if (last < 0) {
+            for (int i = 0; i < tile_rows<A>; i += Some)
                 weigh(i, x);
-                if constexpr (decltype(finish)::value) {
-                    simd::unroll<Some>([&](auto k) TARN_LAMBDA {
-                        before.template finish<Packs, Whole>(i + decltype(k)::value, Sink{y}, n);
-                        y += a.y_row_stride;
-                    });
-                }
-            }
-        };
-        if (last >= 0)
-            rows(simd::index<1>{});
-        else
-            rows(simd::index<0>{});
+            return to.total();
+        }
+        for (int i = 0; i < tile_rows<A>; i += Some) {
+            weigh(i, x);
+            simd::unroll<Some>([&](auto k) TARN_LAMBDA {
+                y.with([&](auto sink)
+                           TARN_LAMBDA { before.template finish<Packs, Whole>(i + decltype(k)::value, sink, n); });
+                y.p += a.y_row_stride;
+            });
+        }
         return to.total();
     }
-    template <class Sink, class Weight>
+    template <class Weight>
     TARN_NOINLINE bool guess(const Weight& given, softmax_tile<A>& to, std::ptrdiff_t next,
                              const softmax_tile<A>& before, std::ptrdiff_t last) noexcept {
         const Weight weight = given;
@@ -230,14 +230,14 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
         if constexpr (Packs == 1) {
             const auto fours = [&](auto whole) TARN_LAMBDA {
                 constexpr bool Whole = decltype(whole)::value;
-                return step<Sink, 4, Whole>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
+                return step<4, Whole>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
                     to.template weigh_four<Whole>(i, weight, x, n);
                 });
             };
             const bool whole = n == lanes<A> && (last < 0 || before.part.columns == n);
             return whole ? fours(simd::index<1>{}) : fours(simd::index<0>{});
         } else {
-            return step<Sink, 1, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
+            return step<1, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
                 to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), n));
             });
         }
@@ -270,7 +270,6 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
 
     // The same as guess, with a reference for every row. Always right: sums are acceptable, or 0, or NaN. References of
     // the next tile are found meanwhile if it will need them.
-    template <class Sink>
     TARN_NOINLINE bool careful(softmax_tile<A>& to, std::ptrdiff_t next, const softmax_tile<A>& before,
                                std::ptrdiff_t last, bool careful_after) noexcept {
         tile_references<A>& refs = references[next / tile_rows<A> % 2];
@@ -280,29 +279,25 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
             prepare(references[(next / tile_rows<A> + 1) % 2], next + tile_rows<A>);
         state.carry({refs.bounds[4][0], refs.bounds[5][0]});
         exp_weight<A, false> weight(state.base, reference<A>{0, 0});
-        return step<Sink, 1, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
+        return step<1, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
             weight.refer_to(exp_bounds<A, number<A>>{refs.bounds[0][i], refs.bounds[1][i], refs.bounds[2][i],
                                                      refs.bounds[3][i], refs.bounds[4][i], refs.bounds[5][i]});
             to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), to.part.columns));
         });
     }
 
-    template <class Sink> TARN_INLINE void finish(const softmax_tile<A>& tile, std::ptrdiff_t first) noexcept {
-        for (int i = 0; i < tile_rows<A>; ++i)
-            tile.template finish<Packs>(i, Sink{sink(tile, first + i).p}, tile.part.columns);
-    }
-    // A tile with rows that have no sum.
-    TARN_NOINLINE void finish_each(const softmax_tile<A>& tile, std::ptrdiff_t first) noexcept {
+    // A tile that no other follows, or with rows that have no sum.
+    TARN_NOINLINE void finish_alone(const softmax_tile<A>& tile, std::ptrdiff_t first) noexcept {
         for (int i = 0; i < tile_rows<A>; ++i) {
+            const unit_sink<A> y{sink(tile, first + i).p};
             if (acceptable<A>(tile.sums[i]))
-                tile.template finish<Packs>(i, sink(tile, first + i), tile.part.columns);
+                tile.template finish<Packs>(i, y, tile.part.columns);
             else
-                fill_row<A>(sink(tile, first + i), tile.part.columns,
-                            tile.sums.high[i] == 0 ? state.empty_value : __builtin_nanf(""));
+                fill_row<A>(y, tile.part.columns, tile.sums.high[i] == 0 ? state.empty_value : __builtin_nanf(""));
         }
     }
 
-    template <class Sink> TARN_INLINE void run() noexcept {
+    TARN_INLINE void run() noexcept {
         std::ptrdiff_t r = 0;
         std::ptrdiff_t last = -1; // the tile before, still to be finished out of tiles[turn ^ 1]
         int turn = 0;
@@ -314,7 +309,7 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
             bool guessed = false;
             if (may_guess()) {
                 ordinary = guessed = state.with_weight(
-                    [&](const auto& weight) TARN_LAMBDA { return guess<Sink>(weight, tile, r, before, last); });
+                    [&](const auto& weight) TARN_LAMBDA { return guess(weight, tile, r, before, last); });
                 last = -1;
                 if (guessed) {
                     logs.note_tile(
@@ -327,7 +322,7 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
             if (!guessed && state.careful_rows > 0)
                 --state.careful_rows;
             if (!guessed) {
-                ordinary = careful<Sink>(tile, r, before, last, !may_guess());
+                ordinary = careful(tile, r, before, last, !may_guess());
                 const auto& bounds = references[r / tile_rows<A> % 2].bounds;
                 logs.note_tile(
                     tile.sums.high, tile_rows<A>,
@@ -340,27 +335,23 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
             last = ordinary ? r : -1;
             turn ^= ordinary;
             if (!ordinary)
-                finish_each(tile, r);
+                finish_alone(tile, r);
         }
         if (last >= 0)
-            finish<Sink>(tiles[turn ^ 1], last);
+            finish_alone(tiles[turn ^ 1], last);
         const tile_part part = all.part(r);
         dispatch::softmax_rows<number<A>> rest = a;
         rest.y += part.begin;
         rest.columns = part.columns;
         remaining_rows<A, Packs>(state, logs, rest, all, r, tiles[0]);
+        if (stream)
+            simd::stream_fence<A>();
     }
 };
 
 template <class A, int Packs, class Rows>
 TARN_NOINLINE void run_short_rows(const dispatch::softmax_rows<number<A>>& a, const Rows& rows) noexcept {
-    short_rows_engine<A, Packs, Rows> engine(a, rows);
-    if (a.stream && are_whole_lines<A>(a.y, a.y_row_stride, a.columns)) {
-        engine.template run<stream_sink<A>>();
-        simd::stream_fence<A>();
-    } else {
-        engine.template run<unit_sink<A>>();
-    }
+    short_rows_engine<A, Packs, Rows>(a, rows).run();
 }
 
 template <class A> struct short_rows {

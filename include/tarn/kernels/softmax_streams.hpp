@@ -16,7 +16,8 @@ template <class A> struct buffered_rows {
         number<A>* const rows = first_buffered_row<A>(a.x, a.scratch);
         simd::store<A>(rows - lanes<A>, simd::broadcast<A>(0));
         simd::store<A>(rows - lanes<A> + dispatch::buffered_row_size<number<A>>(n), simd::broadcast<A>(0));
-        departing_row<A, Stream, mapped_source<A, normaliser<A>>> before(a.y_row_stride == n);
+        departing_row<A, results_sink<A, Stream>, mapped_source<A, normaliser<A>>> before(Stream &&
+                                                                                          a.y_row_stride == n);
         guess_reference<A>(state, unit_source<A>{a.x}, n);
         auto logs = logs_of<A>(a);
         for (std::ptrdiff_t r = 0; r < a.rows; ++r) {

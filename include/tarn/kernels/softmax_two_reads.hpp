@@ -205,7 +205,7 @@ struct extended_sum {
 };
 
 template <class A, class FirstRead> struct two_read_rows {
-    template <bool Stream> TARN_NOINLINE static void run_as(const dispatch::softmax_rows<number<A>>& a) noexcept {
+    TARN_NOINLINE static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
         const std::ptrdiff_t n = a.columns;
         if (FirstRead::guesses)
@@ -227,21 +227,16 @@ template <class A, class FirstRead> struct two_read_rows {
             const auto scaled = normaliser<A>::of(s.sum).on();
             state.with_weight([&](const auto& given) TARN_LAMBDA {
                 const auto weight = given;
-                map_row_to_lines<A, Stream>(x, y.p, n, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+                map_row_to_lines<A>(x, y.p, n, a.stream,
+                                    [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
                 return 0.0;
             });
             state.last = {s.sum, s.ref};
             if (FirstRead::guesses)
                 state.guessed_right(s.sum);
         });
-        if (Stream)
-            simd::stream_fence<A>();
-    }
-    static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
         if (a.stream)
-            run_as<true>(a);
-        else
-            run_as<false>(a);
+            simd::stream_fence<A>();
     }
 };
 

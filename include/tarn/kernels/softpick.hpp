@@ -206,9 +206,9 @@ template <class A> struct softpick_rows {
             return {true, normaliser<A>::of(sum.total)};
         }
     };
-    template <bool Stream> TARN_NOINLINE static void run_long(const call& a) noexcept {
+    TARN_NOINLINE static void run_long(const call& a) noexcept {
         long_rows rows(a);
-        run_kept_rows<A, Stream>(a, rows);
+        run_kept_rows<A>(a, rows);
     }
 
     // Short rows, a tile at a time; those that do not fit the guess are taken by themselves.
@@ -218,8 +218,10 @@ template <class A> struct softpick_rows {
         alignas(64) number greatest[tile_rows<A>];
         bool fits[tile_rows<A>];
         double level = 0; // of the last that does
+        const bool stream;
 
-        using all_rows::all_rows;
+        TARN_INLINE explicit short_rows(const call& c) noexcept
+            : all_rows(c), stream(c.stream && are_whole_lines<A>(c.y, c.y_across, c.columns)) {}
 
         TARN_INLINE std::ptrdiff_t columns() const noexcept { return this->a.columns; }
         TARN_INLINE number* weights_of_row(int i) noexcept {
@@ -250,7 +252,7 @@ template <class A> struct softpick_rows {
             }
             return count;
         }
-        template <class Sink> TARN_NOINLINE void run_tile(std::ptrdiff_t first) noexcept {
+        TARN_NOINLINE void run_tile(std::ptrdiff_t first) noexcept {
             int count = 0;
             const bool guessed = this->state.may_guess();
             if (guessed) {
@@ -260,7 +262,8 @@ template <class A> struct softpick_rows {
             const reference<A> ref = this->state.ref;
             for (int i = 0; i < tile_rows<A>; ++i) {
                 if (count > 0 && fits[i])
-                    tile.template finish<0>(i, Sink{results_of_row(first + i)}, columns());
+                    either_sink<A>{results_of_row(first + i), stream}.with(
+                        [&](auto y) TARN_LAMBDA { tile.template finish<0>(i, y, columns()); });
                 else
                     run_carefully(first + i);
             }
@@ -295,23 +298,17 @@ template <class A> struct softpick_rows {
             }
             run_carefully(r);
         }
-        template <class Sink> TARN_INLINE void run() noexcept {
+        TARN_INLINE void run() noexcept {
             std::ptrdiff_t r = 0;
             for (; r + tile_rows<A> <= this->a.rows; r += tile_rows<A>)
-                run_tile<Sink>(r);
+                run_tile(r);
             for (; r < this->a.rows; ++r)
                 run_row(r);
+            if (stream)
+                simd::stream_fence<A>();
         }
     };
-    TARN_NOINLINE static void run_short(const call& a) noexcept {
-        short_rows rows(a);
-        if (a.stream && are_whole_lines<A>(a.y, a.y_across, a.columns)) {
-            rows.template run<stream_sink<A>>();
-            simd::stream_fence<A>();
-        } else {
-            rows.template run<unit_sink<A>>();
-        }
-    }
+    TARN_NOINLINE static void run_short(const call& a) noexcept { short_rows(a).run(); }
     static void run(const call& a) noexcept {
         if (a.columns <= dispatch::short_row_columns)
             run_short(a);

@@ -95,7 +95,7 @@ template <class A> struct softpick_backward_kernels {
                 backward.run_row(r, s, logits_of(backward, x, r, s.begin, logits),
                                  unit_source<A>{a.y + r * a.y_across + s.begin},
                                  unit_source<A>{a.dy + r * a.dy_across + s.begin}, unit_sink<A>{dx + s.begin});
-            fill_around<A>(dx, a.columns, s, 0);
+            fill_around<A>(dx, a.columns, s, 0, false);
         }
     }
     static void run_stored(const dispatch::softpick_backward_stored<number>& a) noexcept {

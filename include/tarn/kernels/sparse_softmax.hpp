@@ -49,13 +49,14 @@ private:
 };
 
 // The selection of a row, and zeros to y, apart from it.
-template <class A, bool Stream, class Source>
-TARN_NOINLINE void select_and_clear(const Source& given, number<A>* y, std::ptrdiff_t n, selection<A>& top) noexcept {
+template <class A, class Source>
+TARN_NOINLINE void select_and_clear(const Source& given, either_sink<A> y, std::ptrdiff_t n,
+                                    selection<A>& top) noexcept {
     const Source x = given;
     const pack<A> zero = simd::broadcast<A>(0);
-    std::ptrdiff_t cleared = elements_to_line<A>(y);
+    std::ptrdiff_t cleared = elements_to_line<A>(y.p);
     cleared = cleared < n ? cleared : n;
-    simd::store_first<A>(y, zero, static_cast<int>(cleared));
+    simd::store_first<A>(y.p, zero, static_cast<int>(cleared));
     top.prepare(x, 0, n < chunk_size ? n : chunk_size);
     std::ptrdiff_t i = 0;
     for (; i + 4 * lanes<A> <= n; i += 4 * lanes<A>) {
@@ -65,20 +66,16 @@ TARN_NOINLINE void select_and_clear(const Source& given, number<A>* y, std::ptrd
         simd::unroll<4>([&](auto k) TARN_LAMBDA { v[decltype(k)::value] = x.at(i + decltype(k)::value * lanes<A>); });
         if (!top.rejects(v))
             top.offer(x, i, 4 * lanes<A>);
-        if (cleared + 4 * lanes < A >> n)
+        if (n < cleared + 4 * lanes<A>)
             continue;
-        simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            number<A>* const to = y + cleared + decltype(k)::value * lanes<A>;
-            if constexpr (Stream)
-                simd::stream<A>(to, zero);
-            else
-                simd::store<A>(to, zero);
+        y.with([&](auto to) TARN_LAMBDA {
+            simd::unroll<4>([&](auto k) TARN_LAMBDA { to.put(cleared + decltype(k)::value * lanes<A>, zero); });
         });
         cleared += 4 * lanes<A>;
     }
     if (i < n)
         top.offer(x, i, static_cast<int>(n - i));
-    fill_row<A>(unit_sink<A>{y + cleared}, n - cleared, 0);
+    fill_row<A>(unit_sink<A>{y.p + cleared}, n - cleared, 0);
 }
 
 template <class A> struct sparse_softmax_rows {
@@ -147,10 +144,7 @@ private:
         if (!a.y.data || x.p == y.p)
             return false;
         top.begin(a.selection.k);
-        if (a.stream)
-            select_and_clear<A, true>(x, y.p, a.selection.columns, top);
-        else
-            select_and_clear<A, false>(x, y.p, a.selection.columns, top);
+        select_and_clear<A>(x, {y.p, a.stream}, a.selection.columns, top);
         return true;
     }
     TARN_INLINE static bool clear_beside(const call&, std::ptrdiff_t, const any_source<A>&, const any_sink<A>&,
