@@ -49,17 +49,7 @@ void run_gem(const place<Executor>& where, const char* op, const window_geometry
             kernel(w);
         });
     };
-    const std::ptrdiff_t items = loops.items();
-    where.parallel_for(groups.count * items, loops.cost(static_cast<double>(element_size(x)), 0),
-                       [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-                           while (begin < end) {
-                               const std::ptrdiff_t group = begin / items;
-                               const std::ptrdiff_t first = group * items;
-                               const std::ptrdiff_t last = end < first + items ? end : first + items;
-                               run_group(group, begin - first, last - first);
-                               begin = last;
-                           }
-                       });
+    groups.run(where, loops.items(), loops.cost(static_cast<double>(element_size(x)), 0), run_group);
 }
 
 template <class N, class Executor>
@@ -137,9 +127,13 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
         });
         return sum;
     };
+    const item_cost item = loops.cost(static_cast<double>(element_size(o.x)), static_cast<double>(element_size(o.dx)));
+    if (!o.dparameter) {
+        groups.run(where, loops.items(), item, run_items);
+        return;
+    }
     const gem_parts parts(groups.count, loops.items());
-    const item_cost cost =
-        parts.cost(loops.cost(static_cast<double>(element_size(o.x)), static_cast<double>(element_size(o.dx))));
+    const item_cost cost = parts.cost(item);
     double sum[gem_parts::most];
     for (std::ptrdiff_t first = 0; first < groups.count; first += parts.groups) {
         const std::ptrdiff_t some = groups.count - first < parts.groups ? groups.count - first : parts.groups;
@@ -149,7 +143,7 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
                 sum[i] = run_items(first + i / parts.of_group, parts.first_item(part), parts.first_item(part + 1));
             }
         });
-        for (std::ptrdiff_t i = 0; o.dparameter && i < some; ++i) {
+        for (std::ptrdiff_t i = 0; i < some; ++i) {
             double total = 0;
             for (std::ptrdiff_t part = 0; part < parts.of_group; ++part)
                 total += sum[i * parts.of_group + part];

@@ -64,6 +64,19 @@ struct gem_groups {
             plane.data =
                 static_cast<char*>(plane.data) + group * (v.extent[axis] / count * v.stride[axis]) * element_size(v);
     }
+    // f(group, begin, end) for all items of all groups, as many as a thread has of a group at once.
+    template <class Executor, class F>
+    void run(const place<Executor>& where, std::ptrdiff_t items, const item_cost& cost, const F& f) const {
+        where.parallel_for(count * items, cost, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            while (begin < end) {
+                const std::ptrdiff_t group = begin / items;
+                const std::ptrdiff_t first = group * items;
+                const std::ptrdiff_t last = end < first + items ? end : first + items;
+                f(group, begin - first, last - first);
+                begin = last;
+            }
+        });
+    }
     // The gradient in the power of a group.
     void put(const operand& dp, std::ptrdiff_t group, double v) const noexcept {
         put_sum(dp, p ? group * dp.stride[0] : 0, v);
