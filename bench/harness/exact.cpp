@@ -82,6 +82,20 @@ private:
     long double sum_ = 0, rest_ = 0;
 };
 
+// The p of generalized means; of other operators 0.
+long double power_of(op what) {
+    switch (what) {
+    case op::gem_pool:
+    case op::gem_pool_backward:
+        return 3;
+    case op::gem_pool_any:
+    case op::gem_pool_backward_any:
+        return 2.5L;
+    default:
+        return 0;
+    }
+}
+
 } // namespace
 
 template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_of<T>& lane) : of_(of), lane_(lane) {
@@ -121,6 +135,7 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::soft_pool_backward:
     case op::ada_pool_backward:
     case op::gem_pool_backward:
+    case op::gem_pool_backward_any:
         know_windows();
         break;
     case op::token_mean:
@@ -332,6 +347,7 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::soft_pool_backward:
     case op::ada_pool_backward:
     case op::gem_pool_backward:
+    case op::gem_pool_backward_any:
         break;
     }
     return {nan, nan, 0};
@@ -365,8 +381,7 @@ template <class T> exact_result exact_lane<T>::pooled(std::ptrdiff_t i) const {
     if (of_.what == op::max_pool) {
         return {greatest, greatest, 0};
     }
-    if (of_.what == op::gem_pool || of_.what == op::gem_pool_any || of_.what == op::gem_pool_backward) {
-        const long double p = of_.what == op::gem_pool_any ? 2.5L : 3.0L;
+    if (const long double p = power_of(of_.what); p != 0) {
         long double powers = 0;
         for (const long double v : x) {
             powers += std::isnan(v) ? v : std::pow(std::max(v, 1e-6L), p);
@@ -401,7 +416,7 @@ template <class T> void exact_lane<T>::know_windows() {
         if (of_.what == op::max_pool_backward || is_soft) {
             w.greatest = *std::max_element(places.begin(), places.end(), less);
         }
-        if (is_soft || of_.what == op::gem_pool_backward) {
+        if (is_soft || power_of(of_.what) != 0) {
             w.result = pooled(i).value;
         }
         for (std::size_t k = 0; is_soft && k < places.size(); ++k) {
@@ -461,7 +476,7 @@ template <class T> exact_result exact_lane<T>::share(std::ptrdiff_t i, std::ptrd
                 0};
     }
     default:
-        value = x < 1e-6L ? 0 : dy / w.count * (x / w.result) * (x / w.result);
+        value = x < 1e-6L ? 0 : dy / w.count * std::pow(x / w.result, power_of(of_.what) - 1);
     }
     return {value, std::fabs(value), 0};
 }

@@ -166,6 +166,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::soft_pool_backward:
     case op::ada_pool_backward:
     case op::gem_pool_backward:
+    case op::gem_pool_backward_any:
         break;
     case op::softmax_backward:
         apply<T>(op::softmax, of, in[0], in[0]);

@@ -41,8 +41,9 @@ enum class op {
     max_pool_backward, // of a map and the gradient of its results
     average_pool_backward,
     soft_pool_backward,
-    ada_pool_backward, // of half of each average
-    gem_pool_backward  // p = 3
+    ada_pool_backward,    // of half of each average
+    gem_pool_backward,    // p = 3
+    gem_pool_backward_any // p = 2.5, of which it gives a gradient too
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -71,7 +72,7 @@ struct signature {
 // In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
 // looks at. The gradients take what the operator returned, logsumexp's its input and what it returned, those of maps the
 // input; then the gradient of what it returned.
-constexpr std::array<signature, 29> signatures{{
+constexpr std::array<signature, 30> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -101,6 +102,7 @@ constexpr std::array<signature, 29> signatures{{
     {"soft_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"ada_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"gem_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
+    {"gem_pool_backward_any", 2, {extent::matrix, extent::windows}, extent::matrix},
 }};
 
 // The operands in one type.

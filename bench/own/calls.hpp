@@ -221,6 +221,12 @@ void map_gradient(op what, const X& x, const DY& dy, const DX& dx, const tarn::p
         return tarn::ada_pool_backward(where..., x, 0.5, dy, dx, tarn::none, window);
     case op::gem_pool_backward:
         return tarn::gem_pool_backward(where..., x, dy, dx, tarn::none, window);
+    case op::gem_pool_backward_any: {
+        tarn::gem_pool_options gem;
+        gem.p = 2.5;
+        float dp;
+        return tarn::gem_pool_backward(where..., x, dy, dx, tarn::make_view(&dp), window, gem);
+    }
     default:
         return tarn::max_pool_backward(where..., x, dy, dx, window);
     }
@@ -322,6 +328,7 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::soft_pool_backward:
     case op::ada_pool_backward:
     case op::gem_pool_backward:
+    case op::gem_pool_backward_any:
         return map_call<T>(of, where...);
     }
     throw std::invalid_argument("no call is known for the operator");

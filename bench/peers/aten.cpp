@@ -59,6 +59,7 @@ public:
         case op::soft_pool_backward:
         case op::ada_pool_backward:
         case op::gem_pool_backward:
+        case op::gem_pool_backward_any:
         case op::ada_pool:
             break;
         // Nothing of ATen does these at once: what people write.

@@ -190,6 +190,7 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::soft_pool_backward:
     case op::ada_pool_backward:
     case op::gem_pool_backward:
+    case op::gem_pool_backward_any:
         break;
     }
     return {};

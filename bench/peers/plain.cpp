@@ -415,7 +415,7 @@ private:
     template <class T> static T contrast(T x, T mean) { return (x * x - mean * mean) / (x * x + mean * mean); }
 };
 // Of p = 3.
-struct gradient_of_power_mean {
+struct gradient_of_cubic_mean {
     template <class T, class Each> void operator()(const T* x, T dy, T count, Each each, T* dx) const {
         const T epsilon = T(1e-6);
         T sum = 0;
@@ -425,6 +425,25 @@ struct gradient_of_power_mean {
         });
         const T factor = dy / count / std::pow(sum / count, T(2.0 / 3));
         each([&](std::ptrdiff_t at) { dx[at] += x[at] < epsilon ? T(0) : factor * x[at] * x[at]; });
+    }
+};
+// Of any p, also in p. (The sum in p has no place in the result; it is kept from being dropped.)
+struct gradient_of_power_mean {
+    double p;
+
+    template <class T, class Each> void operator()(const T* x, T dy, T count, Each each, T* dx) const {
+        const T epsilon = T(1e-6), power = static_cast<T>(p);
+        T sum = 0, logs = 0;
+        each([&](std::ptrdiff_t at) {
+            const T v = std::max(x[at], epsilon), of_v = std::pow(v, power);
+            sum += of_v;
+            logs += of_v * std::log(v);
+        });
+        const T mean = sum / count, result = std::pow(mean, 1 / power);
+        volatile T in_p = dy * result / power * (logs / sum - std::log(mean) / power);
+        static_cast<void>(in_p);
+        const T factor = dy / count * result / mean;
+        each([&](std::ptrdiff_t at) { dx[at] += x[at] < epsilon ? T(0) : factor * std::pow(x[at], power - 1); });
     }
 };
 
@@ -515,7 +534,9 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
     case op::ada_pool_backward:
         return plain_map_gradient<T>(of, gradient_of_ada());
     case op::gem_pool_backward:
-        return plain_map_gradient<T>(of, gradient_of_power_mean());
+        return plain_map_gradient<T>(of, gradient_of_cubic_mean());
+    case op::gem_pool_backward_any:
+        return plain_map_gradient<T>(of, gradient_of_power_mean{2.5});
     case op::token_merge:
         return [of](const operands& a) { merge_tokens_of(of, a.of<T>()); };
     case op::token_cluster:

@@ -122,6 +122,8 @@ void run_gem_backward(const place<Executor>& where, const char* op, const window
                 kernels.extreme(c);
             else if (!o.dparameter && (power.p == 2 || power.p == 3 || power.p == 4))
                 kernels.integer_powers[static_cast<int>(power.p) - 2](c);
+            else if (is_quick_power(power.p))
+                kernels.quick_powers(c);
             else
                 kernels.powers(c);
         });

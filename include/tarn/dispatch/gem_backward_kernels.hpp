@@ -15,6 +15,7 @@ template <class A> struct gem_backward_kernels {
         &window_adjoint<A, extreme_shares<A, gem_extreme_index<A>>>::run,
         {&window_adjoint<A, gem_integer_shares<A, 2>>::run, &window_adjoint<A, gem_integer_shares<A, 3>>::run,
          &window_adjoint<A, gem_integer_shares<A, 4>>::run},
+        &window_adjoint<A, std::conditional_t<simd::is_double<A>, gem_shares<A>, gem_quick_shares<A>>>::run,
         &window_adjoint<A, gem_shares<A>>::run};
 };
 

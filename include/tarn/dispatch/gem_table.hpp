@@ -23,10 +23,12 @@ struct gem_gradients : window_gradients {
     double* dp;                                  // to which the gradient in p is added, or null
 };
 
+// All but the first two also give the gradient in p.
 template <class T> struct gem_backward_table {
     void (*extreme)(const window_gradients&) noexcept;        // p = +inf, -inf
-    void (*integer_powers[3])(const gem_gradients&) noexcept; // p = 2, 3, 4, of which no gradient is wanted
-    void (*powers)(const gem_gradients&) noexcept;            // |p| <= 2^40, and the gradient in p
+    void (*integer_powers[3])(const gem_gradients&) noexcept; // p = 2, 3, 4
+    void (*quick_powers)(const gem_gradients&) noexcept;      // 1 < |p| <= 7; of doubles as `powers`
+    void (*powers)(const gem_gradients&) noexcept;            // |p| <= 2^40
 };
 
 }}} // namespace tarn::dispatch

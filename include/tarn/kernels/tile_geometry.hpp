@@ -33,16 +33,19 @@ template <class F, class Clear>
 TARN_INLINE void each_row_of_tiles(const dispatch::window_planes& w, F f, Clear clear) noexcept {
     const dispatch::window_axis& depth = w.axis[0];
     const dispatch::window_axis& height = w.axis[1];
-    for (std::ptrdiff_t r = w.first_row; r < w.last_row;) {
-        const std::ptrdiff_t d = r / height.in;
-        const std::ptrdiff_t h = r - d * height.in;
-        if (d >= depth.out * depth.kernel || h >= height.out * height.kernel) {
-            clear(r++);
-            continue;
+    std::ptrdiff_t r = w.first_row;
+    for (std::ptrdiff_t d = quotient(r, height.in); r < w.last_row; ++d) {
+        const bool inside = d < depth.out * depth.kernel;
+        const std::ptrdiff_t i = quotient(d, depth.kernel);
+        const std::ptrdiff_t begin = d * height.in;
+        const std::ptrdiff_t end = least_of(begin + height.in, w.last_row);
+        std::ptrdiff_t j = quotient(r - begin, height.kernel);
+        for (; r < end && inside && j < height.out; ++j, r += height.kernel) {
+            if (i * depth.kernel == d)
+                f(r, i, j);
         }
-        if (d % depth.kernel == 0)
-            f(r, d / depth.kernel, h / height.kernel);
-        r += height.kernel;
+        for (; r < end; ++r)
+            clear(r);
     }
 }
 

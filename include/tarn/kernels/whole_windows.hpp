@@ -90,7 +90,7 @@ private:
     }
     // So many columns in steps of a window's, rounded up.
     TARN_INLINE std::ptrdiff_t in_steps(std::ptrdiff_t n) const noexcept {
-        return columns_.dilation == 1 ? n : (n + columns_.dilation - 1) / columns_.dilation;
+        return quotient(n + columns_.dilation - 1, columns_.dilation);
     }
 
     // What all rows of a tile of output columns have in common; false if it has too many of them.
@@ -171,7 +171,7 @@ private:
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
         for (std::ptrdiff_t k = 0; k < rows; ++k) {
-            const std::ptrdiff_t i = (first_row_ + k) / height.out;
+            const std::ptrdiff_t i = quotient(first_row_ + k, height.out);
             const std::ptrdiff_t j = first_row_ + k - i * height.out;
             const window_taps d = window_taps::of(depth, i);
             const window_taps h = window_taps::of(height, j);
@@ -202,7 +202,7 @@ private:
         for (std::ptrdiff_t done = 0; done < rows * planes; done += batch_.size) {
             batch_.size = least_of(rows * planes - done, rows_at_once_);
             for (std::ptrdiff_t k = 0; k < batch_.size; ++k) {
-                const std::ptrdiff_t p = (done + k) / rows;
+                const std::ptrdiff_t p = quotient(done + k, rows);
                 const std::ptrdiff_t r = done + k - p * rows;
                 batch_.row_of[k] = row + r;
                 batch_.plane_of[k] = plane + p;

@@ -53,7 +53,7 @@ private:
     static constexpr int sum_count = Shares::sums;
     using element_sum = element_sums<A, sum_count>;
     static constexpr int most_numbers = elements > sum_count ? elements : sum_count;
-    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(elements > 0 ? 2880 / most_numbers : 5888)>;
+    static constexpr std::ptrdiff_t sum_numbers = numbers_in<(elements > 0 ? 2752 / most_numbers : 5888)>;
     static constexpr std::ptrdiff_t sum_pitch = sum_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<512>;
 
@@ -75,13 +75,13 @@ private:
             for (first_ = 0; first_ < columns_.in; first_ += outputs_) {
                 outputs_ = columns_.in - first_ < tile ? columns_.in - first_ : tile;
                 phases_ = in_order || most_columns <= 0 ? 1 : columns_.stride;
-                begin_ = (first_ + columns_.before) / columns_.stride;
-                end_ = (first_ + outputs_ - 1 + columns_.before) / columns_.stride + 1;
+                begin_ = quotient(first_ + columns_.before, columns_.stride);
+                end_ = quotient(first_ + outputs_ - 1 + columns_.before, columns_.stride) + 1;
                 row_sums_ = by_phases() ? phases_ * (end_ - begin_) : outputs_ * lanes_;
                 const std::ptrdiff_t rows = (sum_numbers - width) / row_sums_;
                 std::ptrdiff_t some;
                 for (std::ptrdiff_t r = c_.windows.first_row; r < c_.windows.last_row; r += some) {
-                    const std::ptrdiff_t d = r / height_.in;
+                    const std::ptrdiff_t d = quotient(r, height_.in);
                     const std::ptrdiff_t h = r - d * height_.in;
                     const std::ptrdiff_t left =
                         c_.windows.last_row - r < height_.in - h ? c_.windows.last_row - r : height_.in - h;
@@ -116,13 +116,13 @@ private:
         const window_range heights = window_range::of(height_, h, rows);
         const window_range columns = window_range::of(columns_, first_, outputs_);
         const std::ptrdiff_t wanted = columns.end - columns.first;
-        const std::ptrdiff_t most_columns = Shares::room / lanes_;
+        const std::ptrdiff_t most_columns = quotient(Shares::room, lanes_);
         for (std::ptrdiff_t o = depths.first; o < depths.end; ++o) {
             const std::ptrdiff_t d_tap = tap_of(depth_, o, d);
             if (d_tap < 0)
                 continue;
             const std::ptrdiff_t some_columns = wanted < most_columns ? wanted : most_columns;
-            const std::ptrdiff_t some_rows = some_columns > 0 ? Shares::room / (some_columns * lanes_) : 1;
+            const std::ptrdiff_t some_rows = some_columns > 0 ? quotient(Shares::room, some_columns * lanes_) : 1;
             for (std::ptrdiff_t r = heights.first; r < heights.end; r += some_rows) {
                 const std::ptrdiff_t r_end = heights.end - r < some_rows ? heights.end : r + some_rows;
                 for (std::ptrdiff_t j = columns.first; j < columns.end; j += some_columns) {
@@ -183,7 +183,7 @@ private:
         const std::ptrdiff_t size = end_ - begin_;
         for (std::ptrdiff_t t = columns_.kernel - 1; t >= 0; --t) {
             const std::ptrdiff_t distance = t * columns_.dilation;
-            const std::ptrdiff_t q = phases_ == 1 ? distance : distance / columns_.stride;
+            const std::ptrdiff_t q = phases_ == 1 ? distance : quotient(distance, columns_.stride);
             const std::ptrdiff_t phase = phases_ == 1 ? 0 : distance - q * columns_.stride;
             const std::ptrdiff_t from = j + q > begin_ ? j + q : begin_;
             const std::ptrdiff_t to = j_end + q < end_ ? j_end + q : end_;
@@ -362,8 +362,8 @@ private:
     // f(where there is a sum of no column of the tile): phases begin before the tile, or end behind it.
     template <class F> TARN_INLINE void each_outside(F f) const noexcept {
         const std::ptrdiff_t size = end_ - begin_;
-        const std::ptrdiff_t first = (first_ + columns_.before) % columns_.stride;
-        const std::ptrdiff_t last = (first_ + outputs_ - 1 + columns_.before) % columns_.stride;
+        const std::ptrdiff_t first = first_ + columns_.before - begin_ * columns_.stride;
+        const std::ptrdiff_t last = first_ + outputs_ - 1 + columns_.before - (end_ - 1) * columns_.stride;
         for (std::ptrdiff_t phase = 0; phase < first; ++phase)
             f(phase * size);
         for (std::ptrdiff_t phase = last + 1; phase < columns_.stride; ++phase)
@@ -372,7 +372,7 @@ private:
     // f(column of the tile, where its sum is).
     template <class F> TARN_INLINE void each_in_phases(F f) const noexcept {
         const std::ptrdiff_t size = end_ - begin_;
-        std::ptrdiff_t phase = (first_ + columns_.before) % columns_.stride;
+        std::ptrdiff_t phase = first_ + columns_.before - begin_ * columns_.stride;
         std::ptrdiff_t at = 0;
         for (std::ptrdiff_t i = 0; i < outputs_; ++i) {
             f(i, phase * size + at);

@@ -5,7 +5,21 @@
 
 #include <tarn/dispatch/pool_table.hpp>
 
+#include <cstdint>
+
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+TARN_INLINE constexpr std::ptrdiff_t least_of(std::ptrdiff_t a, std::ptrdiff_t b) noexcept { return a < b ? a : b; }
+
+// n / d, n >= 0. A division of 64 bits takes some CPUs ninety cycles, as long as a row of a small map; strides and dilations
+// are mostly powers of two.
+TARN_NOINLINE inline std::ptrdiff_t quotient(std::ptrdiff_t n, std::ptrdiff_t d) noexcept {
+    if ((d & (d - 1)) == 0)
+        return n >> __builtin_ctzll(static_cast<unsigned long long>(d));
+    if (((n | d) >> 32) == 0)
+        return static_cast<std::ptrdiff_t>(static_cast<std::uint32_t>(n) / static_cast<std::uint32_t>(d));
+    return n / d;
+}
 
 // Taps first .. first + count - 1 of a window lie inside the axis; tap 0 lies at `start`, which may be outside.
 struct window_taps {
@@ -29,9 +43,7 @@ struct window_taps {
 
 private:
     // n / d, rounded up.
-    TARN_INLINE static std::ptrdiff_t up(std::ptrdiff_t n, std::ptrdiff_t d) noexcept {
-        return d == 1 ? n : (n + d - 1) / d;
-    }
+    TARN_INLINE static std::ptrdiff_t up(std::ptrdiff_t n, std::ptrdiff_t d) noexcept { return quotient(n + d - 1, d); }
 };
 
 // Windows first .. end - 1 along an axis may have elements from .. from + count - 1 as members.
@@ -41,8 +53,8 @@ struct window_range {
     TARN_INLINE static window_range of(const dispatch::window_axis& a, std::ptrdiff_t from,
                                        std::ptrdiff_t count) noexcept {
         const std::ptrdiff_t low = from + a.before - (a.kernel - 1) * a.dilation;
-        const std::ptrdiff_t first = low > 0 ? (low + a.stride - 1) / a.stride : 0;
-        const std::ptrdiff_t end = (from + count - 1 + a.before) / a.stride + 1;
+        const std::ptrdiff_t first = low > 0 ? quotient(low + a.stride - 1, a.stride) : 0;
+        const std::ptrdiff_t end = quotient(from + count - 1 + a.before, a.stride) + 1;
         return {first, end < a.out ? end : a.out};
     }
 };
@@ -53,7 +65,7 @@ TARN_INLINE std::ptrdiff_t tap_of(const dispatch::window_axis& a, std::ptrdiff_t
     const std::ptrdiff_t distance = element + a.before - window * a.stride;
     if (distance < 0)
         return -1;
-    const std::ptrdiff_t tap = a.dilation == 1 ? distance : distance / a.dilation;
+    const std::ptrdiff_t tap = quotient(distance, a.dilation);
     return tap < a.kernel && tap * a.dilation == distance ? tap : -1;
 }
 

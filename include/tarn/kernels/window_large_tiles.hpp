@@ -90,11 +90,11 @@ private:
     TARN_INLINE std::ptrdiff_t row_of(std::ptrdiff_t r, std::ptrdiff_t k) const noexcept {
         if (span_ > columns_.kernel)
             return r + k * height_.in;
-        const std::ptrdiff_t d = k / height_.kernel;
+        const std::ptrdiff_t d = quotient(k, height_.kernel);
         return r + d * height_.in + k - d * height_.kernel;
     }
     TARN_INLINE number<A>* place(const dispatch::plane_operand& v, std::ptrdiff_t p, std::ptrdiff_t r) const noexcept {
-        const std::ptrdiff_t d = r / height_.in;
+        const std::ptrdiff_t d = quotient(r, height_.in);
         return static_cast<number<A>*>(v.data) + (plane_ + p) * v.across + first_lane_ + d * v.step[0] +
                (r - d * height_.in) * v.step[1];
     }

@@ -288,7 +288,7 @@ private:
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
         for (std::ptrdiff_t k = 0; k < rows; ++k) {
-            const std::ptrdiff_t i = (first + k) / height.out;
+            const std::ptrdiff_t i = quotient(first + k, height.out);
             const std::ptrdiff_t j = first + k - i * height.out;
             const window_taps d = window_taps::of(depth, i);
             const window_taps h = window_taps::of(height, j);
@@ -416,7 +416,7 @@ private:
         const std::ptrdiff_t n = block_.piece;
         const std::ptrdiff_t last = first_row_ + block_.rows - 1;
         if (block_.pieces > 1 || n < width || planes_at_once_ > 1 || c_.axis[0].kernel > 1 ||
-            height.kernel <= height.stride || first_row_ / height.out != last / height.out)
+            height.kernel <= height.stride || quotient(first_row_, height.out) != quotient(last, height.out))
             return false;
         const std::ptrdiff_t pitch = (n / width + 1) * width;
         // With dilation the first window need not have the first row, nor the last one the last.
@@ -431,7 +431,7 @@ private:
         }
         if ((end - first) * R::fields * pitch > lifted_numbers)
             return false;
-        const number<A>* const plane = block_.x + first_row_ / height.out * c_.axis[0].stride * c_.x.step[0];
+        const number<A>* const plane = block_.x + quotient(first_row_, height.out) * c_.axis[0].stride * c_.x.step[0];
         of.lift_rows(plane + first * c_.x.step[1], c_.x.step[1], end - first, n, lifted_, pitch);
         f(pitch, first);
         return true;
@@ -536,8 +536,8 @@ private:
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
         const std::ptrdiff_t last = first_row_ + rows - 1;
-        const std::ptrdiff_t d0 = first_row_ / height.out;
-        const std::ptrdiff_t d1 = last / height.out;
+        const std::ptrdiff_t d0 = quotient(first_row_, height.out);
+        const std::ptrdiff_t d1 = quotient(last, height.out);
         const bool one = d0 == d1;
         const auto begin_of = [](const dispatch::window_axis& a, std::ptrdiff_t i) TARN_LAMBDA {
             const std::ptrdiff_t start = i * a.stride - a.before;
@@ -648,7 +648,8 @@ private:
         const std::ptrdiff_t height = c_.axis[1].out;
         for (std::ptrdiff_t k = 0; k < rows;) {
             // Rows of one depth are at equal distances.
-            const std::ptrdiff_t left = height - (first_row_ + k) % height;
+            const std::ptrdiff_t row_of_depth = first_row_ + k - quotient(first_row_ + k, height) * height;
+            const std::ptrdiff_t left = height - row_of_depth;
             const std::ptrdiff_t some = lanes_ > 1 ? 1 : left < rows - k ? left : rows - k;
             if (c_.y.data)
                 put_numbers(row[k], result_ + k * results, some);
@@ -671,7 +672,7 @@ private:
         const dispatch::index_operand& index = c_.index;
         const dispatch::window_axis& depth = c_.axis[0];
         const dispatch::window_axis& height = c_.axis[1];
-        const std::ptrdiff_t output_depth = output_row / height.out;
+        const std::ptrdiff_t output_depth = quotient(output_row, height.out);
         const std::ptrdiff_t output_height = output_row - output_depth * height.out;
         const std::ptrdiff_t d0 = output_depth * depth.stride - depth.before;
         const std::ptrdiff_t h0 = output_height * height.stride - height.before;
@@ -690,9 +691,9 @@ private:
                 }
                 if (t < infinite<A>) {
                     const auto whole = static_cast<std::ptrdiff_t>(t);
-                    const std::ptrdiff_t rows = whole / columns_.kernel;
+                    const std::ptrdiff_t rows = quotient(whole, columns_.kernel);
                     const std::ptrdiff_t w = whole - rows * columns_.kernel;
-                    const std::ptrdiff_t d = rows / height.kernel;
+                    const std::ptrdiff_t d = quotient(rows, height.kernel);
                     const std::ptrdiff_t h = rows - d * height.kernel;
                     v = ((d0 + d * depth.dilation) * height.in + h0 + h * height.dilation) * columns_.in + begin_ +
                         j * columns_.stride + w * columns_.dilation;

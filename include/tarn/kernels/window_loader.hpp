@@ -40,8 +40,6 @@ struct window_batch {
     std::ptrdiff_t row_of[most_rows], plane_of[most_rows];
 };
 
-TARN_INLINE constexpr std::ptrdiff_t least_of(std::ptrdiff_t a, std::ptrdiff_t b) noexcept { return a < b ? a : b; }
-
 // Lines of an operand.
 template <class A> class window_loader {
 public:
@@ -67,7 +65,7 @@ public:
     // Columns of a row of members of all windows of the batch to as many lines from `to` on.
     TARN_INLINE void load_row(const window_batch& b, std::ptrdiff_t row, std::ptrdiff_t column, std::ptrdiff_t columns,
                               number<A>* to) noexcept {
-        const std::ptrdiff_t d = row / b.height_members;
+        const std::ptrdiff_t d = quotient(row, b.height_members);
         const std::ptrdiff_t offset = d * b.axis[0].dilation * x_.step[0] +
                                       (row - d * b.height_members) * b.axis[1].dilation * x_.step[1] + b.first_lane;
         if (single_) {
@@ -129,8 +127,9 @@ private:
         std::ptrdiff_t low = 0;
         std::ptrdiff_t high = b.outputs;
         if (b.clipped) {
-            low = start < 0 ? least_of((b.axis[2].stride - 1 - start) / b.axis[2].stride, b.outputs) : 0;
-            high = start < b.axis[2].in ? least_of((b.axis[2].in - 1 - start) / b.axis[2].stride + 1, b.outputs) : 0;
+            low = start < 0 ? least_of(quotient(b.axis[2].stride - 1 - start, b.axis[2].stride), b.outputs) : 0;
+            high = start < b.axis[2].in ? least_of(quotient(b.axis[2].in - 1 - start, b.axis[2].stride) + 1, b.outputs)
+                                        : 0;
             for (std::ptrdiff_t i = 0; i < (high > low ? low : b.outputs) * b.lanes; ++i)
                 to[i] = 0;
         }

@@ -81,7 +81,7 @@ private:
         const dispatch::window_planes& w = c_.windows;
         for (plane_ = 0; plane_ < w.planes; plane_ += by_lanes_ ? 1 : width) {
             for (std::ptrdiff_t r = w.first_row; r < w.last_row;) {
-                const std::ptrdiff_t d = r / height_.in;
+                const std::ptrdiff_t d = quotient(r, height_.in);
                 const std::ptrdiff_t h = r - d * height_.in;
                 const std::ptrdiff_t some = w.last_row - r < height_.in - h ? w.last_row - r : height_.in - h;
                 run_depth(d, h, h + some);
@@ -131,8 +131,8 @@ private:
         return end < height_.in ? end : height_.in;
     }
     TARN_INLINE void run_strip() noexcept {
-        const std::ptrdiff_t tiles = (columns_.in + tile_.columns - 1) / tile_.columns;
-        const std::ptrdiff_t blocks = (c_.windows.lanes + pitch_ - 1) / pitch_;
+        const std::ptrdiff_t tiles = quotient(columns_.in + tile_.columns - 1, tile_.columns);
+        const std::ptrdiff_t blocks = quotient(c_.windows.lanes + pitch_ - 1, pitch_);
         for (std::ptrdiff_t t = 0; t < tiles; ++t) {
             begin_tile(t * tile_.columns);
             for (std::ptrdiff_t b = 0; b < blocks; ++b) {
@@ -155,7 +155,7 @@ private:
         held_ = begin < first && windows_.first < windows_.end ? (begin > 0 ? begin : 0) : first;
         const std::ptrdiff_t held_end = end > first + outputs_ ? end : first + outputs_;
         held_columns_ = (held_end < columns_.in ? held_end : columns_.in) - held_;
-        slots_ = room / (held_columns_ * tile_.registers);
+        slots_ = quotient(room, held_columns_ * tile_.registers);
         if (slots_ > height_.in)
             slots_ = height_.in;
         shares_.begin(windows_.first, windows_.end, held_, held_columns_);
@@ -184,7 +184,7 @@ private:
     TARN_INLINE void run_rows() noexcept {
         const std::ptrdiff_t above = row_ * height_.stride - height_.before;
         const std::ptrdiff_t first = row_ < row_end_ ? (above > 0 ? above : 0) : begin_;
-        loaded_ = first < begun_ ? first : begun_;
+        loaded_ = ring_ = first < begun_ ? first : begun_;
         put_ = loaded_ > begin_ ? loaded_ : begin_;
         for (std::ptrdiff_t o = row_; o < row_end_; ++o)
             run_windows(o);
@@ -224,19 +224,25 @@ private:
         return !Shares::lifts && !Shares::finishes && by_lanes_ && side_ % width == 0 &&
                c_.windows.x.type == element_traits<number<A>>::value;
     }
+    TARN_INLINE std::ptrdiff_t slot_number(std::ptrdiff_t row) const noexcept {
+        const std::ptrdiff_t i = row - ring_;
+        return i < slots_ ? i : i - slots_;
+    }
     TARN_INLINE std::ptrdiff_t slot_of(std::ptrdiff_t row) const noexcept {
-        return row % slots_ * held_columns_ * pitch_;
+        return slot_number(row) * held_columns_ * pitch_;
     }
     // Rows up to `end` are held; those before `first` may leave.
     TARN_INLINE void hold(std::ptrdiff_t first, std::ptrdiff_t end) noexcept {
         if (end <= loaded_)
             return;
         put(first);
+        while (first >= ring_ + slots_)
+            ring_ += slots_;
         const std::ptrdiff_t fitting = first + slots_ < height_.in ? first + slots_ : height_.in;
         const std::ptrdiff_t wanted = needed_ > end ? needed_ : end;
         const std::ptrdiff_t last = fitting < wanted ? fitting : wanted;
         while (loaded_ < last) {
-            const std::ptrdiff_t slot = loaded_ % slots_;
+            const std::ptrdiff_t slot = slot_number(loaded_);
             const std::ptrdiff_t some = last - loaded_ < slots_ - slot ? last - loaded_ : slots_ - slot;
             const std::ptrdiff_t at = slot_of(loaded_);
             // Of the rows that are wanted, the first may have sums from other strips.
@@ -263,7 +269,7 @@ private:
     TARN_INLINE void put(std::ptrdiff_t end) noexcept {
         const std::ptrdiff_t last = end < end_ ? end : end_;
         while (put_ < last) {
-            const std::ptrdiff_t slot = put_ % slots_;
+            const std::ptrdiff_t slot = slot_number(put_);
             const std::ptrdiff_t some = last - put_ < slots_ - slot ? last - put_ : slots_ - slot;
             const std::ptrdiff_t at = slot_of(put_);
             if constexpr (Shares::finishes)
@@ -328,7 +334,8 @@ private:
     std::ptrdiff_t depth_of_windows_ = 0, row_ = 0, row_end_ = 0, next_row_end_ = 0, needed_ = 0;
     // Rows begin_ .. end_ - 1 are wanted, those before begun_ have sums from other strips. Rows before put_ have left,
     // those before loaded_ have come.
-    std::ptrdiff_t depth_of_rows_ = 0, begin_ = 0, end_ = 0, begun_ = 0, put_ = 0, loaded_ = 0, slots_ = 1;
+    std::ptrdiff_t depth_of_rows_ = 0, begin_ = 0, end_ = 0, begun_ = 0, put_ = 0, loaded_ = 0;
+    std::ptrdiff_t slots_ = 1, ring_ = 0; // rows from ring_ on are in slots 0, 1, ...
     plane_columns<A> planes_;
     alignas(64) number<A> x_[held_numbers][reads ? room * width : 1];
     alignas(64) number<A> sum_[Shares::sums][room * width];

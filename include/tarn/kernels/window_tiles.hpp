@@ -85,16 +85,14 @@ private:
     template <int Rows> TARN_INLINE void run_planes() const noexcept {
         const dispatch::window_planes& w = c_.windows;
         for (std::ptrdiff_t p = 0; p < w.planes; ++p) {
-            const auto row = [&](const dispatch::plane_operand& v, std::ptrdiff_t r) TARN_LAMBDA {
-                const std::ptrdiff_t d = r / height_.in;
-                return at(v, p * v.across + d * v.step[0] + (r - d * height_.in) * v.step[1]);
-            };
+            const auto row = [&](const dispatch::plane_operand& v, std::ptrdiff_t d, std::ptrdiff_t h)
+                                 TARN_LAMBDA { return at(v, p * v.across + d * v.step[0] + h * v.step[1]); };
             each_row_of_tiles(
                 w,
-                [&](std::ptrdiff_t r, std::ptrdiff_t d, std::ptrdiff_t h) TARN_LAMBDA {
-                    const number<A>* const dy = at(c_.dy, p * c_.dy.across + d * c_.dy.step[0] + h * c_.dy.step[1]);
-                    number<A>* const dx = row(c_.dx, r);
-                    const number<A>* const x = reads ? row(w.x, r) : nullptr;
+                [&](std::ptrdiff_t, std::ptrdiff_t d, std::ptrdiff_t h) TARN_LAMBDA {
+                    const number<A>* const dy = row(c_.dy, d, h);
+                    number<A>* const dx = row(c_.dx, d * depth_.kernel, h * height_.kernel);
+                    const number<A>* const x = reads ? row(w.x, d * depth_.kernel, h * height_.kernel) : nullptr;
                     if (w.lanes == 1)
                         run_pairs<Rows>({d, h}, x, dy, dx);
                     else
@@ -102,7 +100,10 @@ private:
                     for (std::ptrdiff_t k = 0; k < rows_; ++k)
                         clear(dx + dx_row_[k], columns_.out * columns_.kernel);
                 },
-                [&](std::ptrdiff_t r) TARN_LAMBDA { clear(row(c_.dx, r), 0); });
+                [&](std::ptrdiff_t r) TARN_LAMBDA {
+                    const std::ptrdiff_t d = quotient(r, height_.in);
+                    clear(row(c_.dx, d, r - d * height_.in), 0);
+                });
         }
     }
     TARN_INLINE static number<A>* at(const dispatch::plane_operand& v, std::ptrdiff_t offset) noexcept {

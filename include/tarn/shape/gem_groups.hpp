@@ -17,10 +17,15 @@ template <class N> void check_gem_epsilon(const char* op, double epsilon) {
 // Powers beyond count as infinite.
 inline bool is_infinite_power(double p) noexcept { return p > 0x1p40 || p < -0x1p40; }
 
+// Powers of floats that are made of floats.
+inline bool is_quick_power(double p) noexcept {
+    const double size = p < 0 ? -p : p;
+    return size > 1 && size <= 7;
+}
+
 // The kernel for a power. Which it is depends on the power and the type only.
 template <class N> auto gem_kernel(const dispatch::gem_table<N>& kernels, dispatch::window_power& power) noexcept {
     constexpr double least = 0x1p-11;
-    constexpr double greatest_of_floats = 7;
     const double size = power.p < 0 ? -power.p : power.p;
     if (is_infinite_power(power.p))
         return kernels.extreme;
@@ -32,9 +37,9 @@ template <class N> auto gem_kernel(const dispatch::gem_table<N>& kernels, dispat
     }
     if (power.p == 2 || power.p == 3 || power.p == 4)
         return kernels.integer_powers[static_cast<int>(power.p) - 2];
-    if (size > greatest_of_floats)
-        return kernels.scaled_powers;
-    return size > 1 ? kernels.quick_powers : kernels.powers;
+    if (is_quick_power(power.p))
+        return kernels.quick_powers;
+    return size > 1 ? kernels.scaled_powers : kernels.powers;
 }
 
 // Powers, one for each of so many groups of channels that follow each other.

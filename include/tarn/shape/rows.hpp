@@ -65,7 +65,7 @@ public:
             inner_ = take_inner_loop();
         // Whole cache lines of columns are an item, so threads share none of them.
         step_ = by_columns_ ? columns_per_item : 1;
-        items_ = (inner_.extent + step_ - 1) / step_;
+        items_ = items_per_loop();
         for (int i = 0; i < outer_count_; ++i)
             items_ *= outer_[i].extent;
     }
@@ -99,29 +99,32 @@ public:
 
     // Items begin..end-1 as runs of the inner loop: f(offsets of the operands in elements, rows).
     template <class F> void run(std::ptrdiff_t begin, std::ptrdiff_t end, F f) const {
-        const std::ptrdiff_t items_per_loop = (inner_.extent + step_ - 1) / step_;
+        const std::ptrdiff_t items = items_per_loop();
         while (begin < end) {
-            const std::ptrdiff_t outer = begin / items_per_loop;
-            const std::ptrdiff_t first = begin - outer * items_per_loop;
-            const std::ptrdiff_t last =
-                end - outer * items_per_loop < items_per_loop ? end - outer * items_per_loop : items_per_loop;
+            // A division takes as long as a short row.
+            const std::ptrdiff_t outer = begin < items ? 0 : begin / items;
+            const std::ptrdiff_t first = begin - outer * items;
+            const std::ptrdiff_t last = end - outer * items < items ? end - outer * items : items;
             const std::ptrdiff_t from = first * step_;
             const std::ptrdiff_t to = last * step_ < inner_.extent ? last * step_ : inner_.extent;
             std::ptrdiff_t offset[max_operands];
             for (int k = 0; k < count_; ++k)
                 offset[k] = from * inner_.stride[k];
             std::ptrdiff_t rest = outer;
-            for (int i = outer_count_ - 1; i >= 0; --i) {
+            for (int i = outer_count_ - 1; i >= 0 && rest > 0; --i) {
                 for (int k = 0; k < count_; ++k)
                     offset[k] += rest % outer_[i].extent * outer_[i].stride[k];
                 rest /= outer_[i].extent;
             }
             f(static_cast<const std::ptrdiff_t*>(offset), to - from);
-            begin = outer * items_per_loop + last;
+            begin = outer * items + last;
         }
     }
 
 private:
+    std::ptrdiff_t items_per_loop() const noexcept {
+        return by_columns_ ? (inner_.extent + columns_per_item - 1) / columns_per_item : inner_.extent;
+    }
     loop loop_of(const operand* const* operands, int axis) const noexcept {
         loop l;
         l.extent = operands[0]->extent[axis];

@@ -191,7 +191,7 @@ public:
             elements *= static_cast<double>(x.extent[i]);
         const double wanted = elements / elements_per_item;
         const std::ptrdiff_t least = least_rows > unit ? least_rows : unit;
-        const std::ptrdiff_t most = rows > least ? rows / least : 1;
+        const std::ptrdiff_t most = wanted >= 2 && rows > least ? rows / least : 1;
         blocks_ = wanted < 2 ? 1 : wanted < static_cast<double>(most) ? static_cast<std::ptrdiff_t>(wanted) : most;
         elements_ = elements / static_cast<double>(blocks_);
     }
@@ -234,9 +234,9 @@ public:
     // Items begin..end-1 as f(const part&).
     template <class F> void run(std::ptrdiff_t begin, std::ptrdiff_t end, F f) const {
         while (begin < end) {
-            const std::ptrdiff_t plane = begin / blocks_;
+            const std::ptrdiff_t plane = by_blocks(begin);
             const std::ptrdiff_t block = begin - plane * blocks_;
-            const std::ptrdiff_t whole = block == 0 && lane_axis_ < 0 ? (end - begin) / blocks_ : 0;
+            const std::ptrdiff_t whole = block == 0 && lane_axis_ < 0 ? by_blocks(end - begin) : 0;
             if (whole > 0) {
                 planes(plane, plane + whole, 0, rows_, f);
                 begin += whole * blocks_;
@@ -297,7 +297,11 @@ private:
         return -1;
     }
     std::ptrdiff_t operand_extent() const noexcept { return operand_[0]->extent[lane_axis_]; }
+    // n / blocks_. A division takes as long as a row of a small map.
+    std::ptrdiff_t by_blocks(std::ptrdiff_t n) const noexcept { return blocks_ == 1 ? n : n / blocks_; }
     std::ptrdiff_t first_of(std::ptrdiff_t block) const noexcept {
+        if (block == 0 || block == blocks_)
+            return block == 0 ? 0 : rows_;
         const std::ptrdiff_t units = (rows_ + unit_ - 1) / unit_;
         const std::ptrdiff_t rest = units % blocks_;
         const std::ptrdiff_t first = (units / blocks_ * block + (block < rest ? block : rest)) * unit_;
