@@ -26,7 +26,7 @@ PLAIN, ABORTING, FAST_MATH = [], ["-fno-exceptions"], ["-ffast-math", "-DTARN_AL
 
 # What is compiled in full: all kernels, and every mode with all flags that change what code means. That each of these flags
 # alone changes the name is checked without compiling.
-USERS = [("header-only", "x86-64", PLAIN), ("header-only", "x86-64-v3", PLAIN),
+USERS = [("header-only", "x86-64", PLAIN),
          ("header-only", "x86-64-v4", ABORTING + FAST_MATH),
          ("dispatch", "x86-64", PLAIN), ("dispatch", "x86-64-v4", PLAIN), ("dispatch", "x86-64", ABORTING + FAST_MATH[:1])]
 

@@ -26,12 +26,14 @@ struct exact_log_sum {
                 greatest = i;
             }
         }
-        long double rest = 0;
-        for (std::ptrdiff_t i = 0; i < n; ++i) {
-            const long double t = below_top(x[i * stride], x[greatest * stride], s);
-            rest += i == greatest || t < -11000 ? 0.0L : std::exp(t);
-        }
-        excess = std::log1p(rest);
+        excess = remembered(key_of(x, n, scale, stride), 1, [=, first = greatest] {
+            long double rest = 0;
+            for (std::ptrdiff_t i = 0; i < n; ++i) {
+                const long double t = below_top(x[i * stride], x[first * stride], s);
+                rest += i == first || t < -11000 ? 0.0L : std::exp(t);
+            }
+            return std::log1p(rest);
+        });
     }
     template <class T> static long double below_top(T v, T greatest, long double scale) {
         return scale * (static_cast<long double>(v) - static_cast<long double>(greatest));

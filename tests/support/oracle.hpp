@@ -5,6 +5,8 @@
 // Shares nothing with the library.
 #pragma once
 
+#include "support/remembered.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -34,25 +36,35 @@ template <class T> long double exact_weight(T x, T greatest, long double scale) 
     return e + e * t_lost;
 }
 
+template <class T> argument_key key_of(const T* x, std::ptrdiff_t n, double scale, std::ptrdiff_t stride) {
+    argument_key key;
+    key.add(scale);
+    for (std::ptrdiff_t i = 0; i < n; ++i)
+        key.add(x[i * stride]);
+    return key;
+}
+
 // exp(scale * x_i) / sum_j exp(scale * x_j) for finite logits and -inf.
 template <class T>
 std::vector<long double> exact_softmax(const T* x, std::ptrdiff_t n, double scale, std::ptrdiff_t stride = 1) {
-    const long double s = scale;
-    std::ptrdiff_t greatest = 0;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        if (s * static_cast<long double>(x[i * stride]) > s * static_cast<long double>(x[greatest * stride]))
-            greatest = i;
-    }
-    std::vector<long double> y(static_cast<std::size_t>(n));
-    long double sum = 0;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        long double& e = y[static_cast<std::size_t>(i)];
-        e = exact_weight(x[i * stride], x[greatest * stride], s);
-        sum += e;
-    }
-    for (long double& e : y)
-        e /= sum;
-    return y;
+    return remembered(key_of(x, n, scale, stride), static_cast<std::size_t>(n), [=] {
+        const long double s = scale;
+        std::ptrdiff_t greatest = 0;
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            if (s * static_cast<long double>(x[i * stride]) > s * static_cast<long double>(x[greatest * stride]))
+                greatest = i;
+        }
+        std::vector<long double> y(static_cast<std::size_t>(n));
+        long double sum = 0;
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            long double& e = y[static_cast<std::size_t>(i)];
+            e = exact_weight(x[i * stride], x[greatest * stride], s);
+            sum += e;
+        }
+        for (long double& e : y)
+            e /= sum;
+        return y;
+    });
 }
 
 // What scaled logits hold that decides about the whole row.

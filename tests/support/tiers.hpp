@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <ostream>
 #include <string>
 
@@ -24,7 +25,6 @@ inline std::string why_skipped(tarn::tier t) {
     return name_of(t) + " is not available here: the best tier is " + name_of(tarn::best_tier());
 }
 
-// Sanitizers make everything several times slower: tests then thin their sweeps.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool sanitized = true;
 #elif defined(__has_feature)
@@ -36,6 +36,10 @@ constexpr bool sanitized = false;
 #else
 constexpr bool sanitized = false;
 #endif
+
+// Whether tests thin their sweeps: sanitizers make everything several times slower, and kernels of a second compiler have the
+// bits of the first, which were swept in full.
+inline const bool thinned = sanitized || std::getenv("TARN_TEST_THINNED") != nullptr;
 
 class tier_test : public testing::TestWithParam<tarn::tier> {
 protected:

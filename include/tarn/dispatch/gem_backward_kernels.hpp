@@ -7,6 +7,7 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/gem_table.hpp>
 #include <tarn/kernels/gem_backward.hpp>
+#include <tarn/kernels/gem_quick_shares.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
