@@ -86,7 +86,7 @@ def add_subdirectory(consumer):
                 flags_of_tier.setdefault(tier, set()).add(entry["command"].replace(f"{family}_{tier}", ""))
     if len(flags_of_tier) != 3 or any(len(flags) != 1 for flags in flags_of_tier.values()):
         sys.exit(f"not one set of flags for every tier: {flags_of_tier}")
-    only = "softmax_backward"
+    only = "softmax_state"
     print(f"families with the same flags: {', '.join(sorted(families))}; built: {only}")
     consumer.configure("add_subdirectory", f"-DONLY_FAMILY={only}")
     consumer.build()
@@ -113,7 +113,7 @@ def pkg_config(consumer):
     for package in ("tarn", "tarn-dispatch"):
         query = ["pkg-config", "--cflags", "--libs", f"{package} = {consumer.version()}"]
         flags = subprocess.run(query, env=environment, text=True, capture_output=True, check=True).stdout
-        consumer.compile(package, ["gradient.cpp"] if package == "tarn" else ["main.cpp", "sum.cpp"], shlex.split(flags))
+        consumer.compile(package, ["state.cpp"] if package == "tarn" else ["main.cpp", "sum.cpp"], shlex.split(flags))
 
 
 def plain_include(consumer):
@@ -122,8 +122,8 @@ def plain_include(consumer):
     flags = ["-I", consumer.source / "include", *xsimd]
     # Two files of a program: what headers define stands in both.
     other = consumer.work / "other.o"
-    consumer.run(consumer.compiler, "-std=c++17", "-Dmain=other", "-c", consumer.projects / "gradient.cpp", *flags, "-o", other)
-    consumer.compile("program", ["gradient.cpp"], [*flags, other])
+    consumer.run(consumer.compiler, "-std=c++17", "-Dmain=other", "-c", consumer.projects / "state.cpp", *flags, "-o", other)
+    consumer.compile("program", ["state.cpp"], [*flags, other])
 
 
 def xsimd_search(consumer):
