@@ -58,7 +58,11 @@ public:
                          : share == stack_share::most ? most_of_stack
                                                       : stack_numbers) {
         const operand* const* const all = operands.item;
+        part_.first = 0;
+        part_.stored = part_.buffered = false;
         for (int k = 0; k < count_; ++k) {
+            part_.place[k] = 0;
+            part_.segments[k] = nullptr;
             part_.data[k] = const_cast<void*>(all[k]->data);
             part_.type[k] = all[k]->type;
             // Numbers of rows may have any stride, whatever the kernel.
@@ -240,9 +244,9 @@ private:
     unsigned outputs_;
     block_rule rule_;
     std::ptrdiff_t stack_numbers_;
-    row_part<T> part_ = {};
-    dispatch::row_segments segments_[max_operands] = {};
-    bool converted_[max_operands] = {};
+    row_part<T> part_; // of operands that a call does not have nothing is set
+    dispatch::row_segments segments_[max_operands];
+    bool converted_[max_operands];
     bool buffered_ = false;
     bool shares_ = false;
     bool on_stack_ = false;

@@ -27,10 +27,11 @@ struct operand_list {
     }
 };
 
-// One loop over equal steps in every operand.
+// One loop over equal steps in every operand. Strides of operands that a call does not have are never set: that would take
+// longer than a short row.
 struct loop {
-    std::ptrdiff_t extent = 0;
-    std::ptrdiff_t stride[max_operands] = {};
+    std::ptrdiff_t extent;
+    std::ptrdiff_t stride[max_operands];
 };
 
 // Which kernels an operator has: for rows side by side as well, or only for elements side by side.
@@ -60,6 +61,8 @@ public:
         if (layouts == kernel_layouts::rows_and_columns && !segmented() &&
             (!is_unit(axis_, whole) || axis_.extent == 1))
             inner_ = take_unit_loop(whole);
+        else
+            inner_.extent = 0;
         by_columns_ = inner_.extent > 0;
         if (!by_columns_)
             inner_ = take_inner_loop();
@@ -134,6 +137,11 @@ private:
     }
     // The axes as one, of which the last is the fastest.
     void join(const operand* const* operands, axis_span axes) noexcept {
+        if (axes.count == 1) {
+            axis_ = loop_of(operands, axes.first);
+            segment_length_ = axis_.extent;
+            return;
+        }
         loop all[max_rank];
         int n = 0;
         for (int i = axes.first; i < axes.first + axes.count; ++i) {
@@ -188,7 +196,9 @@ private:
             if (is_unit(outer_[i], whole))
                 return take(i);
         }
-        return {};
+        loop none;
+        none.extent = 0;
+        return none;
     }
     // The innermost outer loop, taken out of the list; one step if there is none.
     loop take_inner_loop() noexcept {
@@ -196,6 +206,8 @@ private:
             return take(outer_count_ - 1);
         loop l;
         l.extent = 1;
+        for (int k = 0; k < count_; ++k)
+            l.stride[k] = 0;
         return l;
     }
     loop take(int i) noexcept {

@@ -251,7 +251,8 @@ public:
 private:
     static constexpr double elements_per_item = 32768;
 
-    // Operands without their axes of space and lanes, and with one of a single element at their ends.
+    // Operands without their axes of space and lanes, and with one of a single element at their ends; of those that a call
+    // does not have nothing is set.
     struct outer_operands {
         operand item[max_operands];
 
@@ -263,12 +264,13 @@ private:
         }
     };
     outer_operands outer_of(const operand_list& operands) const noexcept {
-        outer_operands all = {};
+        outer_operands all;
         for (int k = 0; k < operands.count; ++k) {
             const operand& v = *operands.item[k];
             operand& r = all.item[k];
             r.data = v.data;
             r.type = v.type;
+            r.rank = 0;
             for (int i = 0; i < v.rank; ++i) {
                 if (!geometry_.in_space(i) && i != lane_axis_) {
                     r.extent[r.rank] = v.extent[i];
@@ -320,7 +322,7 @@ private:
 
     window_geometry geometry_;
     int lane_axis_, count_;
-    const operand* operand_[max_operands] = {};
+    const operand* operand_[max_operands];
     outer_operands outer_;
     row_loops loops_;
     std::ptrdiff_t rows_, unit_, blocks_ = 1;
