@@ -73,6 +73,13 @@ private:
                     to[j + 2 * pitch] = p[from[2]];
                     to[j + 3 * pitch] = p[from[3]];
                 }
+            } else if (n == 2 || n == 3) {
+                for (std::ptrdiff_t t = 0; t < taps.count(); ++t) {
+                    const number<A>* const p = x + from[t];
+                    to[t * pitch] = p[0];
+                    to[t * pitch + 1] = p[stride];
+                    to[t * pitch + n - 1] = p[(n - 1) * stride];
+                }
             } else {
                 for (std::ptrdiff_t t = 0; t < taps.count(); ++t) {
                     for (std::ptrdiff_t j = 0; j < n; ++j)
