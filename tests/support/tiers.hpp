@@ -37,8 +37,8 @@ constexpr bool sanitized = false;
 constexpr bool sanitized = false;
 #endif
 
-// Whether tests thin their sweeps: sanitizers make everything several times slower, and kernels of a second compiler have the
-// bits of the first, which were swept in full.
+// Whether tests thin their sweeps: sanitizers make everything several times slower, and kernels of a second compiler are the
+// code that was swept in full with the first.
 inline const bool thinned = sanitized || std::getenv("TARN_TEST_THINNED") != nullptr;
 
 class tier_test : public testing::TestWithParam<tarn::tier> {

@@ -73,7 +73,7 @@ private:
                     to[j + 2 * pitch] = p[from[2]];
                     to[j + 3 * pitch] = p[from[3]];
                 }
-            } else if (n == 2 || n == 3) {
+            } else if (n == 2 || n == 3) { // of two the second twice
                 for (std::ptrdiff_t t = 0; t < taps.count(); ++t) {
                     const number<A>* const p = x + from[t];
                     to[t * pitch] = p[0];

@@ -181,7 +181,7 @@ private:
         const auto whole = [](const dispatch::window_axis& a) TARN_LAMBDA {
             return a.before == 0 && (a.out - 1) * a.stride + (a.kernel - 1) * a.dilation < a.in;
         };
-        // Taps are gathered one by one: more than four take longer than lines.
+        // Taps are gathered one by one, which takes longer than lines of whole rows.
         few_ = lanes_ == 1 && unit_ && direct_ && outputs_ < least_outputs && few_taps() && !short_ &&
                whole(c_.axis[0]) && whole(c_.axis[1]) && whole(columns_) && dense &&
                (c_.planes == 1 || c_.y.across == plane_rows * row);
