@@ -123,7 +123,7 @@ template <class T, class Values, class Run> void check_threes(Values values, Run
             const std::ptrdiff_t size = height.extent * width.extent;
             const auto left = static_cast<std::ptrdiff_t>(samples.size() % 7);
             // Together a few times what is worked on at once.
-            if (size <= (thinned ? 300 : 10000))
+            if (size <= (thinned() ? 300 : 10000))
                 samples.push_back({size > 2000 ? 1 + left % 3 : 2000 / size + 17 + left, height, width});
         }
     }
@@ -200,7 +200,7 @@ template <class T, class Values, class Run> void check_overlaps(tarn::tier tier,
     unsigned seed = 500;
     for (const sample& s : samples) {
         // Instrumented kernels are some ten times slower.
-        if (thinned && s.channels * s.height.extent * s.width.extent > 40000)
+        if (thinned() && s.channels * s.height.extent * s.width.extent > 40000)
             continue;
         for (const memory_order order : {memory_order::channels_first, memory_order::channels_last}) {
             window_case windows;
@@ -268,7 +268,7 @@ template <class F> void each_side_by_side(F f) {
     for (memory_order order : {memory_order::channels_first, memory_order::channels_last}) {
         for (int turn = 0; turn < 3; ++turn) {
             for (const auto& [height, width] : shapes) {
-                const std::ptrdiff_t channels = thinned ? 18 : 35;
+                const std::ptrdiff_t channels = thinned() ? 18 : 35;
                 const map_call<float> c{{{height, width}, false}, 1, channels, order, order, turn == 1};
                 if (!f(c, ++seed))
                     return;

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <ostream>
 #include <string>
@@ -38,8 +39,19 @@ constexpr bool sanitized = false;
 #endif
 
 // Whether tests thin their sweeps: sanitizers make everything several times slower, and kernels of a second compiler are the
-// code that was swept in full with the first.
-inline const bool thinned = sanitized || std::getenv("TARN_TEST_THINNED") != nullptr;
+// code that was swept in full with the first. Programs that ask say so: summarize.py looks for the line.
+inline bool thinned() {
+    static const bool answer = [] {
+        const char* const why = sanitized ? "sanitizers are slow"
+                                : std::getenv("TARN_TEST_THINNED") != nullptr
+                                    ? "these kernels are those of another compiler"
+                                    : nullptr;
+        if (why != nullptr)
+            std::printf("Thinned: %s\n", why);
+        return why != nullptr;
+    }();
+    return answer;
+}
 
 class tier_test : public testing::TestWithParam<tarn::tier> {
 protected:

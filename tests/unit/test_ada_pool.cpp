@@ -77,7 +77,7 @@ class ada_pool : public tier_test {};
 
 TEST_P(ada_pool, windows_of_one_axis) {
     std::mt19937 random(5);
-    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned() ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
         const beta_case beta = random_beta(random, c.windows.out(), seed % 2 == 0);
         const std::vector<double> x = logits(c.channels * product(c.windows.in()), seed);
         check<float, float>(GetParam(), c, x, seed % 4 == 0 ? nullptr : &beta, "one axis");
@@ -85,7 +85,7 @@ TEST_P(ada_pool, windows_of_one_axis) {
 }
 
 TEST_P(ada_pool, samples_of_windows) {
-    each_sample(20211, thinned ? 150 : 1000, {600, 40, 10},
+    each_sample(20211, thinned() ? 150 : 1000, {600, 40, 10},
                 [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
                     const auto seed = static_cast<unsigned>(i);
                     const std::ptrdiff_t n = c.batch * c.channels * product(c.windows.in());
@@ -227,7 +227,7 @@ TEST_P(ada_pool, windows_of_nothing) {
 TEST_P(ada_pool, large_windows) {
     const beta_case beta{false, false, {}, {0.5}};
     for (std::ptrdiff_t dilation : {std::ptrdiff_t{1}, std::ptrdiff_t{9000}}) {
-        const std::ptrdiff_t n = thinned ? 20000 : 60000;
+        const std::ptrdiff_t n = thinned() ? 20000 : 60000;
         const std::ptrdiff_t kernel = (n - 1) / dilation - 1;
         const map_call<float> c{{{{n, kernel, 2, std::min<std::ptrdiff_t>(3, kernel / 2), 0, dilation}}, false}, 1, 2};
         for (unsigned seed : {0u, 3u})

@@ -74,7 +74,7 @@ class ada_pool_backward : public tier_test {};
 
 TEST_P(ada_pool_backward, windows_of_one_axis) {
     std::mt19937 random(5);
-    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned ? 1 : 2, [&](const map_call<float>& c, unsigned seed) {
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned() ? 1 : 2, [&](const map_call<float>& c, unsigned seed) {
         const beta_case beta = random_beta(random, c.windows.out(), seed % 2 == 0);
         check<float, float>(GetParam(), c, logits(c.channels * product(c.windows.in()), seed),
                             logits(c.channels * product(c.windows.out()), 0), seed % 4 == 0 ? nullptr : &beta,
@@ -83,7 +83,7 @@ TEST_P(ada_pool_backward, windows_of_one_axis) {
 }
 
 TEST_P(ada_pool_backward, samples_of_windows) {
-    each_sample(20213, thinned ? 100 : 600, {600, 40, 10},
+    each_sample(20213, thinned() ? 100 : 600, {600, 40, 10},
                 [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
                     const auto seed = static_cast<unsigned>(i);
                     const std::ptrdiff_t maps = c.batch * c.channels;

@@ -98,7 +98,7 @@ TEST_P(ada_unpool, windows_of_one_axis) {
 }
 
 TEST_P(ada_unpool, samples_of_windows) {
-    each_sample(20212, thinned ? 150 : 600, {600, 40, 10},
+    each_sample(20212, thinned() ? 150 : 600, {600, 40, 10},
                 [&](const auto& given, auto out, auto& random, int i, const std::string& name) {
                     auto c = given;
                     for (axis_case& a : c.windows.axes) {

@@ -97,7 +97,7 @@ TEST_P(ada_unpool_backward, windows_of_one_axis) {
 }
 
 TEST_P(ada_unpool_backward, samples_of_windows) {
-    each_sample(20213, thinned ? 150 : 600, {600, 40, 10},
+    each_sample(20213, thinned() ? 150 : 600, {600, 40, 10},
                 [&](const auto& given, auto out, auto& random, int i, const std::string& name) {
                     auto c = given;
                     for (axis_case& a : c.windows.axes) {

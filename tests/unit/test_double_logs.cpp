@@ -24,7 +24,7 @@ TEST_P(double_logs, are_within_four_ulp) {
     double worst = 0, worst_sum = 0;
     std::uint64_t seed = 0;
     for (const std::ptrdiff_t n : edge_lengths({521, 1031, 8191, 65537, 131101})) {
-        if (thinned && n > 2000)
+        if (thinned() && n > 2000)
             continue;
         for (const double sd : {0.1, 1.0, 10.0, 400.0}) {
             ++seed;
@@ -71,7 +71,7 @@ TEST_P(double_logs, next_to_zero) {
 
 TEST_P(double_logs, rows_are_independent_and_follow_the_rules) {
     for (const std::ptrdiff_t n : {1, 2, 7, 8, 9, 16, 17, 40, 100, 256, 257, 300, 1000, 70000}) {
-        if (thinned && n > 2000)
+        if (thinned() && n > 2000)
             continue;
         for (const std::ptrdiff_t rows : {1, 7, 8, 19, 70}) {
             if (n > 1000 && rows > 8)
@@ -107,7 +107,7 @@ TEST_P(double_logs, rows_are_independent_and_follow_the_rules) {
 
 TEST_P(double_logs, no_denormal_is_met_or_made) {
     for (const std::ptrdiff_t n : {2, 7, 16, 17, 33, 64, 100, 256, 257, 1000}) {
-        const std::ptrdiff_t rows = thinned ? 9 : 19;
+        const std::ptrdiff_t rows = thinned() ? 9 : 19;
         int number = 0;
         for (const std::vector<double>& x : near_denormal<double>(rows, n)) {
             unsigned after = 0;

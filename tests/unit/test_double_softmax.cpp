@@ -21,7 +21,7 @@ using namespace support;
 class double_softmax : public kernel_test {
 protected:
     bool takes(std::ptrdiff_t n) const {
-        return n >= shortest_row(by()) && n <= longest_row<double>(by()) && (!thinned || n < 2000);
+        return n >= shortest_row(by()) && n <= longest_row<double>(by()) && (!thinned() || n < 2000);
     }
 };
 TARN_TEST_ALL_KERNELS(double_softmax);
@@ -123,7 +123,7 @@ TEST_P(double_softmax, no_denormal_is_met_or_made) {
     for (const std::ptrdiff_t n : {2, 7, 16, 17, 33, 64, 100, 256, 257, 300, 1000, 3000}) {
         if (!takes(n))
             continue;
-        const std::ptrdiff_t rows = thinned ? 9 : 19;
+        const std::ptrdiff_t rows = thinned() ? 9 : 19;
         int number = 0;
         for (const std::vector<double>& x : near_denormal<double>(rows, n)) {
             for (const double scale : {1.0, -0.37}) {

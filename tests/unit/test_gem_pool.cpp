@@ -64,7 +64,7 @@ void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& val
 class gem_pool : public tier_test {};
 
 TEST_P(gem_pool, samples_of_windows) {
-    each_sample(1711, thinned ? 150 : 1500, {600, 40, 10},
+    each_sample(1711, thinned() ? 150 : 1500, {600, 40, 10},
                 [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
                     using In = typename std::decay_t<decltype(c)>::element;
                     std::vector<double> v =
@@ -137,7 +137,7 @@ template <class T> void check_special(tarn::tier tier) {
                 c.x_order = c.y_order = order;
                 const std::vector<double> values = between(9 * 49, 5, -3, 3);
                 for (double special : {nan_value, -nan_value, inf, -inf}) {
-                    for (std::size_t at = 0; at < 49; at += thinned ? 11 : 3) {
+                    for (std::size_t at = 0; at < 49; at += thinned() ? 11 : 3) {
                         std::vector<double> v = values;
                         v[at % 9 * 49 + at] = special;
                         check<T, T>(tier, c, v, {p}, "special value");

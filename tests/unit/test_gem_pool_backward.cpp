@@ -223,7 +223,7 @@ class gem_pool_backward : public tier_test {};
 
 TEST_P(gem_pool_backward, windows_of_one_axis) {
     const double some[] = {3, 2.37, 0, -1, 4, 1, inf, 2, 20};
-    each_window_of_one_axis({1, 3, 8, 19, 40}, thinned ? 1 : 2, [&](const map_call<float>& c, unsigned seed) {
+    each_window_of_one_axis({1, 3, 8, 19, 40}, thinned() ? 1 : 2, [&](const map_call<float>& c, unsigned seed) {
         check<float, float>(GetParam(), c, elements(c.channels * product(c.windows.in()), seed),
                             gradients(c.channels * product(c.windows.out()), seed), {some[seed / 2 % 9]}, seed % 2 == 0,
                             "one axis");
@@ -231,7 +231,7 @@ TEST_P(gem_pool_backward, windows_of_one_axis) {
 }
 
 TEST_P(gem_pool_backward, samples_of_windows) {
-    each_sample(1713, thinned ? 150 : 1000, {600, 30, 9},
+    each_sample(1713, thinned() ? 150 : 1000, {600, 30, 9},
                 [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
                     using In = typename std::decay_t<decltype(c)>::element;
                     const auto seed = static_cast<unsigned>(i);
@@ -298,7 +298,7 @@ template <class T> void check_ranges(tarn::tier tier, double least, double great
                                         {-1e-3, 1e-3}}) {
             for (std::ptrdiff_t kernel : {1, 3, 9}) {
                 const double sizes[] = {0, least / 2, -20, greatest / 2};
-                for (int i = 0; i < (thinned ? 1 : 2); ++i) {
+                for (int i = 0; i < (thinned() ? 1 : 2); ++i) {
                     const double size = sizes[(seed / 2) % 4];
                     map_call<T> c;
                     const axis_case a{19, kernel, 2, kernel / 3, kernel / 3, 1};
@@ -340,7 +340,7 @@ template <class T> void check_special(tarn::tier tier) {
             for (bool with_p : {false, true})
                 check<T, T>(tier, c, elements(9 * 49, 6), given, {p}, with_p, "special gradients");
             for (double special : {nan_value, -nan_value, inf, -inf, -1.0, 1e-6}) {
-                for (std::size_t at = 0; at < 49; at += thinned ? 11 : 3) {
+                for (std::size_t at = 0; at < 49; at += thinned() ? 11 : 3) {
                     std::vector<double> v = values;
                     v[at % 9 * 49 + at] = special;
                     v[at % 9 * 49 + (at + 1) % 49] = special;

@@ -44,7 +44,7 @@ const std::vector<rows_case>& short_lengths() {
             for (const double sd : spreads) {
                 for (const double offset : offsets) {
                     for (const float scale : scales) {
-                        if (++seed % (thinned ? 11 : 1) == 0)
+                        if (++seed % (thinned() ? 11 : 1) == 0)
                             r.emplace_back(2, n, sd, offset, scale, seed);
                     }
                 }
@@ -62,7 +62,7 @@ const std::vector<rows_case>& many_rows() {
         std::uint64_t seed = 100000;
         for (const std::ptrdiff_t n : {1, 7, 16, 33, 100, 131, 256}) {
             for (const double sd : spreads)
-                ++seed, r.emplace_back(thinned ? 20 : 150, n, sd, offsets[seed % 7], scales[seed % 8], seed);
+                ++seed, r.emplace_back(thinned() ? 20 : 150, n, sd, offsets[seed % 7], scales[seed % 8], seed);
         }
         return r;
     }();
@@ -77,7 +77,7 @@ const std::vector<rows_case>& primes() {
         for (const std::ptrdiff_t n : {257, 521, 1031, 2053, 4099, 8191, 16411, 65537, 65599, 131071, 131101}) {
             for (const double sd : spreads) {
                 ++seed;
-                if (!thinned || n < 70000)
+                if (!thinned() || n < 70000)
                     r.emplace_back(n < 5000 ? 3 : 1, n, sd, offsets[seed % 7], seed % 3 ? 1.0f : scales[seed % 8],
                                    seed);
             }
@@ -93,7 +93,7 @@ const std::vector<rows_case>& dominated_rows() {
     static const std::vector<rows_case> cases = [] {
         std::vector<rows_case> r;
         for (const std::ptrdiff_t n : {2, 16, 33, 100, 256, 257, 1000, 70001}) {
-            if (thinned && n > 10000)
+            if (thinned() && n > 10000)
                 break;
             for (int gap = 8; gap <= 112; gap += n > 10000 ? 26 : n > 100 ? 5 : 1) {
                 for (const bool equal : {true, false}) {

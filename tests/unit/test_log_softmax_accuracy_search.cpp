@@ -30,7 +30,7 @@ protected:
     }
     template <class Error> void search(Error error_of) {
         double worst = 0;
-        for (std::uint64_t seed = 1; seed <= (thinned ? 5 : 150); ++seed) {
+        for (std::uint64_t seed = 1; seed <= (thinned() ? 5 : 150); ++seed) {
             random_bits random(seed);
             const double others = seed % 2 ? -3.0 : -static_cast<double>(seed % 40);
             std::vector<float> best(static_cast<std::size_t>(n), nothing);

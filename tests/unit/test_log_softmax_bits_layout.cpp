@@ -134,7 +134,7 @@ template <int Rank> void check_tensor(tarn::tier t, std::uint64_t seed) {
 }
 
 TEST_P(log_softmax_layout, any_order_of_axes) {
-    for (std::uint64_t seed = 0; seed < (thinned ? 60u : 400u) && !HasFatalFailure(); ++seed) {
+    for (std::uint64_t seed = 0; seed < (thinned() ? 60u : 400u) && !HasFatalFailure(); ++seed) {
         check_tensor<1>(GetParam(), seed);
         check_tensor<2>(GetParam(), seed);
         check_tensor<3>(GetParam(), seed);
@@ -146,7 +146,7 @@ TEST_P(log_softmax_layout, any_order_of_axes) {
 // Long axes of any stride, with cache lines that are shared by few columns.
 TEST_P(log_softmax_layout, long_strided_axes) {
     for (const std::ptrdiff_t n : {1000, 8192, 8193, 65537, 131075}) {
-        if (thinned && n > 10000)
+        if (thinned() && n > 10000)
             break;
         for (const std::ptrdiff_t columns : {1, 2, 17}) {
             const auto x = normal_logits(n * columns, 10, 0, static_cast<std::uint64_t>(n + columns));

@@ -44,7 +44,7 @@ TEST_P(log_softmax_batch, of_1_to_40_rows) {
     for (const std::ptrdiff_t n : lengths) {
         const auto x = mixed_rows(40, n, static_cast<std::uint64_t>(n));
         const auto expected = one_by_one(x, n);
-        for (std::ptrdiff_t rows = 1; rows <= 40 && !HasFatalFailure(); rows += thinned ? 7 : 1)
+        for (std::ptrdiff_t rows = 1; rows <= 40 && !HasFatalFailure(); rows += thinned() ? 7 : 1)
             check({x.begin(), x.begin() + rows * n}, expected, rows, n);
     }
 }
@@ -52,7 +52,7 @@ TEST_P(log_softmax_batch, of_1_to_40_rows) {
 // Every length near an edge, and both sides of the ends of chunks: three rows, the middle one of another kind.
 TEST_P(log_softmax_batch, of_every_length) {
     for (const std::ptrdiff_t n : edge_lengths({1023, 1024, 1025, 4096, 65535, 65536, 65537, 65551, 131073})) {
-        if (thinned && n > 10000)
+        if (thinned() && n > 10000)
             break;
         for (const float scale : {1.0f, -0.37f})
             check(mixed_rows(3, n, static_cast<std::uint64_t>(n)), 3, n, scale);
@@ -71,7 +71,7 @@ TEST_P(log_softmax_batch, of_many_rows) {
 // decide when a row is far enough to have its greatest logit subtracted.
 TEST_P(log_softmax_batch, of_drifting_rows) {
     for (const std::ptrdiff_t n : {5, 40, 260}) {
-        if (thinned && n > 5)
+        if (thinned() && n > 5)
             continue;
         for (const float step : {17.3f, -17.3f}) {
             std::vector<float> x;
@@ -91,7 +91,7 @@ TEST_P(log_softmax_batch, of_drifting_rows) {
 TEST_P(log_softmax_batch, of_dominated_rows) {
     for (const std::ptrdiff_t n : {1, 2, 16, 40, 260}) {
         for (const float scale : {1.0f, -1.0f}) {
-            const std::ptrdiff_t rows = thinned ? 50 : 200;
+            const std::ptrdiff_t rows = thinned() ? 50 : 200;
             std::vector<float> x = normal_logits(rows * n, 1, 0, static_cast<std::uint64_t>(n));
             for (std::ptrdiff_t r = 0; r < rows; ++r)
                 x[static_cast<std::size_t>(r * n + r % n)] = scale * static_cast<float>(12 + r * 7 % rows) * 0.5f;
@@ -113,7 +113,7 @@ TEST_P(log_softmax_batch, at_every_place) {
                 const auto other = row_of_kind(kind, n, static_cast<std::uint64_t>(100 + r));
                 others.insert(others.end(), other.begin(), other.end());
             }
-            for (std::ptrdiff_t r = 0; r < rows; r += thinned ? 5 : 1) {
+            for (std::ptrdiff_t r = 0; r < rows; r += thinned() ? 5 : 1) {
                 auto x = others;
                 std::copy(row.begin(), row.end(), x.begin() + r * n);
                 const log_results<> got = logs_by(on(), by(), {rows, n}, x);

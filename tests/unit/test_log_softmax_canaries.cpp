@@ -20,7 +20,7 @@ TEST_P(log_softmax_canaries, stay_in_gaps_and_margins) {
     for (const std::ptrdiff_t n : {1, 3, 15, 16, 17, 31, 32, 63, 64, 65, 100, 255, 256, 257, 300, 1000}) {
         for (const std::ptrdiff_t rows : {1, 2, 5, 16, 17, 40, 131}) {
             for (const std::ptrdiff_t padding : {0, 1, 7, 16, 48}) {
-                if (thinned && padding > 7)
+                if (thinned() && padding > 7)
                     break;
                 const placement place = place_rows(by(), rows, n, padding);
                 const std::ptrdiff_t size = place.size(rows, n) + 2 * margin;

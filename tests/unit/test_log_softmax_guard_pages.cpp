@@ -43,7 +43,7 @@ protected:
             for (std::ptrdiff_t r = 5; r < most_rows; r += 7)
                 std::fill_n(logits.begin() + r * n, n, 1e6f);
             for (std::ptrdiff_t rows = few; rows <= most_rows && !HasFatalFailure();
-                 rows += thinned || n > 500 ? 5 : 1) {
+                 rows += thinned() || n > 500 ? 5 : 1) {
                 check(rows, n, true, logits);
                 check(rows, n, false, logits);
             }

@@ -12,7 +12,7 @@ namespace {
 using namespace support;
 
 constexpr std::ptrdiff_t lengths[] = {2, 7, 16, 17, 33, 64, 100, 256, 257, 300, 1000, 5000};
-const std::ptrdiff_t rows = thinned ? 17 : 35;
+const std::ptrdiff_t rows = thinned() ? 17 : 35;
 
 // All but the last family: of logits that small, differences are denormal themselves.
 std::vector<std::vector<float>> families(std::ptrdiff_t n) {
@@ -26,7 +26,7 @@ TARN_TEST_ALL_LOG_KERNELS(log_softmax_mxcsr);
 
 TEST_P(log_softmax_mxcsr, no_denormal_is_met_or_made) {
     for (const std::ptrdiff_t n : lengths) {
-        if (thinned && n >= 300)
+        if (thinned() && n >= 300)
             continue;
         int number = 0;
         for (const std::vector<float>& x : families(n)) {
@@ -49,7 +49,7 @@ TEST_P(log_softmax_mxcsr, no_denormal_is_met_or_made) {
 
 TEST_P(log_softmax_mxcsr, flush_modes_change_nothing_and_stay) {
     for (const std::ptrdiff_t n : lengths) {
-        if (thinned && n >= 300)
+        if (thinned() && n >= 300)
             continue;
         for (const std::vector<float>& x : families(n)) {
             const log_results<> expected = logs_by(on(), by(), {rows, n}, x);

@@ -58,7 +58,7 @@ protected:
         for (const std::ptrdiff_t n : lengths) {
             std::vector<row> rows;
             for (std::size_t i = 0; i < static_cast<std::size_t>(n);
-                 i += n < 100 || (!thinned && (i < 18 || i + 18 > static_cast<std::size_t>(n))) ? 1 : 49) {
+                 i += n < 100 || (!thinned() && (i < 18 || i + 18 > static_cast<std::size_t>(n))) ? 1 : 49) {
                 rows.push_back(normal_logits(n, 2, 0, i));
                 rows.back()[i] = value;
             }

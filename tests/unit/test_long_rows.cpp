@@ -54,7 +54,7 @@ protected:
     template <class R> void check_kinds(const std::vector<std::ptrdiff_t>& lengths) {
         for (const std::ptrdiff_t n : lengths) {
             for (int kind = 0; kind < long_row_kinds; ++kind) {
-                if (thinned && (n > 300001 || kind % 3 != 0))
+                if (thinned() && (n > 300001 || kind % 3 != 0))
                     continue;
                 const auto p = two_rows<R>(of(), kind, n);
                 const op_results<R> expected = dense_results(of(), on(), p);

@@ -134,7 +134,7 @@ void check_average(tarn::tier tier, const map_call<T>& c, const std::vector<doub
 class pool : public tier_test {};
 
 TEST_P(pool, windows_of_one_axis) {
-    each_window_of_one_axis({1, 2, 3, 5, 8, 19}, thinned ? 2 : 6, [&](const map_call<float>& c, unsigned seed) {
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19}, thinned() ? 2 : 6, [&](const map_call<float>& c, unsigned seed) {
         const auto values = values_of(c.channels * product(c.windows.in()), seed, seed % 2 == 0);
         check_max<float, float, std::int32_t>(GetParam(), c, values, "one axis");
         check_average<float, float>(GetParam(), c, values, {seed % 2 == 0, seed % 5 == 0 ? 3 : 0}, "one axis");
@@ -143,7 +143,7 @@ TEST_P(pool, windows_of_one_axis) {
 
 TEST_P(pool, samples_of_windows) {
     each_sample(
-        20240, thinned ? 150 : 2000, {600, 40, 10},
+        20240, thinned() ? 150 : 2000, {600, 40, 10},
         [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
             using In = typename std::decay_t<decltype(c)>::element;
             using Out = decltype(out);

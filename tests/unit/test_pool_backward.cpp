@@ -106,7 +106,7 @@ void check(tarn::tier tier, const map_call<T>& c, memory_order dx_order, const s
 class pool_backward : public tier_test {};
 
 TEST_P(pool_backward, windows_of_one_axis) {
-    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned() ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
         check<float, float>(GetParam(), c, c.x_order,
                             integers(c.channels * product(c.windows.in()), seed, 2, seed % 7 == 0),
                             integers(c.channels * product(c.windows.out()), seed, 9, false),
@@ -115,7 +115,7 @@ TEST_P(pool_backward, windows_of_one_axis) {
 }
 
 TEST_P(pool_backward, samples_of_windows) {
-    each_sample(4711, thinned ? 90 : 1500, {3000, 40, 9},
+    each_sample(4711, thinned() ? 90 : 1500, {3000, 40, 9},
                 [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
                     using In = typename std::decay_t<decltype(c)>::element;
                     const auto seed = static_cast<unsigned>(i);

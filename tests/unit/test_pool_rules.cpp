@@ -56,7 +56,7 @@ TEST_P(pool_rules, one_special_value) {
                 const std::ptrdiff_t n = extent * extent;
                 std::vector<float> values = normal(channels * n, 5);
                 for (float special : {nan_value, -nan_value, inf, -inf, -0.0f}) {
-                    for (std::ptrdiff_t at = 0; at < n; at += thinned ? 11 : 1) {
+                    for (std::ptrdiff_t at = 0; at < n; at += thinned() ? 11 : 1) {
                         std::vector<float> v = values;
                         const std::ptrdiff_t channel = at % channels;
                         v[static_cast<std::size_t>(channel * n + at)] = special;
@@ -136,7 +136,7 @@ TEST_P(pool_rules, windows_of_nothing) {
 // Windows of more elements than any line has, and sums that floats alone would get wrong.
 TEST_P(pool_rules, large_windows) {
     for (std::ptrdiff_t dilation : {std::ptrdiff_t{1}, std::ptrdiff_t{3}, std::ptrdiff_t{9000}}) {
-        const std::ptrdiff_t n = thinned ? 40000 : 200000;
+        const std::ptrdiff_t n = thinned() ? 40000 : 200000;
         std::vector<float> x = normal(n, 3);
         for (float& v : x)
             v += 100;

@@ -59,14 +59,14 @@ void check(tarn::tier tier, const map_call<T>& c, const std::vector<double>& val
 class soft_pool : public tier_test {};
 
 TEST_P(soft_pool, windows_of_one_axis) {
-    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned() ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
         check<float, float>(GetParam(), c, logits(c.channels * product(c.windows.in()), seed), scale_of(seed),
                             "one axis");
     });
 }
 
 TEST_P(soft_pool, samples_of_windows) {
-    each_sample(20210, thinned ? 150 : 1000, {600, 40, 10},
+    each_sample(20210, thinned() ? 150 : 1000, {600, 40, 10},
                 [&](const auto& c, auto out, auto&, int i, const std::string& name) {
                     const auto seed = static_cast<unsigned>(i);
                     const std::ptrdiff_t n = c.batch * c.channels * product(c.windows.in());
@@ -214,7 +214,7 @@ TEST_P(soft_pool, windows_of_nothing) {
 // Windows of more columns than any line has.
 TEST_P(soft_pool, large_windows) {
     for (std::ptrdiff_t dilation : {std::ptrdiff_t{1}, std::ptrdiff_t{9000}}) {
-        const std::ptrdiff_t n = thinned ? 20000 : 60000;
+        const std::ptrdiff_t n = thinned() ? 20000 : 60000;
         const std::ptrdiff_t kernel = (n - 1) / dilation - 1;
         const map_call<float> c{{{{n, kernel, 2, std::min<std::ptrdiff_t>(3, kernel / 2), 0, dilation}}, false}, 1, 2};
         for (unsigned seed : {0u, 3u})

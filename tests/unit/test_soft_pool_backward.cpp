@@ -69,7 +69,7 @@ std::vector<double> gradients(std::ptrdiff_t n, unsigned seed) {
 class soft_pool_backward : public tier_test {};
 
 TEST_P(soft_pool_backward, windows_of_one_axis) {
-    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
+    each_window_of_one_axis({1, 2, 3, 5, 8, 19, 40}, thinned() ? 1 : 3, [&](const map_call<float>& c, unsigned seed) {
         check<float, float>(GetParam(), c, c.x_order, logits(c.channels * product(c.windows.in()), seed),
                             gradients(c.channels * product(c.windows.out()), seed),
                             {scale_of(seed), seed % 4 == 0 ? weights_only : exact}, "one axis");
@@ -77,7 +77,7 @@ TEST_P(soft_pool_backward, windows_of_one_axis) {
 }
 
 TEST_P(soft_pool_backward, samples_of_windows) {
-    each_sample(4712, thinned ? 90 : 400, {1500, 30, 9},
+    each_sample(4712, thinned() ? 90 : 400, {1500, 30, 9},
                 [&](const auto& c, auto out, auto& random, int i, const std::string& name) {
                     using In = typename std::decay_t<decltype(c)>::element;
                     const auto seed = static_cast<unsigned>(i);

@@ -31,7 +31,7 @@ TARN_TEST_ON_ALL_TIERS(softmax_search);
 
 TEST_P(softmax_search, finds_nothing_beyond_the_bound) {
     double worst = 0;
-    for (std::uint64_t seed = 1; seed <= (thinned ? 5 : 200); ++seed) {
+    for (std::uint64_t seed = 1; seed <= (thinned() ? 5 : 200); ++seed) {
         random_bits random(seed);
         std::vector<float> best(static_cast<std::size_t>(n), nothing);
         for (int i = 0; i < 20; ++i)

@@ -40,7 +40,7 @@ TARN_TEST_ALL_KERNELS(softmax_bits);
 // Three rows at once, the middle one of another family.
 TEST_P(softmax_bits, are_those_of_the_row_alone) {
     for (const std::ptrdiff_t n : lengths()) {
-        if (n < shortest_row(by()) || n > longest_row(by()) || (thinned && n > 10000))
+        if (n < shortest_row(by()) || n > longest_row(by()) || (thinned() && n > 10000))
             continue;
         for (int f = 0; f < families; ++f) {
             const float scale = family_of[f].scale;

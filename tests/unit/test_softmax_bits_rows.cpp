@@ -42,7 +42,7 @@ TEST_P(softmax_batch, of_1_to_40_rows) {
             continue;
         const auto x = mixed_rows(40, n, static_cast<std::uint64_t>(n));
         const auto expected = one_by_one(x, n);
-        for (std::ptrdiff_t rows = 1; rows <= 40 && !HasFatalFailure(); rows += thinned ? 7 : 1)
+        for (std::ptrdiff_t rows = 1; rows <= 40 && !HasFatalFailure(); rows += thinned() ? 7 : 1)
             check({x.begin(), x.begin() + rows * n}, expected, rows, n);
     }
 }
@@ -85,7 +85,7 @@ TEST_P(softmax_batch, of_runs_of_one_kind) {
 // decide when a row is far enough to have its greatest logit subtracted.
 TEST_P(softmax_batch, of_drifting_rows) {
     for (const std::ptrdiff_t n : {5, 40, 260}) {
-        if (!takes(n) || (thinned && n > 5))
+        if (!takes(n) || (thinned() && n > 5))
             continue;
         for (const float step : {5.3f, -5.3f}) {
             std::vector<float> x;
@@ -114,7 +114,7 @@ TEST_P(softmax_batch, at_every_place) {
                 const auto other = row_of_kind(kind, n, static_cast<std::uint64_t>(100 + r));
                 others.insert(others.end(), other.begin(), other.end());
             }
-            for (std::ptrdiff_t r = 0; r < rows; r += thinned ? 5 : 1) {
+            for (std::ptrdiff_t r = 0; r < rows; r += thinned() ? 5 : 1) {
                 auto x = others;
                 std::copy(row.begin(), row.end(), x.begin() + r * n);
                 const auto y = softmax_by(on(), by(), {rows, n}, x);

@@ -22,7 +22,7 @@ TEST_P(softmax_canaries, stay_in_gaps_and_margins) {
             continue;
         for (const std::ptrdiff_t rows : {1, 2, 5, 16, 17, 40, 131}) {
             for (const std::ptrdiff_t padding : {0, 1, 7, 16, 48}) {
-                if (thinned && padding > 7)
+                if (thinned() && padding > 7)
                     break;
                 const placement place = place_rows(by(), rows, n, padding);
                 const std::ptrdiff_t size = place.size(rows, n);

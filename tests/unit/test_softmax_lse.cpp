@@ -38,7 +38,7 @@ TARN_TEST_ALL_KERNELS(softmax_lse_kernels);
 
 TEST_P(softmax_lse_kernels, bits_do_not_depend_on_the_kernel) {
     for (const std::ptrdiff_t n : {1, 5, 16, 17, 64, 256, 257, 1000, 70000}) {
-        if (n < shortest_row(by()) || n > longest_row(by()) || (thinned && n > 1000))
+        if (n < shortest_row(by()) || n > longest_row(by()) || (thinned() && n > 1000))
             continue;
         const std::ptrdiff_t rows = n > 1000 ? 3 : 150;
         for (const float scale : {1.0f, -0.7f}) {

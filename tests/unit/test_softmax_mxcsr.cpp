@@ -14,12 +14,12 @@ namespace {
 using namespace support;
 
 constexpr std::ptrdiff_t lengths[] = {2, 7, 16, 17, 33, 64, 100, 256, 257, 300, 1000, 5000};
-const std::ptrdiff_t rows = thinned ? 17 : 35;
+const std::ptrdiff_t rows = thinned() ? 17 : 35;
 
 class softmax_mxcsr : public kernel_test {
 protected:
     bool takes(std::ptrdiff_t n) const {
-        return n >= shortest_row(by()) && n <= longest_row(by()) && (!thinned || n < 300);
+        return n >= shortest_row(by()) && n <= longest_row(by()) && (!thinned() || n < 300);
     }
 };
 TARN_TEST_ALL_KERNELS(softmax_mxcsr);

@@ -14,7 +14,7 @@ namespace {
 using namespace support;
 
 // More than the hundred cases that are the default, unless the caller says how many.
-[[maybe_unused]] const int more_cases = setenv("RC_PARAMS", thinned ? "max_success=200" : "max_success=2000", 0);
+[[maybe_unused]] const int more_cases = setenv("RC_PARAMS", thinned() ? "max_success=200" : "max_success=2000", 0);
 
 constexpr float eps = 0x1p-24f;
 

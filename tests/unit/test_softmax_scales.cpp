@@ -20,7 +20,7 @@ const std::vector<float>& scales() {
         for (int i = 1; i <= 200; ++i)
             r.push_back(static_cast<float>(i) * 0.0137f);
         random_bits random(1);
-        for (int i = 0; i < (thinned ? 30 : 300); ++i) {
+        for (int i = 0; i < (thinned() ? 30 : 300); ++i) {
             const float m = 1.0f + static_cast<float>(random.next() >> 41) * 0x1p-23f;
             r.push_back(std::ldexp(m, static_cast<int>(random.below(210)) - 90));
         }

@@ -48,7 +48,7 @@ protected:
         for (const std::ptrdiff_t n : lengths) {
             std::vector<row> rows;
             for (std::size_t i = 0; i < static_cast<std::size_t>(n);
-                 i += n < 100 || (!thinned && (i < 34 || i + 34 > static_cast<std::size_t>(n))) ? 1 : 17) {
+                 i += n < 100 || (!thinned() && (i < 34 || i + 34 > static_cast<std::size_t>(n))) ? 1 : 17) {
                 rows.push_back(normal_logits(n, 2, 0, i));
                 rows.back()[i] = value;
             }

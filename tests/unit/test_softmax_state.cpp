@@ -143,7 +143,7 @@ TEST_P(softmax_state, bits_of_a_push_are_those_of_a_merge) {
 
 TEST_P(softmax_state, any_split_in_any_order) {
     random_bits random(9);
-    for (int round = 0; round < (thinned ? 20 : 200); ++round) {
+    for (int round = 0; round < (thinned() ? 20 : 200); ++round) {
         const float scale = round % 3 == 0 ? -0.3f : 1.0f;
         auto x = normal_logits(1 + random.below(300), round % 2 ? 1 : 60, round % 5 ? 0 : 70000, random.next());
         if (round % 4 == 0)

@@ -13,7 +13,7 @@ using namespace support;
 
 constexpr std::ptrdiff_t n = 18;
 constexpr std::ptrdiff_t rows = 16;
-const int rounds = thinned ? 300 : 2000;
+const int rounds = thinned() ? 300 : 2000;
 
 // Two great logits, and sixteen neighbouring floats whose results lie around 2^-126.
 std::vector<float> threshold_rows(random_bits& random) {

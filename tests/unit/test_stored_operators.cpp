@@ -119,26 +119,26 @@ TARN_TEST_ON_ALL_OPS(stored_operators);
 TEST_P(stored_operators, short_rows) {
     for (const std::ptrdiff_t n : {1, 2, 7, 15, 16, 17, 31, 33, 63, 64, 65, 100})
         for (const std::ptrdiff_t rows : {1, 19, 50})
-            if (!thinned || rows == 19)
+            if (!thinned() || rows == 19)
                 check_types(rows, n);
 }
 TEST_P(stored_operators, longer_rows) {
     for (const std::ptrdiff_t n : {192, 193, 255, 256, 257, 384, 385, 1000})
         for (const std::ptrdiff_t rows : {2, 37})
-            if (!thinned || (rows == 2) == (n < 300))
+            if (!thinned() || (rows == 2) == (n < 300))
                 check_types(rows, n);
 }
 // Around the lengths from which rows no longer fit the stack.
 TEST_P(stored_operators, rows_beyond_the_stack) {
     for (const std::ptrdiff_t n : {767, 1152, 1153, 1536, 2289, 2304, 2305, 3073, 4609, 20000}) {
-        if (thinned && n > 2305)
+        if (thinned() && n > 2305)
             continue;
         check_types(3, n);
         check_types_without_buffer(3, n);
     }
 }
 TEST_P(stored_operators, rows_beyond_any_buffer) {
-    if (thinned)
+    if (thinned())
         check_layouts<tarn::bfloat16>(tarn::on(on()), 1, 524289);
     else
         check_types(1, 524289);

@@ -64,7 +64,7 @@ TEST_P(token_cluster, published_values) {
 // f(problem, name) for problems of all kinds, sizes and layouts.
 template <class T, class F> void each_problem(int rounds, std::uint64_t seed, const F& f) {
     random_bits random(seed);
-    for (int round = 0; round < (thinned ? rounds / 3 : rounds) && !testing::Test::HasFailure(); ++round) {
+    for (int round = 0; round < (thinned() ? rounds / 3 : rounds) && !testing::Test::HasFailure(); ++round) {
         const int kind = round % cluster_problem<T>::kinds;
         const std::ptrdiff_t tokens = round < 3 ? round : 1 + random.below(round % 4 == 0 ? 90 : 40);
         const std::ptrdiff_t clusters = 1 + random.below(tokens + 2);

@@ -24,7 +24,7 @@ TARN_TEST_ON_ALL_TIERS(token_cluster_resources);
 template <class T> void expect_no_faults(tarn::tier tier) {
     using N = number_of<T>;
     random_bits random(3);
-    for (int round = 0; round < (thinned ? 12 : 60); ++round) {
+    for (int round = 0; round < (thinned() ? 12 : 60); ++round) {
         const std::ptrdiff_t tokens = 1 + random.below(50);
         const std::ptrdiff_t channels = 1 + random.below(90);
         const std::ptrdiff_t clusters = 1 + random.below(tokens);
@@ -182,8 +182,8 @@ private:
 };
 template <class T> void expect_invariance(tarn::tier tier, bool on_every_tier) {
     const std::ptrdiff_t batch = 5;
-    const std::ptrdiff_t tokens = thinned ? 43 : 133;
-    const std::ptrdiff_t channels = thinned ? 70 : 150;
+    const std::ptrdiff_t tokens = thinned() ? 43 : 133;
+    const std::ptrdiff_t channels = thinned() ? 70 : 150;
     std::vector<T> x = normal_logits<T>(batch * tokens * channels, 1, 0.2, 5);
     std::vector<T> w;
     random_bits random(6);

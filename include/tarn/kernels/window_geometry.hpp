@@ -27,6 +27,8 @@ struct window_taps {
 
     TARN_INLINE static window_taps of(const dispatch::window_axis& a, std::ptrdiff_t window) noexcept {
         const std::ptrdiff_t start = window * a.stride - a.before;
+        if (start >= 0 && start + (a.kernel - 1) * a.dilation < a.in)
+            return {start, 0, a.kernel};
         const std::ptrdiff_t first = start < 0 ? up(-start, a.dilation) : 0;
         const std::ptrdiff_t inside = start < a.in ? up(a.in - start, a.dilation) : 0;
         const std::ptrdiff_t end = inside < a.kernel ? inside : a.kernel;

@@ -68,8 +68,9 @@ private:
         const bool share_nothing = (columns_.kernel <= columns_.stride || columns_.out == 1) && Reduction::kept == 0 &&
                                    same_type(c_.x) && same_type(c_.y);
         for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
-            lanes_ = c_.lanes - first_lane_ < most_lanes ? c_.lanes - first_lane_ : most_lanes;
-            apart_ = share_nothing && lanes_ >= width;
+            const std::ptrdiff_t left = c_.lanes - first_lane_;
+            apart_ = share_nothing && left >= width;
+            lanes_ = apart_ || left < most_lanes ? left : most_lanes;
             lane_threes_ = lanes_ >= width && are_lane_threes() && lane_threes::room(lanes_) <= line_numbers;
             wide_ = !apart_ && !lane_threes_ && reach_ > line_room(1);
             choose_lanes();
@@ -457,36 +458,50 @@ private:
             return true;
         }
     }
-    // Windows that share no column, lane by lane from where they are.
+    // Windows that share no column, from where they are.
     template <class R, class Look>
-    TARN_INLINE void reduce_apart(const rows_of<R>& of, const window_row& r, Look& seen) noexcept {
+    TARN_NOINLINE void reduce_apart(const rows_of<R>& of, const window_row& of_all, Look& seen) noexcept {
+        constexpr std::ptrdiff_t pitch = line_numbers / fields;
+        const apart_of<R> apart(of.states.reduction);
+        const window_row r = of_all;
+        const window_steps step = step_;
+        const dispatch::window_axis columns = columns_;
+        const std::ptrdiff_t x_step = c_.x.step[2], y_step = c_.y.step[2], lanes = lanes_, outputs = outputs_;
+        const auto* const x = reinterpret_cast<const number<A>*>(x_) + r.x;
+        number<A>* y = block_.y + r.y;
+        Look look = seen;
         scales_.prepare(r.counted);
-        for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
-            const window_taps w = window_taps::of(columns_, first_ + j);
-            number<A>* const y = block_.y + r.y + j * c_.y.step[2];
-            const auto* const x =
-                reinterpret_cast<const number<A>*>(x_) + r.x + (w.start + w.first * columns_.dilation) * c_.x.step[2];
-            if (w.count == 0 || r.count[0] == 0)
-                combiner::fill_results(y, lanes_);
-            else if (r.count[0] * r.count[1] <= few_rows && w.count <= few_rows)
-                apart_of<R>(of.states.reduction)
-                    .reduce_lanes(x, r, step_, w.count, columns_.dilation * c_.x.step[2], w.first, columns_.kernel,
-                                  lanes_, scales_.all_of(j), y, seen);
-            else
-                reduce_in_order(of, x, r, w, scales_.all_of(j), y);
+        for (std::ptrdiff_t j = 0; j < outputs; ++j, y += y_step) {
+            const window_taps w = window_taps::of(columns, first_ + j);
+            if (w.count == 0 || r.count[0] == 0) {
+                combiner::fill_results(y, lanes);
+                continue;
+            }
+            const bool few = r.count[0] * r.count[1] <= few_rows && w.count <= few_rows;
+            const std::ptrdiff_t most = few ? pitch / width * width : pitch / (2 * width) * width;
+            const number<A>* const from = x + (w.start + w.first * columns.dilation) * x_step;
+            for (std::ptrdiff_t l = 0; l < lanes; l += most) {
+                const std::ptrdiff_t n = lanes - l < most ? lanes - l : most;
+                if (few)
+                    apart.reduce_lanes(from + l, r, step, w.count, columns.dilation * x_step, w.first, columns.kernel,
+                                       n, scales_.all_of(j), y + l, line_, pitch, look);
+                else
+                    reduce_in_order(of, from + l, r, w, n, scales_.all_of(j), y + l);
+            }
         }
+        seen = look;
     }
     // A large window in the order of its elements in memory: as many columns at once as a line has room for, some rows at
     // a time. Before them the line has the state of all columns that are done.
     template <class R, class Scale>
     TARN_NOINLINE void reduce_in_order(const rows_of<R>& of, const number<A>* x, const window_row& all,
-                                       const window_taps& w, const Scale& by, number<A>* y) noexcept {
+                                       const window_taps& w, std::ptrdiff_t n, const Scale& by, number<A>* y) noexcept {
         constexpr std::ptrdiff_t rows_at_once = 4;
         const std::ptrdiff_t pitch = line_numbers / fields;
-        const std::ptrdiff_t padded = (lanes_ + width - 1) / width * width;
+        const std::ptrdiff_t padded = (n + width - 1) / width * width;
         const std::ptrdiff_t columns_at_once = pitch / padded - 1;
         const std::ptrdiff_t column = columns_.dilation * c_.x.step[2];
-        const bool one_piece = lanes_ == padded && column == lanes_;
+        const bool one_piece = n == padded && column == n;
         sum* const done = line_;
         sum* const line = line_ + padded;
         of.fill(done, padded, pitch);
@@ -501,8 +516,7 @@ private:
                     r.tap = all.tap + a * step_.tap + b;
                     const number<A>* const p = x + t * column + a * step_.x[0] + b * step_.x[1];
                     for (std::ptrdiff_t j = 0; j < (one_piece ? 1 : columns); ++j)
-                        of.add_rows(p + j * column, r, step_, one_piece ? columns * lanes_ : lanes_, line + j * padded,
-                                    pitch);
+                        of.add_rows(p + j * column, r, step_, one_piece ? columns * n : n, line + j * padded, pitch);
                 }
             }
             for (std::ptrdiff_t i = 0; i < padded; i += width) {
@@ -514,9 +528,9 @@ private:
                 of.states.store_state(s, done + i, pitch);
             }
         }
-        for (std::ptrdiff_t i = 0; i < lanes_; i += width)
+        for (std::ptrdiff_t i = 0; i < n; i += width)
             simd::store_n<A>(y + i, of.states.reduction.finish(of.states.load_state(done + i, pitch), by),
-                             lanes_ - i < width ? static_cast<int>(lanes_ - i) : width);
+                             n - i < width ? static_cast<int>(n - i) : width);
     }
 
     // Whether rows that are read where they are lie one behind the other, with nothing but elements between them.

@@ -50,28 +50,30 @@ template <class A, class Reduction, own_loops Own> struct windows_apart {
         seen = look;
     }
 
-    // A window of a row and `taps` columns, of `kernel` the first is tap `first`, for n lanes side by side.
+    // A window of a row and `taps` columns, of `kernel` the first is tap `first`, for n lanes side by side. Column by
+    // column, for processors do not see ahead where cache lines of four places and more come in turn. Until the last
+    // the line has what there is.
     template <class Look>
-    TARN_NOINLINE void reduce_lanes(const number<A>* x, const window_row& r, const window_steps& step,
-                                    std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,
-                                    std::ptrdiff_t kernel, std::ptrdiff_t n, const scale& by, number<A>* y,
-                                    Look& seen) const noexcept {
-        const windows_apart self = *this;
-        Look look = seen;
-        std::ptrdiff_t i = 0;
-        if constexpr (has_all) {
-            if (taps == 2 && r.count[0] == 1 && r.count[1] == 2) {
-                self.lanes_of_four(x, r.tap, step.x[1], tap_step, first, kernel, n, by, y, look);
-                i = n;
-            }
-            for (; i + 4 * width <= n; i += 4 * width)
-                self.template lane_registers<4>(x + i, r, step, taps, tap_step, first, kernel, by, y + i, look);
+    TARN_INLINE void reduce_lanes(const number<A>* x, const window_row& r, const window_steps& step,
+                                  std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,
+                                  std::ptrdiff_t kernel, std::ptrdiff_t n, const scale& by, number<A>* y, sum* line,
+                                  std::ptrdiff_t pitch, Look& look) const noexcept {
+        const bool two = has_all && r.count[0] == 1 && r.count[1] == 2;
+        for (std::ptrdiff_t t = 0; t < taps; ++t) {
+            const auto put = [&](const state& of_column, std::ptrdiff_t lane, std::ptrdiff_t at) TARN_LAMBDA {
+                const state s =
+                    t > 0 ? states.reduction.combine(combiner::load_state(line + at, pitch), of_column) : of_column;
+                if (t + 1 < taps)
+                    combiner::store_state(s, line + at, pitch);
+                else
+                    states.reduction.finish(s, by).store_unaligned(y + lane);
+            };
+            const number<A>* const p = x + t * tap_step;
+            if (two)
+                column<2>(p, r, step, first + t, kernel, n, look, put);
+            else
+                column<0>(p, r, step, first + t, kernel, n, look, put);
         }
-        for (; i < n; i += width) {
-            const std::ptrdiff_t at = i + width > n ? n - width : i;
-            self.template lane_registers<1>(x + at, r, step, taps, tap_step, first, kernel, by, y + at, look);
-        }
-        seen = look;
     }
 
 private:
@@ -135,65 +137,47 @@ private:
             results(n - width, whole).store_unaligned(y + n - width);
     }
 
-    // Two rows from tap row `tap` on, and two columns.
-    template <class Look>
-    TARN_INLINE void lanes_of_four(const number<A>* x, std::ptrdiff_t tap, std::ptrdiff_t down, std::ptrdiff_t right,
-                                   std::ptrdiff_t first, std::ptrdiff_t kernel, std::ptrdiff_t n, const scale& by,
-                                   number<A>* y, Look& look) const noexcept {
-        for (std::ptrdiff_t lane = 0; lane < n; lane += width) {
-            // The last register repeats what the one before has.
-            const number<A>* const p = x + (lane + width > n ? n - width : lane);
-            const auto column = [&](int t) TARN_LAMBDA {
-                const state s = states.template few<2>(tap, [&](int k) TARN_LAMBDA {
-                    // The same of the next window: processors do not see ahead where lines of four places come in turn.
-                    __builtin_prefetch(p + (t + 2) * right + k * down);
-                    return noted(numbers<A>::load_unaligned(p + t * right + k * down), look);
+    // put(state, first lane, place) for each register of n lanes of column t of a window: the last may have lanes of the one
+    // before, but no place has two. Rows: as above.
+    template <int Rows, class Look, class Put>
+    TARN_INLINE void column(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t t,
+                            std::ptrdiff_t kernel, std::ptrdiff_t n, Look& look, Put put) const noexcept {
+        const auto some = [&](std::ptrdiff_t lane, std::ptrdiff_t at, auto count) TARN_LAMBDA {
+            constexpr int N = decltype(count)::value;
+            state s[N];
+            if constexpr (Rows > 0) {
+                simd::unroll<N>([&](auto k) TARN_LAMBDA {
+                    constexpr int K = decltype(k)::value;
+                    s[K] = states.template few<Rows>(r.tap, [&](int row) TARN_LAMBDA {
+                        return noted(numbers<A>::load_unaligned(x + lane + K * width + row * step.x[1]), look);
+                    });
                 });
-                return states.reduction.at_column(s, first + t, kernel);
-            };
-            const state left = column(0);
-            states.reduction.finish(states.reduction.combine(left, column(1)), by).store_unaligned(y + (p - x));
-        }
-    }
-    template <int N, class Look>
-    TARN_INLINE void lane_registers(const number<A>* x, const window_row& r, const window_steps& step,
-                                    std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,
-                                    std::ptrdiff_t kernel, const scale& by, number<A>* y, Look& look) const noexcept {
-        struct column {
-            state lane[N];
-        };
-        const auto column_of = [&](std::ptrdiff_t t) TARN_LAMBDA {
-            column c;
-            combiner::each_row(
-                x + t * tap_step, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto begins) TARN_LAMBDA {
+            } else {
+                const auto add = [&](const number<A>* p, std::ptrdiff_t tap, auto begins) TARN_LAMBDA {
                     simd::unroll<N>([&](auto k) TARN_LAMBDA {
                         constexpr int K = decltype(k)::value;
                         const state v =
                             states.reduction.lift(noted(numbers<A>::load_unaligned(p + K * width), look), tap);
                         if constexpr (decltype(begins)::value)
-                            c.lane[K] = v;
+                            s[K] = v;
                         else
-                            c.lane[K] = states.append(c.lane[K], v);
+                            s[K] = states.append(s[K], v);
                     });
-                });
-            simd::unroll<N>([&](auto k) TARN_LAMBDA {
-                state& s = c.lane[decltype(k)::value];
-                s = states.reduction.at_column(s, first + t, kernel);
-            });
-            return c;
-        };
-        column all = column_of(0);
-        for (std::ptrdiff_t t = 1; t < taps; ++t) {
-            const column c = column_of(t);
+                };
+                combiner::each_row(x + lane, r, step, add);
+            }
             simd::unroll<N>([&](auto k) TARN_LAMBDA {
                 constexpr int K = decltype(k)::value;
-                all.lane[K] = states.reduction.combine(all.lane[K], c.lane[K]);
+                put(states.reduction.at_column(s[K], t, kernel), lane + K * width, at + K * width);
             });
+        };
+        std::ptrdiff_t i = 0;
+        if constexpr (has_all && Rows == 0) {
+            for (; i + 4 * width <= n; i += 4 * width)
+                some(i, i, simd::index<4>{});
         }
-        simd::unroll<N>([&](auto k) TARN_LAMBDA {
-            constexpr int K = decltype(k)::value;
-            states.reduction.finish(all.lane[K], by).store_unaligned(y + K * width);
-        });
+        for (; i < n; i += width)
+            some(i + width > n ? n - width : i, i, simd::index<1>{});
     }
 };
 
