@@ -171,10 +171,11 @@ private:
                 put(states.reduction.at_column(s[K], t, kernel), lane + K * width, at + K * width);
             });
         };
+        constexpr int together = Rows > 0 ? 2 : 4;
         std::ptrdiff_t i = 0;
-        if constexpr (has_all && Rows == 0) {
-            for (; i + 4 * width <= n; i += 4 * width)
-                some(i, i, simd::index<4>{});
+        if constexpr (has_all) {
+            for (; i + together * width <= n; i += together * width)
+                some(i, i, simd::index<together>{});
         }
         for (; i < n; i += width)
             some(i + width > n ? n - width : i, i, simd::index<1>{});
