@@ -56,6 +56,14 @@ private:
     static constexpr int width = static_cast<int>(numbers<A>::size);
     static constexpr std::ptrdiff_t most_rows = 4;
     static constexpr std::ptrdiff_t most_columns = 4;
+    template <int Rows> static constexpr bool may_be_columns = !whole && !Shares::lifts && (Rows > 0 || !reads);
+    template <int Bytes> static constexpr auto numbers_in = static_cast<std::ptrdiff_t>(Bytes / sizeof(number<A>));
+    static constexpr std::ptrdiff_t most_lanes = reads ? numbers_in<2048> : numbers_in<4096> - 1;
+
+    struct nothing {};
+    template <class R, bool> struct state_of_reduction { using type = typename R::state; };
+    template <class R> struct state_of_reduction<R, false> { using type = nothing; };
+    using state = typename state_of_reduction<reduction, reads>::type;
 
     // A row of windows.
     struct place {
@@ -169,15 +177,27 @@ private:
     template <int Rows>
     TARN_INLINE void run_lanes(const place& row, const number<A>* x, const number<A>* dy,
                                number<A>* dx) const noexcept {
+        if constexpr (may_be_columns<Rows>) {
+            // Processors neither see ahead nor gather what they write where cache lines of places of a page come in turn.
+            if (c_.windows.lanes >= numbers_in<512> && c_.windows.lanes <= most_lanes && c_.dx.step[2] <= most_lanes) {
+                run_columns<Rows>(x, dy, dx);
+                return;
+            }
+        }
+        run_in_turn<Rows>(row, x, dy, dx, 0, columns_.out);
+    }
+    // Windows first .. end - 1, places in turn.
+    template <int Rows>
+    TARN_INLINE void run_in_turn(const place& row, const number<A>* x, const number<A>* dy, number<A>* dx,
+                                 std::ptrdiff_t first, std::ptrdiff_t end) const noexcept {
         const std::ptrdiff_t n = c_.windows.lanes;
         const std::ptrdiff_t x_step = c_.windows.x.step[2];
         const std::ptrdiff_t dx_step = c_.dx.step[2];
         const int kernel = Rows > 0 ? 2 : static_cast<int>(columns_.kernel);
-        for (std::ptrdiff_t j = 0; j < columns_.out; ++j) {
+        for (std::ptrdiff_t j = first; j < end; ++j) {
             const auto scale = scale_at(row, j, 1);
             for (std::ptrdiff_t lane = 0; lane < n; lane += width) {
-                // The last register repeats what the one before has.
-                const std::ptrdiff_t i = lane + width > n ? n - width : lane;
+                const std::ptrdiff_t i = register_at(lane);
                 const auto element = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
                     return numbers<A>::load_unaligned(x + x_row_[k] + (j * kernel + t) * x_step + i);
                 };
@@ -190,6 +210,72 @@ private:
             }
         }
     }
+    // The last register repeats what the one before has.
+    TARN_INLINE std::ptrdiff_t register_at(std::ptrdiff_t lane) const noexcept {
+        return lane + width > c_.windows.lanes ? c_.windows.lanes - width : lane;
+    }
+    // The same, column by column; what is known of a window waits in L1.
+    template <int Rows>
+    TARN_NOINLINE void run_columns(const number<A>* x, const number<A>* dy, number<A>* dx) const noexcept {
+        const rule by = rule_;
+        const auto scale = scale_;
+        const std::ptrdiff_t n = c_.windows.lanes;
+        const std::ptrdiff_t dx_step = c_.dx.step[2];
+        const int kernel = Rows > 0 ? 2 : static_cast<int>(columns_.kernel);
+        [[maybe_unused]] state states[reads ? most_lanes / width : 1];
+        [[maybe_unused]] typename rule::windows windows[reads ? most_lanes / width : 1];
+        for (std::ptrdiff_t j = 0; j < columns_.out; ++j, dy += c_.dy.step[2], dx += kernel * dx_step) {
+            const auto each = [&](auto f) TARN_LAMBDA {
+                std::ptrdiff_t lane = 0, m = 0;
+                for (; lane + 2 * width <= n; lane += 2 * width, m += 2) {
+                    f(lane, m);
+                    f(lane + width, m + 1);
+                }
+                for (; lane < n; lane += width, ++m)
+                    f(register_at(lane), m);
+            };
+            const auto element = [&](std::ptrdiff_t k, int t, std::ptrdiff_t i) TARN_LAMBDA {
+                return numbers<A>::load_unaligned(x + x_row_[k] + (j * kernel + t) * c_.windows.x.step[2] + i);
+            };
+            if constexpr (reads) {
+                bool far = false;
+                for (int t = 0; t < kernel; ++t) {
+                    each([&](std::ptrdiff_t i, std::ptrdiff_t m) TARN_LAMBDA {
+                        auto s = column_of<Rows>(by.windows_by, t, kernel,
+                                                 [&](std::ptrdiff_t k, int) TARN_LAMBDA { return element(k, t, i); });
+                        if (t > 0)
+                            s = by.windows_by.combine(states[m], s);
+                        states[m] = s;
+                        if (t + 1 < kernel)
+                            return;
+                        const numbers<A> gradients = numbers<A>::load_unaligned(dy + i);
+                        windows[m] = by.of(gradients, s, scale);
+                        if constexpr (others)
+                            far = far || xsimd::any(by.are_far(gradients, windows[m]));
+                    });
+                }
+                if (far) {
+                    run_in_turn<Rows>({}, x, dy - j * c_.dy.step[2], dx - j * kernel * dx_step, j, j + 1);
+                    continue;
+                }
+            }
+            for (int t = 0; t < kernel; ++t) {
+                each([&](std::ptrdiff_t i, std::ptrdiff_t m) TARN_LAMBDA {
+                    typename rule::windows w;
+                    if constexpr (reads)
+                        w = windows[m];
+                    else
+                        w = by.of(numbers<A>::load_unaligned(dy + i), scale);
+                    each_row<Rows>([&](std::ptrdiff_t k) TARN_LAMBDA {
+                        element_numbers<A, Shares::elements> e;
+                        if constexpr (Shares::elements == 1)
+                            e.number[0] = element(k, t, i);
+                        value_of(by, w, k * kernel + t, e).store_unaligned(dx + dx_row_[k] + t * dx_step + i);
+                    });
+                });
+            }
+        }
+    }
 
     // put(row, what it gives to the elements of its columns) for a register of windows. Rows, Columns: of a window, or 0
     // for any.
@@ -197,12 +283,7 @@ private:
     TARN_INLINE void give(numbers<A> dy, const Scale& scale, int columns, Element element, Put put) const noexcept {
         constexpr bool held = reads && Rows > 0;
         const int kernel = Columns > 0 ? Columns : columns;
-        const auto lifted = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
-            if constexpr (Shares::lifts)
-                return rule_.lift(element(k, t));
-            else
-                return element(k, t);
-        };
+        const auto lifted = [&](std::ptrdiff_t k, int t) TARN_LAMBDA { return lifted_by(rule_, element(k, t)); };
         decltype(lifted(0, 0)) x[held ? Rows : 1][held ? 2 : 1];
         if constexpr (held) {
             each_row<Rows>([&](std::ptrdiff_t k) TARN_LAMBDA {
@@ -237,18 +318,24 @@ private:
                 e = element_at(k, t);
             else if constexpr (Shares::elements == 1)
                 e.number[0] = element_at(k, t);
-            return value_of(w, k * kernel + t, e);
+            return value_of(rule_, w, k * kernel + t, e);
         };
         each_row<Rows>([&](std::ptrdiff_t k) TARN_LAMBDA { put(k, [&](int t) TARN_LAMBDA { return value(k, t); }); });
     }
+    TARN_INLINE static auto lifted_by([[maybe_unused]] const rule& by, numbers<A> x) noexcept {
+        if constexpr (Shares::lifts)
+            return by.lift(x);
+        else
+            return x;
+    }
     template <class Windows>
-    TARN_INLINE numbers<A> value_of(const Windows& w, std::ptrdiff_t tap,
-                                    const element_numbers<A, Shares::elements>& e) const noexcept {
+    TARN_INLINE static numbers<A> value_of(const rule& by, const Windows& w, std::ptrdiff_t tap,
+                                           const element_numbers<A, Shares::elements>& e) noexcept {
         const numbers<A> zero(number<A>(0));
-        const auto sum = rule_.add(element_sum::of([&](int) TARN_LAMBDA { return zero; }), w,
-                                   numbers<A>(static_cast<number<A>>(tap)), e);
+        const auto sum = by.add(element_sum::of([&](int) TARN_LAMBDA { return zero; }), w,
+                                numbers<A>(static_cast<number<A>>(tap)), e);
         if constexpr (Shares::finishes)
-            return rule_.finish(sum, e);
+            return by.finish(sum, e);
         else
             return sum;
     }
@@ -266,7 +353,7 @@ private:
                     e = rule_.lift(element(k, t));
                 else
                     e.number[0] = element(k, t);
-                return value_of(near, k * kernel + t, e) + rule_.far.add(zero, far, element(k, t));
+                return value_of(rule_, near, k * kernel + t, e) + rule_.far.add(zero, far, element(k, t));
             });
         });
     }
@@ -281,27 +368,28 @@ private:
     // Of elements, or of lifted ones.
     template <int Rows, class Reduction, class Element>
     TARN_INLINE auto state_of(const Reduction& by, int kernel, Element element) const noexcept {
-        const auto column = [&](int t) TARN_LAMBDA {
-            typename Reduction::state s;
-            if constexpr (!std::is_same<decltype(element(0, t)), numbers<A>>::value) {
-                const std::ptrdiff_t rows = Rows > 0 ? Rows : rows_;
-                s = by.of(element(0, t));
-                for (std::ptrdiff_t k = 1; k < rows; ++k)
-                    s = by.combine(s, by.of(element(k, t)));
-            } else if constexpr (Rows > 0) {
-                s = window_combiner<A, Reduction>(by).template few<Rows>(0, [&](int k)
-                                                                                TARN_LAMBDA { return element(k, t); });
-            } else {
-                s = by.lift(element(0, t), 0);
-                for (std::ptrdiff_t k = 1; k < rows_; ++k)
-                    s = by.combine(s, by.lift(element(k, t), k));
-            }
-            return by.at_column(s, t, kernel);
-        };
-        auto s = column(0);
+        auto s = column_of<Rows>(by, 0, kernel, element);
         for (int t = 1; t < kernel; ++t)
-            s = by.combine(s, column(t));
+            s = by.combine(s, column_of<Rows>(by, t, kernel, element));
         return s;
+    }
+    template <int Rows, class Reduction, class Element>
+    TARN_INLINE auto column_of(const Reduction& by, int t, int kernel, Element element) const noexcept {
+        typename Reduction::state s;
+        if constexpr (!std::is_same<decltype(element(0, t)), numbers<A>>::value) {
+            const std::ptrdiff_t rows = Rows > 0 ? Rows : rows_;
+            s = by.of(element(0, t));
+            for (std::ptrdiff_t k = 1; k < rows; ++k)
+                s = by.combine(s, by.of(element(k, t)));
+        } else if constexpr (Rows > 0) {
+            s = window_combiner<A, Reduction>(by).template few<Rows>(0,
+                                                                     [&](int k) TARN_LAMBDA { return element(k, t); });
+        } else {
+            s = by.lift(element(0, t), 0);
+            for (std::ptrdiff_t k = 1; k < rows_; ++k)
+                s = by.combine(s, by.lift(element(k, t), k));
+        }
+        return by.at_column(s, t, kernel);
     }
 
     const call& c_;
