@@ -71,19 +71,23 @@ template <class T, class Values, class Run> void check_tilings(Values values, Ru
 }
 
 // run(x, y, window) of maps of many channels, which lie side by side or map behind map: results have the same bits. Windows
-// have more elements than are worked on at once, and share none.
+// share no element, and those or all lanes of one have more elements than are worked on at once.
 template <class T, class Values, class Run> void check_large_windows(Values values, Run run) {
     const std::vector<std::vector<axis_case>> all = {{{17, 17, 1, 0, 0, 1}, {19, 19, 1, 0, 0, 1}},
                                                      {{9, 9, 9, 0, 0, 1}, {5, 5, 5, 0, 0, 1}},
                                                      {{3, 2, 2, 0, 0, 1}, {40, 19, 20, 3, 2, 1}},
                                                      {{41, 11, 13, 4, 5, 1}, {23, 9, 17, 2, 0, 2}},
                                                      {{2, 2, 2, 0, 0, 1}, {13, 5, 7, 1, 1, 2}, {11, 3, 3, 0, 0, 1}},
-                                                     {{25, 12, 12, 0, 0, 2}, {300, 280, 300, 0, 0, 1}}};
+                                                     {{25, 12, 12, 0, 0, 2}, {300, 280, 300, 0, 0, 1}},
+                                                     {{5, 2, 2, 0, 0, 1}, {7, 3, 3, 1, 1, 1}},
+                                                     {{3, 1, 1, 0, 0, 1}, {4, 2, 2, 0, 0, 1}}};
     unsigned seed = 100;
     for (const auto& axes : all) {
-        for (std::ptrdiff_t channels : {8, 16, 17, 40, 64, 100, 259}) {
+        for (std::ptrdiff_t channels : {8, 16, 17, 40, 64, 100, 259, 1000, 4099}) {
             window_case windows;
             windows.axes = axes;
+            if (channels > 300 && product(windows.in()) > 50)
+                continue;
             const std::vector<std::ptrdiff_t> in = windows.in();
             const std::vector<std::ptrdiff_t> out = windows.out();
             const std::vector<double> x_values = values(static_cast<std::size_t>(channels * product(in)), seed++);
