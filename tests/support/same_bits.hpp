@@ -80,7 +80,7 @@ template <class T, class Values, class Run> void check_large_windows(Values valu
                                                      {{2, 2, 2, 0, 0, 1}, {13, 5, 7, 1, 1, 2}, {11, 3, 3, 0, 0, 1}},
                                                      {{25, 12, 12, 0, 0, 2}, {300, 280, 300, 0, 0, 1}},
                                                      {{5, 2, 2, 0, 0, 1}, {7, 3, 3, 1, 1, 1}},
-                                                     {{3, 1, 1, 0, 0, 1}, {4, 2, 2, 0, 0, 1}}};
+                                                     {{4, 2, 2, 0, 0, 1}, {6, 2, 2, 0, 0, 1}}};
     unsigned seed = 100;
     for (const auto& axes : all) {
         for (std::ptrdiff_t channels : {8, 16, 17, 40, 64, 100, 259, 1000, 4099}) {

@@ -6,6 +6,7 @@
 #include "support/ada_pooled.hpp"
 #include "support/allocations.hpp"
 #include "support/refusals.hpp"
+#include "support/same_bits.hpp"
 #include "support/stack.hpp"
 #include "support/tiers.hpp"
 
@@ -257,6 +258,18 @@ TEST_P(ada_pool, bits) {
     const std::vector<float> wide = normal_numbers(3 * 70 * 70, 9, 12);
     check_bits_of_maps(GetParam(), wide, 3, 70, {{2, 2}}, pool);
 }
+
+template <class T> void check_many_channels(tarn::tier tier) {
+    const auto values = [](std::size_t n, unsigned seed) {
+        const std::vector<float> v = normal_numbers(static_cast<std::ptrdiff_t>(n), seed, 12);
+        return std::vector<double>(v.begin(), v.end());
+    };
+    check_large_windows<T>(values, [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+        tarn::ada_pool(tarn::on(tier), x, 0.3, y, window);
+    });
+}
+TEST_P(ada_pool, many_channels) { check_many_channels<float>(GetParam()); }
+TEST_P(ada_pool, many_channels_of_doubles) { check_many_channels<double>(GetParam()); }
 
 // No result is denormal.
 TEST_P(ada_pool, no_denormals) {

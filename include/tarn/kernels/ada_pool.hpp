@@ -6,7 +6,7 @@
 #include <tarn/dispatch/ada_pool_table.hpp>
 #include <tarn/kernels/ada_beta.hpp>
 #include <tarn/kernels/ada_window.hpp>
-#include <tarn/kernels/whole_windows.hpp>
+#include <tarn/kernels/whole_squares.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -17,7 +17,10 @@ public:
 
     TARN_NOINLINE static void pool(const dispatch::ada_windows& c) noexcept {
         ada_results results(c);
-        whole_windows<A, ada_results>::run(c.windows, results);
+        if (whole_squares<A, ada_results>::takes(c.windows))
+            whole_squares<A, ada_results>::run(c.windows, results);
+        else
+            whole_windows<A, ada_results>::run(c.windows, results);
     }
 
     TARN_INLINE void begin(const windows_of_row& row, std::ptrdiff_t at) noexcept { beta_.begin(row, at); }

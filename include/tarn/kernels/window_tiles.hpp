@@ -5,6 +5,7 @@
 // those of window_adjoint.
 #pragma once
 
+#include <tarn/kernels/square_ahead.hpp>
 #include <tarn/kernels/tile_geometry.hpp>
 #include <tarn/kernels/window_combiner.hpp>
 #include <tarn/kernels/window_elements.hpp>
@@ -178,13 +179,17 @@ private:
     TARN_INLINE void run_lanes(const place& row, const number<A>* x, const number<A>* dy,
                                number<A>* dx) const noexcept {
         if constexpr (may_be_columns<Rows>) {
-            // Processors neither see ahead nor gather what they write where cache lines of places of a page come in turn.
-            if (c_.windows.lanes >= numbers_in<512> && c_.windows.lanes <= most_lanes && c_.dx.step[2] <= most_lanes) {
+            if (c_.windows.lanes <= most_lanes && c_.dx.step[2] <= most_lanes && shares_pages()) {
                 run_columns<Rows>(x, dy, dx);
                 return;
             }
         }
         run_in_turn<Rows>(row, x, dy, dx, 0, columns_.out);
+    }
+    // Whether cache lines of places of a page would come in turn: processors neither see ahead nor gather what they write
+    // then.
+    TARN_INLINE bool shares_pages() const noexcept {
+        return c_.windows.lanes >= numbers_in<512> && c_.dx.step[2] < numbers_in<4096>;
     }
     // Windows first .. end - 1, places in turn.
     template <int Rows>
@@ -194,9 +199,13 @@ private:
         const std::ptrdiff_t x_step = c_.windows.x.step[2];
         const std::ptrdiff_t dx_step = c_.dx.step[2];
         const int kernel = Rows > 0 ? 2 : static_cast<int>(columns_.kernel);
+        const bool asks = reads && !whole && Rows > 0 && shares_pages();
         for (std::ptrdiff_t j = first; j < end; ++j) {
             const auto scale = scale_at(row, j, 1);
+            square_ahead<A> ahead(reads ? x + (j + 1) * kernel * x_step : nullptr, x_step, Rows > 0 ? x_row_[1] : 0, n);
             for (std::ptrdiff_t lane = 0; lane < n; lane += width) {
+                if (asks)
+                    ahead.ask();
                 const std::ptrdiff_t i = register_at(lane);
                 const auto element = [&](std::ptrdiff_t k, int t) TARN_LAMBDA {
                     return numbers<A>::load_unaligned(x + x_row_[k] + (j * kernel + t) * x_step + i);
