@@ -38,14 +38,11 @@ constexpr bool sanitized = false;
 constexpr bool sanitized = false;
 #endif
 
-// Whether tests thin their sweeps: sanitizers make everything several times slower, and kernels of a second compiler are the
-// code that was swept in full with the first. Programs that ask say so: summarize.py looks for the line.
+// Whether tests thin their sweeps: sanitizers make everything several times slower, and who runs tests may have a reason to.
+// Programs that ask say so: summarize.py looks for the line.
 inline bool thinned() {
     static const bool answer = [] {
-        const char* const why = sanitized ? "sanitizers are slow"
-                                : std::getenv("TARN_TEST_THINNED") != nullptr
-                                    ? "these kernels are those of another compiler"
-                                    : nullptr;
+        const char* const why = sanitized ? "sanitizers are slow" : std::getenv("TARN_TEST_THINNED");
         if (why != nullptr)
             std::printf("Thinned: %s\n", why);
         return why != nullptr;
