@@ -92,6 +92,9 @@ template <class A, class Reduction, own_loops Own> struct window_rows {
     }
 
 private:
+    static constexpr auto registers_of_state = static_cast<int>(sizeof(state) / sizeof(numbers<A>));
+    static constexpr bool has_room_for_eight = 8 * registers_of_state <= (sizeof(numbers<A>) == 64 ? 24 : 12);
+
     TARN_INLINE void reduce_any(const block b) const noexcept {
         sum* line = b.line + b.begin;
         for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
@@ -223,8 +226,8 @@ private:
             store_first(s, few, line, pitch);
             return;
         }
-        // Rows of up to four registers are walked once, in the order of memory. The last register is not alone: it may
-        // repeat numbers of the one before, from what the line had.
+        // Rows of few registers are walked once, in the order of memory. The last register is not alone: it may repeat
+        // numbers of the one before, from what the line had.
         std::ptrdiff_t i = 0;
         std::ptrdiff_t left = (n + width - 1) / width;
         const auto group = [&](auto k) TARN_LAMBDA {
@@ -233,21 +236,29 @@ private:
             i += N * width;
             left -= N;
         };
-        if (left % 2 == 1)
+        if constexpr (has_room_for_eight) {
+            if (left > 4 && left <= 8) {
+                group(simd::index<8>{});
+                return;
+            }
+        }
+        if (left % 4 == 1)
             group(simd::index<1>{});
-        while (left >= 4)
+        while (left > 2)
             group(simd::index<4>{});
-        if (left == 2)
+        if (left > 0)
             group(simd::index<2>{});
     }
-    // N registers of n numbers or more, or all n: then the last repeats what the one before has.
+    // N registers of n numbers or more, or all n: then the last ones repeat what the one before has.
     template <int N, class Beside>
     TARN_INLINE void registers_of_rows(const number<A>* x, const window_row& r, const window_steps& step,
                                        std::ptrdiff_t n, sum* line, std::ptrdiff_t pitch,
                                        Beside beside) const noexcept {
-        const std::ptrdiff_t last = n < N * width ? n - width : (N - 1) * width;
-        const auto at = [&](auto k)
-                            TARN_LAMBDA { return decltype(k)::value == N - 1 ? last : decltype(k)::value * width; };
+        const std::ptrdiff_t last = n - width;
+        const auto at = [&](auto k) TARN_LAMBDA {
+            constexpr std::ptrdiff_t own = decltype(k)::value * width;
+            return own < last ? own : last;
+        };
         state s[N];
         combiner::each_row(x, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
             state v[N];
