@@ -6,7 +6,7 @@
 
 #include <tarn/dispatch/family.hpp>
 #include <tarn/kernels/pool.hpp>
-#include <tarn/kernels/window_flat_planes.hpp>
+#include <tarn/kernels/pooled_windows.hpp>
 #include <tarn/simd/at_most_avx2.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {

@@ -7,7 +7,7 @@
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/soft_pool_table.hpp>
 #include <tarn/kernels/soft_sums.hpp>
-#include <tarn/kernels/window_flat_planes.hpp>
+#include <tarn/kernels/pooled_windows.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 

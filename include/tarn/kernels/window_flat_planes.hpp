@@ -228,30 +228,4 @@ private:
     alignas(64) number<A> stage_[most + 2 * most_halo + width];
 };
 
-// By whichever of both.
-template <class A, class Reduction> TARN_NOINLINE void pooled_windows(const dispatch::window_planes& c) noexcept {
-    using flat = window_flat_planes<A, Reduction>;
-    using lines = window_lines<A, Reduction>;
-    dispatch::window_planes some = c;
-    if constexpr (usual_loops<A, Reduction> == own_loops::all) {
-        if (flat::takes(c)) {
-            // Where planes are not for the one they are left to the other, the more of them the oftener this happens.
-            std::ptrdiff_t again = flat::planes_at_once(c);
-            for (std::ptrdiff_t p = 0; p < c.planes; p += some.planes) {
-                const std::ptrdiff_t done = flat::run(c, p);
-                again = done > p ? flat::planes_at_once(c) : 2 * again;
-                p = done;
-                some.planes = again < c.planes - p ? again : c.planes - p;
-                if (some.planes == 0)
-                    return;
-                some.x.data = static_cast<char*>(c.x.data) + p * c.x.across * detail::size_of(c.x.type);
-                some.y.data = static_cast<char*>(c.y.data) + p * c.y.across * detail::size_of(c.y.type);
-                lines::run(some);
-            }
-            return;
-        }
-    }
-    lines::run(c);
-}
-
 }}}} // namespace tarn::kernels
