@@ -249,6 +249,10 @@ TEST_P(gem_pool, resources) {
                            tarn::make_view(y.data(), 2, 16, 16), window, {p, 0x1p-126});
             tarn::gem_pool(tarn::on(GetParam()), tarn::make_view(xd.data(), 2, 16, 16),
                            tarn::make_view(yd.data(), 2, 16, 16), window, {p, 0x1p-1000});
+            tarn::gem_pool(tarn::on(GetParam()), tarn::make_view(x.data(), 32, 4, 4),
+                           tarn::make_view(y.data(), 32, 1, 1), {{4, 4}}, {p, 0x1p-126});
+            tarn::gem_pool(tarn::on(GetParam()), tarn::make_view(xd.data(), 32, 4, 4),
+                           tarn::make_view(yd.data(), 32, 1, 1), {{4, 4}}, {p, 0x1p-1000});
             EXPECT_EQ(_mm_getcsr() & (denormal_operand | underflow), 0u) << p;
         });
         EXPECT_LE(used, 65536);

@@ -368,8 +368,14 @@ TEST_P(soft_pool, stack) {
     const std::vector<float> x = normal_numbers(64 * 64, 1, 1);
     std::vector<float> y(x.size());
     const auto view = [](auto& v) { return tarn::make_view(v.data(), 64, 64); };
+    std::vector<double> wide(x.begin(), x.end());
+    std::vector<double> wide_y(64);
     EXPECT_LE(stack_of([&] {
                   tarn::soft_pool(tarn::on(GetParam()), view(x), view(y), {{3, 3}, {1, 1}, {1, 1}});
+                  tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(x.data(), 64, 7, 7),
+                                  tarn::make_view(y.data(), 64, 1, 1), {{7, 7}});
+                  tarn::soft_pool(tarn::on(GetParam()), tarn::make_view(wide.data(), 64, 4, 4),
+                                  tarn::make_view(wide_y.data(), 64, 1, 1), {{4, 4}});
               }),
               65536);
 }

@@ -87,6 +87,15 @@ private:
         else
             return s;
     }
+    // n windows from p on. Of roots nothing is taken that is behind them: those of parts of windows might be denormal.
+    template <int Stride, int Kernel>
+    TARN_INLINE state first_windows(const sum* p, const block& b, [[maybe_unused]] int n) const noexcept {
+        const state s = window_at<Stride, Kernel>(p, b.pitch, b.windows);
+        if constexpr (Reduction::counts && sizeof(sum) == sizeof(double))
+            return states.first_or_neutral(s, n);
+        else
+            return s;
+    }
     template <int Stride, int Kernel, class Scales>
     TARN_NOINLINE void slide(const block& given, Scales& scales) const noexcept {
         const window_columns self = *this;
@@ -117,13 +126,16 @@ private:
                 const sum* const line = row_line + g * b.group_windows;
                 number<A>* const y = row_y + g * b.group_step;
                 const auto one = scales.all_of(g);
-                const auto results = [&](std::ptrdiff_t i) TARN_LAMBDA {
-                    const state s = window_at<Stride, Kernel>(line + i * stride, b.pitch, b.windows);
+                const auto finished = [&](std::ptrdiff_t i, const state& s) TARN_LAMBDA {
                     combiner::keep(s, row_kept + g * n + i, b.kept_pitch);
                     return states.reduction.finish(s, b.one_scale ? one : scales.at(i));
                 };
+                const auto results = [&](std::ptrdiff_t i) TARN_LAMBDA {
+                    return finished(i, window_at<Stride, Kernel>(line + i * stride, b.pitch, b.windows));
+                };
                 if (n < width) {
-                    combiner::put(results(0), y, n, b.room - (k * groups + g) * n);
+                    combiner::put(finished(0, first_windows<Stride, Kernel>(line, b, static_cast<int>(n))), y, n,
+                                  b.room - (k * groups + g) * n);
                     continue;
                 }
                 std::ptrdiff_t i = 0;
@@ -163,7 +175,7 @@ private:
         }
         for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
             scales.prepare(r->counted);
-            const state s = window_at<Stride, Kernel>(line, b.pitch, b.windows);
+            const state s = first_windows<Stride, Kernel>(line, b, static_cast<int>(b.group));
             combiner::put(states.reduction.finish(s, b.one_scale ? scales.all_of(0) : scales.at(0)),
                           b.y + (b.in_place ? r->y : done), b.group, room);
             combiner::keep(s, b.kept + done, b.kept_pitch);

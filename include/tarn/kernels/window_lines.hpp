@@ -40,7 +40,7 @@ private:
     static constexpr bool guesses = !std::is_void<typename Reduction::guess>::value;
     // What is at work at once stays in L1. Of many fields most are for elements that are rarely seen.
     static constexpr bool is_wide = sizeof(sum) > sizeof(number<A>);
-    static constexpr std::ptrdiff_t line_bytes = fields > 4 ? 28672 : is_wide ? 12288 : 16384;
+    static constexpr std::ptrdiff_t line_bytes = fields > 4 ? 23552 : is_wide ? 12288 : 16384;
     static constexpr std::ptrdiff_t line_numbers = line_bytes / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<6144>;
     static constexpr std::ptrdiff_t lifted_numbers =

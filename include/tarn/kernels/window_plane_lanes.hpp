@@ -53,7 +53,9 @@ private:
     }
 
     static constexpr int width = static_cast<int>(numbers<A>::size);
-    static constexpr std::ptrdiff_t room = 12288 / static_cast<std::ptrdiff_t>(sizeof(number<A>));
+    // Lines of several fields leave less of the stack.
+    static constexpr std::ptrdiff_t room =
+        (Reduction::fields > 1 ? 6272 : 12288) / static_cast<std::ptrdiff_t>(sizeof(number<A>));
 
     TARN_INLINE static std::ptrdiff_t size_of(const dispatch::window_planes& c) noexcept {
         return c.axis[0].in * c.axis[1].in * c.axis[2].in;

@@ -193,15 +193,15 @@ template <class A, std::ptrdiff_t Most, class Number = number<A>> class window_s
 public:
     TARN_INLINE void begin(const dispatch::window_axis& columns, std::ptrdiff_t first, std::ptrdiff_t outputs,
                            const dispatch::window_divisor& divisor) noexcept {
-        size_ = outputs;
         // In place of counts, if not 0.
         fixed_ = static_cast<Number>(divisor.fixed);
         prepared_ = -1;
-        for (std::ptrdiff_t i = 0; i < size_; ++i)
+        for (std::ptrdiff_t i = 0; i < outputs; ++i)
             count_[i] = static_cast<Number>(window_taps::counted(columns, first + i, divisor.count_padding));
         // What else a register computes with is no denormal number that lay there before.
-        for (std::ptrdiff_t i = size_; i % width != 0; ++i)
-            count_[i] = 1;
+        for (; outputs % lanes_of_results != 0; ++outputs)
+            count_[outputs] = 1;
+        padded_ = outputs;
     }
     TARN_INLINE void prepare(std::ptrdiff_t counted) noexcept {
         if (counted != prepared_)
@@ -219,12 +219,13 @@ private:
     using cells = window_cells<A, Number>;
     using S = simd::target<typename A::arch, Number>; // what counts are computed in
     static constexpr int width = static_cast<int>(numbers<S>::size);
-    static constexpr std::ptrdiff_t room = Most + static_cast<std::ptrdiff_t>(numbers<A>::size);
+    static constexpr auto lanes_of_results = static_cast<std::ptrdiff_t>(numbers<A>::size);
+    static constexpr std::ptrdiff_t room = Most + lanes_of_results;
 
     TARN_NOINLINE void compute(std::ptrdiff_t counted) noexcept {
         prepared_ = counted;
         const numbers<S> one(Number(1));
-        for (std::ptrdiff_t i = 0; i < size_; i += width) {
+        for (std::ptrdiff_t i = 0; i < padded_; i += width) {
             const numbers<S> count = numbers<S>::load_unaligned(count_ + i) * numbers<S>(static_cast<Number>(counted));
             // Windows of nothing give 0.
             const auto none = count == numbers<S>(Number(0));
@@ -235,7 +236,7 @@ private:
         }
     }
 
-    std::ptrdiff_t size_ = 0, prepared_ = -1;
+    std::ptrdiff_t padded_ = 0, prepared_ = -1;
     Number fixed_ = 0;
     alignas(64) Number count_[room];
     alignas(64) Number inverse_[room];
