@@ -49,7 +49,7 @@ private:
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
     static constexpr std::ptrdiff_t few_rows = 8;
-    // For fewer lanes of small windows lines cost less than loops.
+    // For fewer lanes of windows of few members lines cost less than loops.
     static constexpr std::ptrdiff_t least_lanes_apart = fields > 1 ? numbers_in<64> + 1 : (is_wide ? 2 : 8) * width;
     static constexpr bool has_all = own_of<Reduction> == own_loops::all;
     static constexpr bool has_pairs = Own != own_loops::none;
@@ -71,7 +71,7 @@ private:
                                    same_type(c_.x) && same_type(c_.y);
         for (first_lane_ = 0; first_lane_ < c_.lanes; first_lane_ += lanes_) {
             const std::ptrdiff_t left = c_.lanes - first_lane_;
-            apart_ = share_nothing && left >= (few_taps() ? least_lanes_apart : width);
+            apart_ = share_nothing && left >= (few_members() ? least_lanes_apart : width);
             lanes_ = apart_ || left < most_lanes ? left : most_lanes;
             lane_threes_ = lanes_ >= width && are_lane_threes() && lane_threes::room(lanes_) <= line_numbers;
             wide_ = !apart_ && !lane_threes_ && reach_ > line_room(1);
