@@ -17,7 +17,7 @@ public:
     // As much as a register of windows has.
     TARN_INLINE void ask() noexcept {
         for (int k = 0; k < 4; ++k) {
-            __builtin_prefetch(place_ + lane_);
+            simd::prefetch<A>(place_ + lane_);
             lane_ += static_cast<std::ptrdiff_t>(numbers<A>::size);
             if (lane_ >= n_) {
                 lane_ = 0;

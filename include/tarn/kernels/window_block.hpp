@@ -11,7 +11,8 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A, class Number = number<A>> struct window_block {
     const window_row* row;
     std::ptrdiff_t rows;
-    const number<A>* x; // of the first column
+    const number<A>* x;   // of the first column
+    const number<A>* end; // up to here elements may be loaded, also those that lie behind a row; or null
     window_steps step;
     std::ptrdiff_t pieces, piece, piece_step; // elements side by side, and from one piece of a row to the next
     Number* line;

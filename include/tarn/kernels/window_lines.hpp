@@ -317,6 +317,9 @@ private:
         block_.row = row;
         block_.rows = rows * planes;
         block_.x = reinterpret_cast<const number<A>*>(x_) + inside_begin_ * c_.x.step[2];
+        const dispatch::window_axis& height = c_.axis[1];
+        const bool adjoining = dense_rows() && c_.axis[0].in == 1 && c_.x.across == height.in * c_.x.step[1];
+        block_.end = adjoining ? static_cast<const number<A>*>(c_.x.data) + c_.planes * c_.x.across : nullptr;
         block_.y = direct_ ? reinterpret_cast<number<A>*>(y_) : result_;
         block_.room = direct_ ? (dense_ ? block_.rows * block_.group : 0) : result_numbers + width;
         if constexpr (guesses) {

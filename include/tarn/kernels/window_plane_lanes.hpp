@@ -68,7 +68,7 @@ private:
             simd::unroll<width>([&](auto j) TARN_LAMBDA {
                 constexpr int J = decltype(j)::value;
                 const number<A>* const p = x + J * across + i;
-                __builtin_prefetch(ahead);
+                simd::prefetch<A>(ahead);
                 ahead += width;
                 rows[J] = get(p);
             });

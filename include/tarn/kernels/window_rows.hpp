@@ -138,6 +138,10 @@ private:
     // Rows of at most a register.
     TARN_INLINE void reduce_short(const block b) const noexcept {
         const int n = static_cast<int>(b.piece);
+        // Parts of registers are loaded slowly from where nothing has looked before.
+        const auto load = [&](const number<A>* p) TARN_LAMBDA {
+            return b.end - p >= width ? numbers<A>::load_unaligned(p) : simd::load_n<A>(p, n);
+        };
         sum* line = b.line + b.begin;
         for (const window_row* r = b.row; r < b.row + b.rows; ++r, line += b.line_pitch) {
             if (r->count[0] == 0) {
@@ -146,23 +150,23 @@ private:
             }
             const number<A>* x = b.x + r->x;
             std::ptrdiff_t tap = r->tap;
-            state s = states.reduction.lift(simd::load_n<A>(x, n), tap);
+            state s = states.reduction.lift(load(x), tap);
             if (r->count[0] == 1 && r->count[1] == 3) {
                 const std::ptrdiff_t step = b.step.x[1];
-                s = states.reduction.combine(s, states.reduction.lift(simd::load_n<A>(x + step, n), tap + 1));
-                s = states.reduction.combine(s, states.reduction.lift(simd::load_n<A>(x + 2 * step, n), tap + 2));
+                s = states.reduction.combine(s, states.reduction.lift(load(x + step), tap + 1));
+                s = states.reduction.combine(s, states.reduction.lift(load(x + 2 * step), tap + 2));
                 store_first(s, n, line, b.pitch);
                 continue;
             }
             for (std::ptrdiff_t a = 1; a < r->count[1]; ++a) {
                 x += b.step.x[1];
-                s = states.reduction.combine(s, states.reduction.lift(simd::load_n<A>(x, n), ++tap));
+                s = states.reduction.combine(s, states.reduction.lift(load(x), ++tap));
             }
             for (std::ptrdiff_t d = 1; d < r->count[0]; ++d) {
                 x = b.x + r->x + d * b.step.x[0];
                 tap = r->tap + d * b.step.tap;
                 for (std::ptrdiff_t a = 0; a < r->count[1]; ++a, x += b.step.x[1], ++tap)
-                    s = states.reduction.combine(s, states.reduction.lift(simd::load_n<A>(x, n), tap));
+                    s = states.reduction.combine(s, states.reduction.lift(load(x), tap));
             }
             store_first(s, n, line, b.pitch);
         }

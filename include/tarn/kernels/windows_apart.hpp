@@ -33,7 +33,7 @@ template <class A, class Reduction, own_loops Own> struct windows_apart {
             scales.prepare(r.counted);
             const auto some = [&](auto rows) TARN_LAMBDA {
                 self.template pairs<decltype(rows)::value>(b.x + r.x, r, b.step, n, scales.at(0), b.y + r.y,
-                                                           b.room - k * n, look);
+                                                           b.room - k * n, b.end, look);
             };
             if (r.count[0] == 0) {
                 combiner::fill_results(b.y + r.y, n);
@@ -85,7 +85,8 @@ private:
     // Rows: how many there are, one after the other, or 0 for any.
     template <int Rows, class Look>
     TARN_INLINE void pairs(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
-                           const scale& by, number<A>* y, std::ptrdiff_t room, Look& look) const noexcept {
+                           const scale& by, number<A>* y, std::ptrdiff_t room, const number<A>* end,
+                           Look& look) const noexcept {
         const auto results = [&](std::ptrdiff_t i, auto load_from) TARN_LAMBDA {
             const auto load = [&](const number<A>* p, int k) TARN_LAMBDA { return noted(load_from(p, k), look); };
             state s[2];
@@ -125,8 +126,10 @@ private:
         const auto whole = [](const number<A>* p, int) TARN_LAMBDA { return numbers<A>::load_unaligned(p); };
         if (n < width) {
             const int columns = static_cast<int>(2 * n);
-            const auto some = [&](const number<A>* p, int k)
-                                  TARN_LAMBDA { return simd::load_n<A>(p, columns - k * width); };
+            // Parts of registers are loaded slowly from where nothing has looked before.
+            const auto some = [&](const number<A>* p, int k) TARN_LAMBDA {
+                return end - p >= width ? numbers<A>::load_unaligned(p) : simd::load_n<A>(p, columns - k * width);
+            };
             combiner::put(results(0, some), y, n, room);
             return;
         }
