@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -110,6 +111,42 @@ template <class T, class Values, class Run> void check_large_windows(Values valu
             const std::vector<T> got = results(memory_order::channels_last);
             ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(T)), 0)
                 << channels << " channels: " << windows;
+        }
+    }
+}
+
+// run(x, y, window) of small maps: what lies beside the windows, or between maps, changes no bit.
+template <class T, class Run> void check_beside(Run run) {
+    std::mt19937 random(11);
+    std::normal_distribution<double> normal(0, 3);
+    for (const std::array<std::ptrdiff_t, 3>& c : // extent, kernel, stride
+         {std::array<std::ptrdiff_t, 3>{5, 2, 2}, {7, 2, 2}, {7, 2, 3}, {8, 3, 3}, {9, 2, 2}, {9, 3, 3}, {10, 4, 5}}) {
+        const std::ptrdiff_t n = c[0];
+        const std::ptrdiff_t out = (n - c[1]) / c[2] + 1;
+        const std::ptrdiff_t used = (out - 1) * c[2] + c[1];
+        for (std::ptrdiff_t maps : {1, 5, 40}) {
+            std::vector<double> given(static_cast<std::size_t>(maps * n * n));
+            for (double& v : given)
+                v = normal(random);
+            const auto results = [&](double beside, std::ptrdiff_t gap) {
+                std::vector<T> x(static_cast<std::size_t>(maps * (n * n + gap)));
+                auto view = tarn::make_view(x.data(), maps, n, n);
+                view.stride[0] = n * n + gap;
+                for (std::ptrdiff_t m = 0; m < maps; ++m) {
+                    for (std::ptrdiff_t i = 0; i < n * n; ++i)
+                        view(m, i / n, i % n) = static_cast<T>(
+                            i / n < used && i % n < used ? given[static_cast<std::size_t>(m * n * n + i)] : beside);
+                }
+                std::vector<T> y(static_cast<std::size_t>(maps * out * out));
+                run(view, tarn::make_view(y.data(), maps, out, out), tarn::pool_window{{c[1], c[1]}, {c[2], c[2]}});
+                return y;
+            };
+            const std::vector<T> expected = results(0, 3);
+            for (double beside : {0.0, 1e30, -1e30, HUGE_VAL, -HUGE_VAL, std::nan("")}) {
+                const std::vector<T> got = results(beside, 0);
+                ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(T)), 0)
+                    << maps << " maps of " << n << ", kernel " << c[1] << ", stride " << c[2] << ", beside " << beside;
+            }
         }
     }
 }

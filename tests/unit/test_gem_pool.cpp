@@ -229,6 +229,16 @@ TEST_P(gem_pool, threes) {
 TEST_P(gem_pool, bits_of_floats) { check_bits<float>(GetParam()); }
 TEST_P(gem_pool, bits_of_doubles) { check_bits<double>(GetParam()); }
 
+TEST_P(gem_pool, beside_windows) {
+    for (double p : {3.0, 2.37, 0.5, 20.0}) {
+        const auto pool = [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+            tarn::gem_pool(tarn::on(GetParam()), x, y, window, {p});
+        };
+        check_beside<float>(pool);
+        check_beside<double>(pool);
+    }
+}
+
 // No operation meets or makes a denormal number, whatever p; no allocation; little stack.
 TEST_P(gem_pool, resources) {
     if (sanitized)

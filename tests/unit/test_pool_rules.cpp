@@ -284,6 +284,17 @@ TEST_P(pool_rules, leavings) {
     }
 }
 
+template <class T> void check_beside_windows(tarn::tier tier) {
+    check_beside<T>([&](const auto& x, const auto& y, const tarn::pool_window& window) {
+        tarn::max_pool(tarn::on(tier), x, y, window);
+    });
+    check_beside<T>([&](const auto& x, const auto& y, const tarn::pool_window& window) {
+        tarn::average_pool(tarn::on(tier), x, y, window);
+    });
+}
+TEST_P(pool_rules, beside_windows_of_floats) { check_beside_windows<float>(GetParam()); }
+TEST_P(pool_rules, beside_windows_of_doubles) { check_beside_windows<double>(GetParam()); }
+
 TEST_P(pool_rules, stack) {
     if (sanitized) {
         GTEST_SKIP() << "a sanitizer widens frames";

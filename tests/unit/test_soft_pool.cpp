@@ -362,6 +362,14 @@ TEST_P(soft_pool, no_denormals_of_many) {
     }
 }
 
+TEST_P(soft_pool, beside_windows) {
+    const auto pool = [&](const auto& x, const auto& y, const tarn::pool_window& window) {
+        tarn::soft_pool(tarn::on(GetParam()), x, y, window);
+    };
+    check_beside<float>(pool);
+    check_beside<double>(pool);
+}
+
 TEST_P(soft_pool, stack) {
     if (sanitized)
         GTEST_SKIP() << "a sanitizer widens frames";

@@ -15,7 +15,7 @@ public:
         const dispatch::window_axis* const a = c.axis;
         constexpr auto own = element_traits<number<A>>::value;
         return c.lanes >= width && a[0].kernel * a[1].kernel == 2 && a[2].kernel == 2 && c.x.type == own &&
-               c.y.type == own && has_all_members(a[0]) && has_all_members(a[1]) && has_all_members(a[2]);
+               c.y.type == own && are_whole(a[0]) && are_whole(a[1]) && are_whole(a[2]);
     }
     TARN_NOINLINE static void run(const dispatch::window_planes& c, Operation& operation) noexcept {
         const whole_squares squares(c);
@@ -33,9 +33,6 @@ private:
         : c_(c), right_(c.axis[2].dilation * c.x.step[2]),
           down_(c.axis[1].kernel == 2 ? c.axis[1].dilation * c.x.step[1] : c.axis[0].dilation * c.x.step[0]) {}
 
-    TARN_INLINE static bool has_all_members(const dispatch::window_axis& a) noexcept {
-        return a.before == 0 && (a.out - 1) * a.stride + (a.kernel - 1) * a.dilation < a.in;
-    }
     TARN_INLINE void run_row(std::ptrdiff_t plane, std::ptrdiff_t row, Operation& operation) const noexcept {
         const std::ptrdiff_t d = quotient(row, c_.axis[1].out);
         const std::ptrdiff_t h = row - d * c_.axis[1].out;

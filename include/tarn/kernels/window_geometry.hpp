@@ -61,6 +61,11 @@ struct window_range {
     }
 };
 
+// Whether all taps of all windows are members.
+TARN_INLINE bool are_whole(const dispatch::window_axis& a) noexcept {
+    return a.before == 0 && (a.out - 1) * a.stride + (a.kernel - 1) * a.dilation < a.in;
+}
+
 // Which tap of a window an element is; -1: no member.
 TARN_INLINE std::ptrdiff_t tap_of(const dispatch::window_axis& a, std::ptrdiff_t window,
                                   std::ptrdiff_t element) noexcept {

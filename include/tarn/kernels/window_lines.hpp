@@ -180,13 +180,10 @@ private:
 
         const std::ptrdiff_t plane_rows = c_.last_row - c_.first_row;
         taps_ = {c_.axis[0].kernel, c_.axis[1].kernel, columns_.kernel, {step_.x[0], step_.x[1], columns_.dilation}};
-        // No window of a plane is cut off, and all results are one row.
-        const auto whole = [](const dispatch::window_axis& a) TARN_LAMBDA {
-            return a.before == 0 && (a.out - 1) * a.stride + (a.kernel - 1) * a.dilation < a.in;
-        };
-        // Taps are gathered one by one, which takes longer than lines of whole rows.
+        // No window of a plane is cut off, and all results are one row. Taps are gathered one by one, which takes longer
+        // than lines of whole rows.
         few_ = lanes_ == 1 && unit_ && direct_ && outputs_ < least_outputs && few_taps() && !short_ &&
-               whole(c_.axis[0]) && whole(c_.axis[1]) && whole(columns_) && dense &&
+               are_whole(c_.axis[0]) && are_whole(c_.axis[1]) && are_whole(columns_) && dense &&
                (c_.planes == 1 || c_.y.across == plane_rows * row);
 
         const std::ptrdiff_t pitch = (end - begin_) * lanes_ + (short_ ? 0 : slack(lanes_));
@@ -317,9 +314,7 @@ private:
         block_.row = row;
         block_.rows = rows * planes;
         block_.x = reinterpret_cast<const number<A>*>(x_) + inside_begin_ * c_.x.step[2];
-        const dispatch::window_axis& height = c_.axis[1];
-        const bool adjoining = dense_rows() && c_.axis[0].in == 1 && c_.x.across == height.in * c_.x.step[1];
-        block_.end = adjoining ? static_cast<const number<A>*>(c_.x.data) + c_.planes * c_.x.across : nullptr;
+        block_.end = dense_planes() ? static_cast<const number<A>*>(c_.x.data) + c_.planes * c_.x.across : nullptr;
         block_.y = direct_ ? reinterpret_cast<number<A>*>(y_) : result_;
         block_.room = direct_ ? (dense_ ? block_.rows * block_.group : 0) : result_numbers + width;
         if constexpr (guesses) {
@@ -540,13 +535,16 @@ private:
 
     // Whether rows that are read where they are lie one behind the other, with nothing but elements between them.
     TARN_INLINE bool dense_rows() const noexcept { return unit_ && packed_ && c_.x.step[1] == columns_.in * lanes_; }
+    // And so do planes.
+    TARN_INLINE bool dense_planes() const noexcept {
+        return dense_rows() && c_.axis[0].in == 1 && c_.x.across == c_.axis[1].in * c_.x.step[1];
+    }
     // Looks through the elements of a block: all rows between the first and the last.
     template <class Look> TARN_INLINE void look(std::ptrdiff_t rows, std::ptrdiff_t planes, Look& seen) noexcept {
         // Whole planes one behind the other are one row. What lies between the windows is looked at as well.
-        const dispatch::window_axis& height = c_.axis[1];
-        if (planes > 1 && dense_rows() && c_.axis[0].in == 1 && c_.x.across == height.in * c_.x.step[1]) {
-            kernels::look_through<A>(block_.x, (planes * height.in - 1) * c_.x.step[1] + block_.pieces * block_.piece,
-                                     seen);
+        if (planes > 1 && dense_planes()) {
+            kernels::look_through<A>(block_.x,
+                                     (planes * c_.axis[1].in - 1) * c_.x.step[1] + block_.pieces * block_.piece, seen);
             return;
         }
         for (std::ptrdiff_t p = 0; p < planes; ++p)

@@ -61,11 +61,6 @@ private:
     template <int Bytes> static constexpr auto numbers_in = static_cast<std::ptrdiff_t>(Bytes / sizeof(number<A>));
     static constexpr std::ptrdiff_t most_lanes = reads ? numbers_in<2048> : numbers_in<4096> - 1;
 
-    struct nothing {};
-    template <class R, bool> struct state_of_reduction { using type = typename R::state; };
-    template <class R> struct state_of_reduction<R, false> { using type = nothing; };
-    using state = typename state_of_reduction<reduction, reads>::type;
-
     // A row of windows.
     struct place {
         std::ptrdiff_t depth, height;
@@ -231,7 +226,6 @@ private:
         const std::ptrdiff_t n = c_.windows.lanes;
         const std::ptrdiff_t dx_step = c_.dx.step[2];
         const int kernel = Rows > 0 ? 2 : static_cast<int>(columns_.kernel);
-        [[maybe_unused]] state states[reads ? most_lanes / width : 1];
         [[maybe_unused]] typename rule::windows windows[reads ? most_lanes / width : 1];
         for (std::ptrdiff_t j = 0; j < columns_.out; ++j, dy += c_.dy.step[2], dx += kernel * dx_step) {
             const auto each = [&](auto f) TARN_LAMBDA {
@@ -247,6 +241,7 @@ private:
                 return numbers<A>::load_unaligned(x + x_row_[k] + (j * kernel + t) * c_.windows.x.step[2] + i);
             };
             if constexpr (reads) {
+                typename reduction::state states[most_lanes / width];
                 bool far = false;
                 for (int t = 0; t < kernel; ++t) {
                     each([&](std::ptrdiff_t i, std::ptrdiff_t m) TARN_LAMBDA {
