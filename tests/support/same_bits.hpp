@@ -83,7 +83,8 @@ template <class T, class Values, class Run> void check_large_windows(Values valu
                                                      {{5, 2, 2, 0, 0, 1}, {7, 3, 3, 1, 1, 1}},
                                                      {{4, 2, 2, 0, 0, 1}, {6, 2, 2, 0, 0, 1}},
                                                      {{7, 7, 7, 0, 0, 1}, {7, 7, 7, 0, 0, 1}},
-                                                     {{3, 3, 3, 1, 1, 1}, {2, 3, 3, 1, 0, 1}}};
+                                                     {{3, 3, 3, 1, 1, 1}, {2, 3, 3, 1, 0, 1}},
+                                                     {{3, 3, 3, 0, 0, 1}, {2, 2, 2, 0, 0, 1}}};
     unsigned seed = 100;
     for (const auto& axes : all) {
         for (std::ptrdiff_t channels : {8, 16, 17, 40, 64, 100, 259, 1000, 4099}) {
