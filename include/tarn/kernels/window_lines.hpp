@@ -40,11 +40,14 @@ private:
     static constexpr bool guesses = !std::is_void<typename Reduction::guess>::value;
     // What is at work at once stays in L1. Of many fields most are for elements that are rarely seen.
     static constexpr bool is_wide = sizeof(sum) > sizeof(number<A>);
-    static constexpr std::ptrdiff_t line_bytes = fields > 4 ? 23552 : is_wide ? 12288 : 16384;
+    static constexpr std::ptrdiff_t line_bytes = (fields > 4 ? 23552
+                                                  : is_wide  ? 12288
+                                                             : 16384) -
+                                                 (Own == own_loops::none ? 4096 : 0);
     static constexpr std::ptrdiff_t line_numbers = line_bytes / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t converted_numbers = numbers_in<6144>;
     static constexpr std::ptrdiff_t lifted_numbers =
-        (fields > 4 ? 12288 : 8192) / static_cast<std::ptrdiff_t>(sizeof(sum));
+        (fields > 4 ? 9216 : 8192) / static_cast<std::ptrdiff_t>(sizeof(sum));
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 || is_wide ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;

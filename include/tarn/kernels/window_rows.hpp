@@ -93,7 +93,7 @@ template <class A, class Reduction, own_loops Own> struct window_rows {
 
 private:
     static constexpr auto registers_of_state = static_cast<int>(sizeof(state) / sizeof(numbers<A>));
-    static constexpr bool has_room_for_eight = 8 * registers_of_state <= (sizeof(numbers<A>) == 64 ? 24 : 12);
+    static constexpr bool has_room_for_eight = 8 * registers_of_state <= (sizeof(numbers<A>) == 64 ? 16 : 12);
 
     TARN_INLINE void reduce_any(const block b) const noexcept {
         sum* line = b.line + b.begin;
