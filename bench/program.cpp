@@ -36,6 +36,9 @@ void add_rows(std::vector<row>& rows, const family& bench, const std::vector<pro
     for (const problem& of : problems) {
         for (const map_window& window : bench.windows) {
             for (const op what : bench.operators) {
+                if (unpools(what) && window.kernel > window.stride) {
+                    continue;
+                }
                 rows.emplace_back();
                 rows.back().of = of;
                 rows.back().of.what = what;

@@ -136,6 +136,8 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::ada_pool_backward:
     case op::gem_pool_backward:
     case op::gem_pool_backward_any:
+    case op::ada_unpool:
+    case op::ada_unpool_backward:
         know_windows();
         break;
     case op::token_mean:
@@ -290,8 +292,11 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     if (of_.what == op::token_merge || of_.what == op::token_cluster) {
         return merged(i);
     }
-    if (is_map_gradient(of_.what)) {
+    if (makes_maps(of_.what)) {
         return map_gradient(i);
+    }
+    if (of_.what == op::ada_unpool_backward) {
+        return gathered(i);
     }
     if (pools_maps(of_.what)) {
         return pooled(i);
@@ -348,6 +353,8 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::ada_pool_backward:
     case op::gem_pool_backward:
     case op::gem_pool_backward_any:
+    case op::ada_unpool:
+    case op::ada_unpool_backward:
         break;
     }
     return {nan, nan, 0};
@@ -411,12 +418,12 @@ template <class T> void exact_lane<T>::know_windows() {
     for (std::ptrdiff_t i = 0; i < of_.windows(); ++i) {
         const std::vector<std::ptrdiff_t> places = members(i);
         window_terms w = {static_cast<long double>(places.size())};
-        const bool is_ada = of_.what == op::ada_pool_backward;
+        const bool is_ada = of_.what == op::ada_pool_backward || unpools(of_.what);
         const bool is_soft = of_.what == op::soft_pool_backward || is_ada;
         if (of_.what == op::max_pool_backward || is_soft) {
             w.greatest = *std::max_element(places.begin(), places.end(), less);
         }
-        if (is_soft || power_of(of_.what) != 0) {
+        if (!unpools(of_.what) && (is_soft || power_of(of_.what) != 0)) {
             w.result = pooled(i).value;
         }
         for (std::size_t k = 0; is_soft && k < places.size(); ++k) {
@@ -447,6 +454,26 @@ void exact_lane<T>::know_similarities(const std::vector<std::ptrdiff_t>& places,
     }
 }
 
+// Of element i of the map, a member of a window: the mean of its weights by similarity and in SoftPool.
+template <class T> long double exact_lane<T>::ada_weight(std::ptrdiff_t i, const window_terms& w) const {
+    const T x = lane_.in[0][i];
+    return (std::exp(similarity(x, w.mean).value) / w.similarities +
+            exp_of_difference(x, lane_.in[0][w.greatest]) / w.sum) /
+           2;
+}
+
+// What a window gives back of what was spread over its members.
+template <class T> exact_result exact_lane<T>::gathered(std::ptrdiff_t window) const {
+    const window_terms& w = windows_[static_cast<std::size_t>(window)];
+    exact_result r = {0, 0, least_normal<T>};
+    for (const std::ptrdiff_t i : members(window)) {
+        const long double part = w.count * ada_weight(i, w) * lane_.in[1][i];
+        r.value += part;
+        r.magnitude += std::fabs(part);
+    }
+    return r;
+}
+
 // What element i gets of the gradient of a window that it is a member of. Of SoftPool and adaPool it is a sum: its terms
 // count.
 template <class T> exact_result exact_lane<T>::share(std::ptrdiff_t i, std::ptrdiff_t window) const {
@@ -475,6 +502,9 @@ template <class T> exact_result exact_lane<T>::share(std::ptrdiff_t i, std::ptrd
                     std::fabs(dy) * (1 + size / std::fabs(w.mean)),
                 0};
     }
+    case op::ada_unpool:
+        value = dy * w.count * ada_weight(i, w);
+        break;
     default:
         value = x < 1e-6L ? 0 : dy / w.count * std::pow(x / w.result, power_of(of_.what) - 1);
     }

@@ -26,7 +26,7 @@ public:
     exact_result at(std::ptrdiff_t i) const;
 
 private:
-    // Of gradients of maps: what the members of a window share.
+    // Of gradients of maps and what is spread over them: what the members of a window share.
     struct window_terms {
         long double count;           // of members
         long double result = 0;      // of SoftPool and generalized means
@@ -53,6 +53,8 @@ private:
     exact_result pooled(std::ptrdiff_t i) const;
     void know_windows();
     void know_similarities(const std::vector<std::ptrdiff_t>& places, window_terms& w) const;
+    long double ada_weight(std::ptrdiff_t i, const window_terms& w) const;
+    exact_result gathered(std::ptrdiff_t window) const;
     exact_result share(std::ptrdiff_t i, std::ptrdiff_t window) const;
     exact_result map_gradient(std::ptrdiff_t i) const;
 

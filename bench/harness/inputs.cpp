@@ -167,6 +167,8 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::ada_pool_backward:
     case op::gem_pool_backward:
     case op::gem_pool_backward_any:
+    case op::ada_unpool:
+    case op::ada_unpool_backward:
         break;
     case op::softmax_backward:
         apply<T>(op::softmax, of, in[0], in[0]);

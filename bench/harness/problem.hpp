@@ -35,15 +35,17 @@ enum class op {
     max_pool,      // pooling of maps: of every map of a batch, in windows that the problem names
     average_pool,
     soft_pool,
-    ada_pool,          // half of each average
-    gem_pool,          // p = 3
-    gem_pool_any,      // p = 2.5
-    max_pool_backward, // of a map and the gradient of its results
+    ada_pool,            // half of each average
+    gem_pool,            // p = 3
+    gem_pool_any,        // p = 2.5
+    ada_unpool_backward, // of a map and the gradient of what was spread over it
+    max_pool_backward,   // of a map and the gradient of its results
     average_pool_backward,
     soft_pool_backward,
-    ada_pool_backward,    // of half of each average
-    gem_pool_backward,    // p = 3
-    gem_pool_backward_any // p = 2.5, of which it gives a gradient too
+    ada_pool_backward,     // of half of each average
+    gem_pool_backward,     // p = 3
+    gem_pool_backward_any, // p = 2.5, of which it gives a gradient too
+    ada_unpool             // spreads results over a map
 };
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
@@ -71,8 +73,8 @@ struct signature {
 
 // In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
 // looks at. The gradients take what the operator returned, logsumexp's its input and what it returned, those of maps the
-// input; then the gradient of what it returned.
-constexpr std::array<signature, 30> signatures{{
+// input; then the gradient of what it returned. What is spread comes behind the map as well.
+constexpr std::array<signature, 32> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -97,12 +99,14 @@ constexpr std::array<signature, 30> signatures{{
     {"ada_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool", 1, {extent::matrix}, extent::windows},
     {"gem_pool_any", 1, {extent::matrix}, extent::windows},
+    {"ada_unpool_backward", 2, {extent::matrix, extent::matrix}, extent::windows},
     {"max_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"average_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"soft_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"ada_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"gem_pool_backward", 2, {extent::matrix, extent::windows}, extent::matrix},
     {"gem_pool_backward_any", 2, {extent::matrix, extent::windows}, extent::matrix},
+    {"ada_unpool", 2, {extent::matrix, extent::windows}, extent::matrix},
 }};
 
 // The operands in one type.
@@ -170,7 +174,10 @@ constexpr map_window window_2x2{"2x2", 2, 2, 0}, window_3x3_stride_2{"3x3_stride
     window_3x3{"3x3", 3, 1, 1}, whole_map{"global", 0, 1, 0};
 
 constexpr bool pools_maps(op what) { return what >= op::max_pool; }
-constexpr bool is_map_gradient(op what) { return what >= op::max_pool_backward; }
+// Of windows, to a map.
+constexpr bool makes_maps(op what) { return what >= op::max_pool_backward; }
+// Only with windows that share no element.
+constexpr bool unpools(op what) { return what == op::ada_unpool || what == op::ada_unpool_backward; }
 
 // Row-major matrices of one shape, a batch of them one after the other; the operator runs along `axis`.
 struct problem {

@@ -7,6 +7,7 @@
 #include <own/own.hpp>
 
 #include <tarn/ada_pool.hpp>
+#include <tarn/ada_unpool.hpp>
 #include <tarn/gem.hpp>
 #include <tarn/half.hpp>
 #include <tarn/log_softmax.hpp>
@@ -219,6 +220,8 @@ void map_gradient(op what, const X& x, const DY& dy, const DX& dx, const tarn::p
         return tarn::soft_pool_backward(where..., x, dy, dx, window);
     case op::ada_pool_backward:
         return tarn::ada_pool_backward(where..., x, 0.5, dy, dx, tarn::none, window);
+    case op::ada_unpool:
+        return tarn::ada_unpool(where..., x, 0.5, dy, dx, window);
     case op::gem_pool_backward:
         return tarn::gem_pool_backward(where..., x, dy, dx, tarn::none, window);
     case op::gem_pool_backward_any: {
@@ -243,25 +246,24 @@ template <class T, class... Where> call map_call(const problem& of, Where... whe
     const std::ptrdiff_t rows = w.count(of.rows);
     return [v = views<T>{of}, window, columns, rows, to = w.count(columns), where...](const operands& a) {
         const problem& p = v.of;
-        if (is_map_gradient(p.what)) {
-            const auto backward = [&](auto... extents) {
-                return [&, extents...](auto... results) {
-                    map_gradient(p.what, tarn::make_view(v.numbers(a, 0), extents...),
-                                 tarn::make_view(v.numbers(a, 1), results...),
-                                 tarn::make_view(v.results(a), extents...), window, where...);
-                };
+        const auto pool = [&](auto... map) {
+            return [&, map...](auto... windows) {
+                const auto x = tarn::make_view(v.numbers(a, 0), map...);
+                if (p.what == op::ada_unpool_backward) {
+                    tarn::ada_unpool_backward(where..., x, 0.5, tarn::make_view(v.numbers(a, 1), map...),
+                                              tarn::make_view(v.results(a), windows...), window);
+                } else if (makes_maps(p.what)) {
+                    map_gradient(p.what, x, tarn::make_view(v.numbers(a, 1), windows...),
+                                 tarn::make_view(v.results(a), map...), window, where...);
+                } else {
+                    pool_maps(p.what, x, tarn::make_view(v.results(a), windows...), window, where...);
+                }
             };
-            if (p.channels > 1) {
-                backward(p.batch, p.rows, columns, p.channels)(p.batch, rows, to, p.channels);
-            } else {
-                backward(p.batch, p.rows, columns)(p.batch, rows, to);
-            }
-        } else if (p.channels > 1) {
-            pool_maps(p.what, tarn::make_view(v.numbers(a, 0), p.batch, p.rows, columns, p.channels),
-                      tarn::make_view(v.results(a), p.batch, rows, to, p.channels), window, where...);
+        };
+        if (p.channels > 1) {
+            pool(p.batch, p.rows, columns, p.channels)(p.batch, rows, to, p.channels);
         } else {
-            pool_maps(p.what, tarn::make_view(v.numbers(a, 0), p.batch, p.rows, columns),
-                      tarn::make_view(v.results(a), p.batch, rows, to), window, where...);
+            pool(p.batch, p.rows, columns)(p.batch, rows, to);
         }
     };
 }
@@ -329,6 +331,8 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::ada_pool_backward:
     case op::gem_pool_backward:
     case op::gem_pool_backward_any:
+    case op::ada_unpool:
+    case op::ada_unpool_backward:
         return map_call<T>(of, where...);
     }
     throw std::invalid_argument("no call is known for the operator");

@@ -60,6 +60,8 @@ public:
         case op::ada_pool_backward:
         case op::gem_pool_backward:
         case op::gem_pool_backward_any:
+        case op::ada_unpool:
+        case op::ada_unpool_backward:
         case op::ada_pool:
             break;
         // Nothing of ATen does these at once: what people write.

@@ -152,7 +152,7 @@ template <class Move> method yardstick(const char* name, const problem& of, int 
 
 method_list data_movement(const problem& of) {
     using size = std::ptrdiff_t;
-    if (of.operation().inputs > 1 && of.operation().in[1] == extent::matrix) {
+    if (of.operation().inputs > 1 && of.operation().in[1] == extent::matrix && !pools_maps(of.what)) {
         return {
             yardstick("triad", of, 3, [](const moved& m, size n) { triad(m.a, m.b, m.y, n); }),
             yardstick("NT triad", of, 3, [](const moved& m, size n) { nt_triad(m.a, m.b, m.y, n); }),

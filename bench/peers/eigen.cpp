@@ -191,6 +191,8 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::ada_pool_backward:
     case op::gem_pool_backward:
     case op::gem_pool_backward_any:
+    case op::ada_unpool:
+    case op::ada_unpool_backward:
         break;
     }
     return {};

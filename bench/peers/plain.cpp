@@ -312,9 +312,11 @@ template <class T, class Window> std::function<void(const operands&)> plain_map_
     };
 }
 
-// As published; the mean of a window first, then its weights.
+// As published: the mean of a window first, then its weights; what they make of those elements, or of others that lie
+// like them.
 template <class T>
-T ada_window(const T* x, std::ptrdiff_t row, std::ptrdiff_t column, std::ptrdiff_t rows, std::ptrdiff_t columns) {
+T ada_window(const T* x, const T* of, std::ptrdiff_t row, std::ptrdiff_t column, std::ptrdiff_t rows,
+             std::ptrdiff_t columns) {
     T mean = 0;
     for (std::ptrdiff_t r = 0; r < rows; ++r)
         for (std::ptrdiff_t c = 0; c < columns; ++c)
@@ -325,31 +327,36 @@ T ada_window(const T* x, std::ptrdiff_t row, std::ptrdiff_t column, std::ptrdiff
         for (std::ptrdiff_t c = 0; c < columns; ++c) {
             const T v = x[r * row + c * column];
             const T weight = std::exp(2 * std::fabs(v * mean) / (v * v + mean * mean)), exponential = std::exp(v);
-            similar += weight * v;
+            similar += weight * of[r * row + c * column];
             similarities += weight;
-            soft += exponential * v;
+            soft += exponential * of[r * row + c * column];
             exponentials += exponential;
         }
     }
     return (similar / similarities + soft / exponentials) / 2;
 }
+// Also the gradient of what was spread by the same weights, which take it as often as a window has members.
 template <class T> std::function<void(const operands&)> plain_ada_pool(const problem& of) {
-    return [of](const operands& all) {
+    return [of, unpooling = unpools(of.what)](const operands& all) {
         const operands_of<T> a = all.of<T>();
         const map_window& w = of.window;
         const std::ptrdiff_t columns = of.columns / of.channels, n = of.channels;
         T* y = a.out;
         for (std::ptrdiff_t map = 0; map < of.batch; ++map) {
             const T* x = a.in[0] + map * of.rows * of.columns;
+            const T* averaged = unpooling ? a.in[1] + map * of.rows * of.columns : x;
             for (std::ptrdiff_t i = 0; i < w.count(of.rows); ++i) {
                 const std::ptrdiff_t first_row = std::max<std::ptrdiff_t>(0, i * w.stride - w.padding);
                 const std::ptrdiff_t last_row = std::min(of.rows, i * w.stride - w.padding + w.taps(of.rows));
                 for (std::ptrdiff_t j = 0; j < w.count(columns); ++j, y += n) {
                     const std::ptrdiff_t first = std::max<std::ptrdiff_t>(0, j * w.stride - w.padding);
                     const std::ptrdiff_t last = std::min(columns, j * w.stride - w.padding + w.taps(columns));
-                    for (std::ptrdiff_t k = 0; k < n; ++k)
-                        y[k] = ada_window(x + first_row * of.columns + first * n + k, of.columns, n,
-                                          last_row - first_row, last - first);
+                    const T factor = unpooling ? static_cast<T>((last_row - first_row) * (last - first)) : T(1);
+                    for (std::ptrdiff_t k = 0; k < n; ++k) {
+                        const std::ptrdiff_t at = first_row * of.columns + first * n + k;
+                        y[k] = factor *
+                               ada_window(x + at, averaged + at, of.columns, n, last_row - first_row, last - first);
+                    }
                 }
             }
         }
@@ -413,6 +420,22 @@ struct gradient_of_ada {
 private:
     template <class T> static T similarity(T x, T mean) { return 2 * std::fabs(x * mean) / (x * x + mean * mean); }
     template <class T> static T contrast(T x, T mean) { return (x * x - mean * mean) / (x * x + mean * mean); }
+};
+// What is spread over them.
+struct spread_by_ada {
+    template <class T, class Each> void operator()(const T* x, T y, T count, Each each, T* z) const {
+        T mean = 0;
+        each([&](std::ptrdiff_t at) { mean += x[at] / count; });
+        const auto weight = [&](T v) { return std::exp(2 * std::fabs(v * mean) / (v * v + mean * mean)); };
+        T similarities = 0, exponentials = 0;
+        each([&](std::ptrdiff_t at) {
+            similarities += weight(x[at]);
+            exponentials += std::exp(x[at]);
+        });
+        each([&](std::ptrdiff_t at) {
+            z[at] += y * count / 2 * (weight(x[at]) / similarities + std::exp(x[at]) / exponentials);
+        });
+    }
 };
 // Of p = 3.
 struct gradient_of_cubic_mean {
@@ -520,7 +543,10 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
     case op::soft_pool:
         return plain_map_pool<T>(of, window_soft());
     case op::ada_pool:
+    case op::ada_unpool_backward:
         return plain_ada_pool<T>(of);
+    case op::ada_unpool:
+        return plain_map_gradient<T>(of, spread_by_ada());
     case op::gem_pool:
         return plain_map_pool<T>(of, window_power_mean{3});
     case op::gem_pool_any:
