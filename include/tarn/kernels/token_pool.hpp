@@ -146,13 +146,18 @@ TARN_INLINE token_totals accumulate_tokens(const dispatch::stored_rows& x, const
                                            const dispatch::token_pool_parts& parts, bool ahead,
                                            token_accumulators<A>& accumulators, token_buffer<A>& buffer) noexcept {
     const bool direct = is_direct<A>(x);
-    // Several poolings find in L1 what the first has read.
-    const std::ptrdiff_t width = direct && parts.accumulators() < 2 ? span.channels : token_buffer<A>::columns;
+    // Several poolings find in L1 what the first has read, and what comes next is asked for a part at a time.
+    const std::ptrdiff_t width =
+        direct && !ahead && parts.accumulators() < 2 ? span.channels : token_buffer<A>::columns;
     token_totals totals;
     kept_tokens kept(span);
-    token_group group;
+    token_group group, next;
+    token_lines lines;
     double weight[tokens_of_group] = {};
-    while (kept.next(group)) {
+    for (bool more = kept.next(group); more; group = next) {
+        more = kept.next(next);
+        if (ahead && x.along == 1)
+            lines.begin(x, more ? next : kept.behind(), span.channels);
         for (int r = 0; parts.weighted && r < group.count; ++r) {
             weight[r] = static_cast<double>(load_number<A>(span.weights, group.token[r]));
             totals.weights.add(weight[r]);
@@ -160,8 +165,9 @@ TARN_INLINE token_totals accumulate_tokens(const dispatch::stored_rows& x, const
         for (std::ptrdiff_t c = 0; c < span.channels; c += width) {
             const std::ptrdiff_t rest = span.channels - c;
             const std::ptrdiff_t n = rest < width ? rest : width;
-            accumulators.add(direct ? rows_in_place<A>(x, group, c, ahead) : rows_converted<A>(x, group, c, n, buffer),
-                             group, weight, totals.count, c, n);
+            lines.ask<A>(tokens_of_group * n * detail::size_of(x.type));
+            accumulators.add(direct ? rows_in_place<A>(x, group, c) : rows_converted<A>(x, group, c, n, buffer), group,
+                             weight, totals.count, c, n);
         }
         totals.count += group.count;
     }

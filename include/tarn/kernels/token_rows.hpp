@@ -10,8 +10,7 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// Enough rows that what is loaded and stored of the accumulators does not count, and few enough streams for the
-// prefetchers. An even number.
+// Enough rows that what is loaded and stored of the accumulators does not count. An even number.
 constexpr int tokens_of_group = 8;
 
 // Some tokens in their order.
@@ -38,6 +37,13 @@ public:
         }
         group.count = count;
         return count > 0;
+    }
+    // The tokens behind the last, where the next sequence lies most often.
+    TARN_INLINE token_group behind() const noexcept {
+        token_group group;
+        for (; group.count < tokens_of_group; ++group.count)
+            group.token[group.count] = span_.tokens + group.count;
+        return group;
     }
 
 private:
@@ -94,11 +100,40 @@ template <class A> TARN_INLINE bool is_direct(const dispatch::stored_rows& rows)
     return rows.along == 1 && rows.type == (simd::is_double<A> ? element::float64 : element::float32);
 }
 
+// The rows of a group whose elements lie side by side, line behind line of the cache: processors see ahead along one such
+// stream, but not where eight rows are read in turn. They come into L2: L1 has no room for two groups.
+class token_lines {
+public:
+    TARN_INLINE void begin(const dispatch::stored_rows& x, const token_group& group, std::ptrdiff_t channels) noexcept {
+        count_ = group.count;
+        length_ = channels * detail::size_of(x.type);
+        for (int i = 0; i < count_; ++i)
+            row_[i] = static_cast<const char*>(x.data) + group.token[i] * x.across * detail::size_of(x.type);
+        now_ = 0;
+        at_ = 0;
+    }
+    // Asks for the next lines, as many as hold so many bytes.
+    template <class A> TARN_INLINE void ask(std::ptrdiff_t bytes) noexcept {
+        for (; bytes > 0 && now_ < count_; bytes -= 64) {
+            simd::prefetch_far<A>(reinterpret_cast<const number<A>*>(row_[now_] + at_));
+            at_ += 64;
+            if (at_ >= length_) {
+                at_ = 0;
+                ++now_;
+            }
+        }
+    }
+
+private:
+    const char* row_[tokens_of_group];
+    std::ptrdiff_t length_ = 0, at_ = 0;
+    int count_ = 0, now_ = 0;
+};
+
 // The rows of a group.
 template <class A> struct token_numbers {
     const number<A>* row[tokens_of_group];
     int count;
-    std::ptrdiff_t ahead; // from a row to what to ask for meanwhile; 0: nothing
 };
 
 // Numbers of the rows of a group in a buffer: a quarter of L1.
@@ -110,10 +145,9 @@ template <class A> struct token_buffer {
 // Channels first..first+n-1 of the tokens of a group.
 template <class A>
 TARN_INLINE token_numbers<A> rows_in_place(const dispatch::stored_rows& x, const token_group& group,
-                                           std::ptrdiff_t first, bool ahead) noexcept {
+                                           std::ptrdiff_t first) noexcept {
     token_numbers<A> r;
     r.count = group.count;
-    r.ahead = ahead ? tokens_of_group * x.across : 0;
     for (int i = 0; i < group.count; ++i)
         r.row[i] = static_cast<const number<A>*>(x.data) + group.token[i] * x.across + first;
     return r;
@@ -125,7 +159,6 @@ TARN_NOINLINE token_numbers<A> rows_converted(const dispatch::stored_rows& x, co
                                               token_buffer<A>& buffer) noexcept {
     token_numbers<A> r;
     r.count = group.count;
-    r.ahead = 0;
     constexpr std::ptrdiff_t columns = token_buffer<A>::columns;
     for (int i = 0; i < group.count;) {
         int end = i + 1;

@@ -71,9 +71,8 @@ TARN_NOINLINE void add_tokens(double* sums, const token_numbers<A>& given, const
         for (int r = 0; r < rows.count; ++r) {
             simd::unroll<W>([&](auto i) TARN_LAMBDA {
                 constexpr int w = decltype(i)::value;
-                const number<A>* const p = rows.row[r] + c + w * lanes<A>;
-                simd::prefetch<A>(p + rows.ahead);
-                add_token<A, Weighted>(sum[w], load_lanes_widened<A>(p, last), Weighted ? weight[r] : 1);
+                add_token<A, Weighted>(sum[w], load_lanes_widened<A>(rows.row[r] + c + w * lanes<A>, last),
+                                       Weighted ? weight[r] : 1);
             });
         }
         simd::unroll<W>([&](auto i) TARN_LAMBDA {
@@ -123,12 +122,8 @@ TARN_NOINLINE void take_extremes(number<A>* extremes, const token_numbers<A>& gi
         for (int r = 0; r < rows.count; r += 2) {
             simd::unroll<W>([&](auto i) TARN_LAMBDA {
                 constexpr int w = decltype(i)::value;
-                const number<A>* const p = rows.row[r] + c + w * lanes<A>;
-                const number<A>* const q = rows.row[r + 1] + c + w * lanes<A>;
-                simd::prefetch<A>(p + rows.ahead);
-                simd::prefetch<A>(q + rows.ahead);
-                const pack<A> a = load_lanes<A>(p, last);
-                const pack<A> b = load_lanes<A>(q, last);
+                const pack<A> a = load_lanes<A>(rows.row[r] + c + w * lanes<A>, last);
+                const pack<A> b = load_lanes<A>(rows.row[r + 1] + c + w * lanes<A>, last);
                 simd::add_nan<A>(nan[w], a, b);
                 best[w] = better(b, better(a, best[w]));
             });
@@ -156,7 +151,6 @@ TARN_NOINLINE void take_extremes_with_places(number<A>* extremes, number<A>* pla
         pack<A> best = simd::load<A>(extremes + c);
         pack<A> at = simd::load<A>(places + c);
         for (int r = 0; r < rows.count; ++r) {
-            simd::prefetch<A>(rows.row[r] + c + rows.ahead);
             const pack<A> v = load_lanes<A>(rows.row[r] + c, last);
             const simd::pack_mask<A> taken = simd::beats<A, Greatest>(v, best);
             best = simd::select<A>(taken, v, best);
