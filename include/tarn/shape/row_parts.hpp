@@ -246,7 +246,7 @@ private:
     std::ptrdiff_t stack_numbers_;
     row_part<T> part_; // of operands that a call does not have nothing is set
     dispatch::row_segments segments_[max_operands];
-    bool converted_[max_operands];
+    bool converted_[max_operands] = {};
     bool buffered_ = false;
     bool shares_ = false;
     bool on_stack_ = false;

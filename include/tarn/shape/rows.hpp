@@ -196,18 +196,14 @@ private:
             if (is_unit(outer_[i], whole))
                 return take(i);
         }
-        loop none;
-        none.extent = 0;
-        return none;
+        return {};
     }
     // The innermost outer loop, taken out of the list; one step if there is none.
     loop take_inner_loop() noexcept {
         if (outer_count_ > 0)
             return take(outer_count_ - 1);
-        loop l;
+        loop l{};
         l.extent = 1;
-        for (int k = 0; k < count_; ++k)
-            l.stride[k] = 0;
         return l;
     }
     loop take(int i) noexcept {
