@@ -3,7 +3,7 @@
 #
 # usage: bench/run.sh [family] [options]
 #
-#   bench/run.sh                                   all families, the shapes that the targets are about (about 9 minutes)
+#   bench/run.sh                                   all families, the shapes that the targets are about (about 10 minutes)
 #   bench/run.sh --list                            the families
 #   bench/run.sh log_softmax                       one family; softmax_backward is the gradients of all
 #   bench/run.sh softmax --shape 4096x1000         one shape; ends with one line in plain words

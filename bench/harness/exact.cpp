@@ -118,8 +118,19 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::top_k:
         select();
         break;
+    case op::sparse_softmax:
+    case op::sparse_softmax_loss:
+        select();
+        sum_selected();
+        break;
     case op::softmax_backward:
     case op::log_softmax_backward:
+    case op::causal_softmax_backward:
+        sum_gradients();
+        break;
+    case op::softpick_backward:
+        sum_distances();
+        divisor_ = sum_;
         sum_gradients();
         break;
     case op::logsumexp_backward:
@@ -213,17 +224,44 @@ template <class T> void exact_lane<T>::select() {
         selected_.push_back(logit(i));
     }
     const auto before = [](T a, T b) { return std::isnan(a) ? !std::isnan(b) : a > b; };
-    const auto count = std::min(selected, of_.lane_length());
+    const bool sparse = of_.what == op::sparse_softmax || of_.what == op::sparse_softmax_loss;
+    const auto count = std::min(sparse ? sparse_selected : selected, of_.lane_length());
     std::partial_sort(selected_.begin(), selected_.begin() + count, selected_.end(), before);
     selected_.resize(static_cast<std::size_t>(count));
+}
+
+// As sum_exponentials(), of those that are selected.
+template <class T> void exact_lane<T>::sum_selected() {
+    has_nan_ = std::isnan(selected_.front());
+    greatest_ = selected_.front();
+    for (std::size_t i = 1; has_softmax() && i < selected_.size(); ++i) {
+        others_ += exp_of_difference(selected_[i], greatest_);
+    }
+    log_of_sum_ = std::log1p(others_);
+}
+
+// Of equal elements the first ones are selected.
+template <class T> bool exact_lane<T>::is_selected(std::ptrdiff_t i) const {
+    const T x = logit(i), last = selected_.back();
+    if (x != last) {
+        return x > last;
+    }
+    std::ptrdiff_t before = 0;
+    for (std::ptrdiff_t k = 0; k < i; ++k) {
+        before += logit(k) == last;
+    }
+    return before < std::count(selected_.begin(), selected_.end(), last);
 }
 
 template <class T> void exact_lane<T>::sum_gradients() {
     long_sum<T> sum, magnitudes;
     for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
         const std::ptrdiff_t k = i * of_.element_stride();
-        const long double weight = of_.what == op::softmax_backward ? lane_.in[0][k] : T{1};
-        const long double term = weight * lane_.in[1][k];
+        const bool of_softpick = of_.what == op::softpick_backward;
+        const long double weight = of_softpick                            ? lane_.in[1][k]
+                                   : of_.what == op::log_softmax_backward ? T{1}
+                                                                          : lane_.in[0][k];
+        const long double term = weight * lane_.in[of_softpick ? 2 : 1][k];
         sum.add(term);
         magnitudes.add(std::fabs(term));
     }
@@ -314,11 +352,28 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
             has_nan_ || greatest_ == std::numeric_limits<T>::infinity() ? nan : std::max(0.0L, distance(x)) / sum_;
         return {value, value, least_normal<T>};
     }
+    case op::sparse_softmax: {
+        const long double value = has_nan_ || is_selected(i) ? softmax(x) : 0;
+        return {value, value, least_normal<T>};
+    }
+    case op::sparse_softmax_loss: {
+        const T target = logit(static_cast<std::ptrdiff_t>(*lane_.in[1]));
+        const long double value = has_softmax() ? (static_cast<long double>(greatest_) - target) + log_of_sum_ : nan;
+        return {value, value, negligible_logarithm<T>};
+    }
     case op::log_softmax:
         return {log_softmax(x), log_softmax(x), negligible_logarithm<T>};
     case op::logsumexp:
         return logsumexp();
-    case op::softmax_backward: {
+    case op::softpick_backward: {
+        const long double dy = lane_.in[2][k];
+        const long double weight = std::exp(x - std::max<long double>(0, greatest_)) / divisor_;
+        const long double sign = x > 0 ? 1 : x < 0 ? -1 : 0;
+        return {weight * ((x > 0 ? dy : 0) - sign * sum_), weight * (std::fabs(dy) + sum_of_magnitudes_),
+                least_normal<T>};
+    }
+    case op::softmax_backward:
+    case op::causal_softmax_backward: {
         const long double dy = lane_.in[1][k];
         return {x * (dy - sum_), x * (std::fabs(dy) + sum_of_magnitudes_), least_normal<T>};
     }

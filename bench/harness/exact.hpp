@@ -41,6 +41,8 @@ private:
     void sum_exponentials();
     void sum_distances();
     void select();
+    void sum_selected();
+    bool is_selected(std::ptrdiff_t i) const;
     long double distance(T x) const;
     void sum_gradients();
     void pool_tokens();
@@ -67,9 +69,10 @@ private:
     long double others_ = 0;     // sum of exp(x - greatest) over all elements but one that is the greatest
     long double log_of_sum_ = 0; // log(1 + others)
 
-    std::vector<T> selected_; // the greatest, NaN first
+    std::vector<T> selected_; // the greatest in their order, NaN first
 
     // Of gradients.
+    long double divisor_ = 0; // of softpick
     long double sum_ = 0;
     long double sum_of_magnitudes_ = 0;
 

@@ -97,11 +97,18 @@ template <class T> T number_from(float x, std::size_t draw) {
     }
 }
 
-// Replaces y by what `before` returns for the logits x; they may be the same.
-template <class T> void apply(op before, problem of, const T* x, T* y) {
+// Of how many elements a row takes part: the last row keeps all columns, each row before it one less.
+template <class T> void keep_causal(const problem& of, T* kept) {
+    for (std::ptrdiff_t row = 0; row < of.lanes(); ++row) {
+        kept[row] = static_cast<T>(std::max<std::ptrdiff_t>(0, of.lane_length() - of.lanes() + row + 1));
+    }
+}
+
+// Replaces y by what `before` returns for the logits x, which may be the same, and a second operand.
+template <class T> void apply(op before, problem of, const T* x, T* y, const T* second = nullptr) {
     of.what = before;
     for (std::ptrdiff_t i = 0; i < of.lanes(); ++i) {
-        const operands_of<T> lane = of.lane(operands_of<T>{{x}, y}, i);
+        const operands_of<T> lane = of.lane(operands_of<T>{{x, second}, y}, i);
         const exact_lane<T> exact(of, lane);
         for (std::ptrdiff_t k = 0; k < of.output_lane_length(); ++k) {
             lane.out[k * of.element_stride()] = static_cast<T>(exact.at(k).value);
@@ -154,6 +161,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::softpick:
     case op::top_k:
     case op::softmax_top_k:
+    case op::sparse_softmax:
     case op::token_merge:
     case op::max_pool:
     case op::average_pool:
@@ -173,6 +181,15 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::softmax_backward:
         apply<T>(op::softmax, of, in[0], in[0]);
         break;
+    case op::causal_softmax_backward: {
+        std::vector<T> kept(static_cast<std::size_t>(of.lanes()));
+        keep_causal(of, kept.data());
+        apply<T>(op::causal_softmax, of, in[0], in[0], kept.data());
+        break;
+    }
+    case op::softpick_backward:
+        apply<T>(op::softpick, of, in[0], in[1]);
+        break;
     case op::log_softmax_backward:
         apply<T>(op::log_softmax, of, in[0], in[0]);
         break;
@@ -190,9 +207,12 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::biased_softmax:
         break;
     case op::causal_softmax:
-        // The last row keeps all columns, each row before it one less.
-        for (std::ptrdiff_t row = 0; row < of.lanes(); ++row) {
-            in[1][row] = static_cast<T>(std::max<std::ptrdiff_t>(0, of.lane_length() - of.lanes() + row + 1));
+        keep_causal(of, in[1]);
+        break;
+    case op::sparse_softmax_loss:
+        // Numbers that every type has.
+        for (std::ptrdiff_t lane = 0; lane < of.lanes(); ++lane) {
+            in[1][lane] = static_cast<T>(lane * 37 % std::min<std::ptrdiff_t>(of.lane_length(), 128));
         }
         break;
     case op::token_mean:

@@ -20,12 +20,16 @@ enum class op {
     softmax_backward,
     log_softmax_backward,
     logsumexp_backward,
-    masked_softmax, // masks: those elements take part whose second operand is above `mask_threshold`
-    biased_softmax, // of the sum of two operands
-    causal_softmax, // of the first elements of every row, as many as the second operand says
+    masked_softmax,          // masks: those elements take part whose second operand is above `mask_threshold`
+    biased_softmax,          // of the sum of two operands
+    causal_softmax,          // of the first elements of every row, as many as the second operand says
+    causal_softmax_backward, // of a square or less: the last row keeps all columns, each row before it one less
     softpick,
-    top_k,         // the greatest elements of every lane, as many as `selected`, and where they are
-    softmax_top_k, // the same of its softmax
+    softpick_backward,
+    top_k,               // the greatest elements of every lane, as many as `selected`, and where they are
+    softmax_top_k,       // the same of its softmax
+    sparse_softmax,      // of the greatest elements of every lane, as many as `sparse_selected`; 0 elsewhere
+    sparse_softmax_loss, // its cross-entropy, for the element of every lane that the second operand says
     token_mean, // pooling of tokens: along the rows of every matrix of a batch, of as many as the second operand says
     token_max,
     half_token_mean, // the same; sequences of all lengths, half of the tokens in all
@@ -50,7 +54,7 @@ enum class op {
 
 constexpr float mask_threshold = -1; // of N(0,1), 84 % are above it
 
-constexpr std::ptrdiff_t selected = 5;
+constexpr std::ptrdiff_t selected = 5, sparse_selected = 10;
 // Token merging as in vision transformers: a class token and 14 x 14 patches, keys of one head, and what merges in a layer.
 constexpr std::ptrdiff_t merge_tokens = 197, merge_width = 64, merge_count = 16;
 // Clusters of the patches alone.
@@ -72,9 +76,9 @@ struct signature {
 };
 
 // In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
-// looks at. The gradients take what the operator returned, logsumexp's its input and what it returned, those of maps the
+// looks at. The gradients take what the operator returned, those of logsumexp and softpick their input and what they returned, those of maps the
 // input; then the gradient of what it returned. What is spread comes behind the map as well.
-constexpr std::array<signature, 32> signatures{{
+constexpr std::array<signature, 36> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -84,9 +88,13 @@ constexpr std::array<signature, 32> signatures{{
     {"masked_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},
+    {"causal_softmax_backward", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"softpick", 1, {extent::matrix}, extent::matrix},
+    {"softpick_backward", 3, {extent::matrix, extent::matrix, extent::matrix}, extent::matrix},
     {"top_k", 1, {extent::matrix}, extent::selection},
     {"softmax_top_k", 1, {extent::matrix}, extent::selection},
+    {"sparse_softmax", 1, {extent::matrix}, extent::matrix},
+    {"sparse_softmax_loss", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},

@@ -18,6 +18,7 @@
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 #include <tarn/softpick.hpp>
+#include <tarn/sparse_softmax.hpp>
 #include <tarn/token_cluster.hpp>
 #include <tarn/token_merge.hpp>
 #include <tarn/token_pool.hpp>
@@ -110,6 +111,22 @@ template <class T, class... Where> call selecting_call(const problem& of, Where.
                 tarn::softmax_top_k(where..., v.input(a), v.selection(a), v.selection_of(indices.data()), {v.of.axis});
             }
         };
+}
+
+template <class T, class... Where> call sparse_call(const problem& of, const way& how, Where... where) {
+    auto options = with_stores<tarn::sparse_softmax_options>(of, how);
+    options.k = sparse_selected;
+    const views<T> v{of};
+    if (of.what == op::sparse_softmax) {
+        return [=](const operands& a) { tarn::sparse_softmax(where..., v.input(a), v.output(a), options); };
+    }
+    std::vector<std::int32_t> targets(static_cast<std::size_t>(of.lanes()));
+    return [=](const operands& a) mutable {
+        const T* const given = views<T>::numbers(a, 1);
+        std::transform(given, given + targets.size(), targets.begin(),
+                       [](T t) { return static_cast<std::int32_t>(static_cast<double>(t)); });
+        tarn::sparse_softmax_loss(where..., v.input(a), targets, v.lane_output(a), options);
+    };
 }
 
 // The masks of operands as bytes, by the address of the operand.
@@ -303,6 +320,18 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::biased_softmax:
     case op::causal_softmax:
         return masked_call<T>(of, how, where...);
+    case op::causal_softmax_backward:
+        return [v, where...](const operands& a) {
+            tarn::masked_softmax_backward_options<T> options;
+            options.axis = v.of.axis;
+            options.causal = true;
+            options.offset = v.of.columns - v.of.rows;
+            tarn::masked_softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
+        };
+    case op::softpick_backward:
+        return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
+            tarn::softpick_backward(where..., v.input(a), v.input(a, 1), v.input(a, 2), v.output(a), options);
+        };
     case op::softpick:
         return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
             tarn::softpick(where..., v.input(a), v.output(a), options);
@@ -315,6 +344,9 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::top_k:
     case op::softmax_top_k:
         return selecting_call<T>(of, where...);
+    case op::sparse_softmax:
+    case op::sparse_softmax_loss:
+        return sparse_call<T>(of, how, where...);
     case op::token_merge:
         return merge_call<T>(of, how, where...);
     case op::token_cluster:

@@ -61,7 +61,8 @@ std::vector<std::string> available_tiers() {
 
 std::vector<std::string> ways_of(const problem& of) {
     const bool is_softmax = of.what == op::softmax;
-    const bool has_stores = !of.reduces() && !of.selects() && of.what != op::token_cluster;
+    const bool has_stores = !of.reduces() && !of.selects() && of.what != op::token_cluster &&
+                            of.what != op::causal_softmax_backward && of.what != op::softpick_backward;
     const bool has_algorithms = is_softmax && !is_half(of.type);
     std::vector<std::string> names;
     for (const way& w : ways) {

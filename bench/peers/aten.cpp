@@ -48,11 +48,20 @@ public:
             at::logsumexp_out(out_, in_[0], axis_);
             break;
         case op::softmax_backward:
+        case op::causal_softmax_backward:
             at::_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);
             break;
         case op::log_softmax_backward:
             at::_log_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);
             break;
+        case op::softpick_backward: {
+            const at::Tensor greatest = at::relu(at::amax(in_[0], axis_, true));
+            const at::Tensor weights = at::exp(in_[0] - greatest);
+            const at::Tensor divisor = at::abs(weights - at::exp(-greatest)).sum(axis_, true) + 1e-8;
+            const at::Tensor sum = (in_[1] * in_[2]).sum(axis_, true);
+            at::mul_out(out_, weights / divisor, in_[2] * in_[0].gt(0) - at::sign(in_[0]) * sum);
+            break;
+        }
         case op::logsumexp_backward:
         case op::max_pool_backward:
         case op::average_pool_backward:
@@ -63,6 +72,7 @@ public:
         case op::ada_unpool:
         case op::ada_unpool_backward:
         case op::ada_pool:
+        case op::token_cluster:
             break;
         // Nothing of ATen does these at once: what people write.
         case op::masked_softmax:
@@ -121,6 +131,19 @@ public:
         case op::softmax_top_k:
             at::topk_out(out_, indices_, at::_softmax(in_[0], axis_, false), selected, axis_);
             break;
+        case op::sparse_softmax: {
+            const auto [values, places] = at::topk(in_[0], std::min(sparse_selected, of_.lane_length()), axis_);
+            out_.zero_();
+            out_.scatter_(axis_, places, at::_softmax(values, axis_, false));
+            break;
+        }
+        case op::sparse_softmax_loss: {
+            const at::Tensor values =
+                std::get<0>(at::topk(in_[0], std::min(sparse_selected, of_.lane_length()), axis_));
+            const at::Tensor target = in_[1].to(at::kLong).unsqueeze(axis_);
+            at::sub_out(out_, at::logsumexp(values, axis_), in_[0].gather(axis_, target).squeeze(axis_));
+            break;
+        }
         }
     }
 

@@ -178,6 +178,10 @@ template <class T> method_list eigen_of(const problem& of) {
     case op::half_token_max:
     case op::top_k:
     case op::softmax_top_k:
+    case op::sparse_softmax:
+    case op::sparse_softmax_loss:
+    case op::causal_softmax_backward:
+    case op::softpick_backward:
     case op::token_merge:
     case op::max_pool:
     case op::average_pool:

@@ -129,6 +129,36 @@ struct top_k_lane {
     }
 };
 
+// Of the greatest elements: their softmax, or the cross-entropy of one.
+struct sparse_softmax_lane {
+    bool loss;
+
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T* x = a.in[0];
+        std::vector<std::ptrdiff_t> order(static_cast<std::size_t>(n));
+        std::iota(order.begin(), order.end(), std::ptrdiff_t{0});
+        const std::ptrdiff_t count = std::min(sparse_selected, n);
+        std::partial_sort(order.begin(), order.begin() + count, order.end(),
+                          [&](std::ptrdiff_t i, std::ptrdiff_t k) { return x[i * stride] > x[k * stride]; });
+        order.resize(static_cast<std::size_t>(count));
+        const T greatest = x[order.front() * stride];
+        T sum = 0;
+        for (const std::ptrdiff_t i : order) {
+            sum += std::exp(x[i * stride] - greatest);
+        }
+        if (loss) {
+            *a.out = std::log(sum) + greatest - x[static_cast<std::ptrdiff_t>(*a.in[1]) * stride];
+            return;
+        }
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            a.out[i * stride] = 0;
+        }
+        for (const std::ptrdiff_t i : order) {
+            a.out[i * stride] = std::exp(x[i * stride] - greatest) / sum;
+        }
+    }
+};
+
 struct log_softmax_lane {
     template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
         const T* x = a.in[0];
@@ -159,6 +189,25 @@ struct softmax_backward_lane {
         }
         for (std::ptrdiff_t i = 0; i < n; ++i) {
             dx[i * stride] = y[i * stride] * (dy[i * stride] - sum);
+        }
+    }
+};
+
+struct softpick_backward_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        const T* x = a.in[0];
+        const T* y = a.in[1];
+        const T* dy = a.in[2];
+        const T greatest = std::max(greatest_of(x, n, stride), T(0));
+        const T one = std::exp(-greatest);
+        T divisor = T(1e-8), sum = 0;
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            divisor += std::fabs(std::exp(x[i * stride] - greatest) - one);
+            sum += y[i * stride] * dy[i * stride];
+        }
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            const T weight = std::exp(x[i * stride] - greatest) / divisor;
+            a.out[i * stride] = weight * (x[i * stride] > 0 ? dy[i * stride] - sum : x[i * stride] < 0 ? sum : T(0));
         }
     }
 };
@@ -514,7 +563,10 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
     case op::logsumexp:
         return every_lane<T>(of, logsumexp_lane());
     case op::softmax_backward:
+    case op::causal_softmax_backward:
         return every_lane<T>(of, softmax_backward_lane());
+    case op::softpick_backward:
+        return every_lane<T>(of, softpick_backward_lane());
     case op::log_softmax_backward:
         return every_lane<T>(of, log_softmax_backward_lane());
     case op::logsumexp_backward:
@@ -536,6 +588,10 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return every_lane<T>(of, top_k_lane{false});
     case op::softmax_top_k:
         return every_lane<T>(of, top_k_lane{true});
+    case op::sparse_softmax:
+        return every_lane<T>(of, sparse_softmax_lane{false});
+    case op::sparse_softmax_loss:
+        return every_lane<T>(of, sparse_softmax_lane{true});
     case op::max_pool:
         return plain_map_pool<T>(of, window_greatest());
     case op::average_pool:
