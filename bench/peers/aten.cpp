@@ -160,8 +160,9 @@ private:
     }
 
     at::Tensor tensor(const void* data, extent e) const {
-        const std::array<at::IntArrayRef, 5> shapes{matrix_, lanes_, selection_, metric_, slots_};
-        return at::from_blob(const_cast<void*>(data), shapes[static_cast<std::size_t>(e)], type_);
+        // In the order of `extent`; maps are viewed as such.
+        const std::array<at::IntArrayRef, 6> shapes{matrix_, lanes_, selection_, metric_, tokens_, slots_};
+        return at::from_blob(const_cast<void*>(data), shapes.at(static_cast<std::size_t>(e)), type_);
     }
 
     // As the authors of token merging write it: a class token, means.
@@ -230,6 +231,7 @@ private:
     std::array<std::int64_t, 2> matrix_{of_.batch * of_.rows, of_.columns};
     std::array<std::int64_t, 1> lanes_{of_.lanes()};
     std::array<std::int64_t, 2> selection_{of_.axis == 0 ? selected : of_.rows, of_.axis == 0 ? of_.columns : selected};
+    std::array<std::int64_t, 1> tokens_{of_.rows};
     std::array<std::int64_t, 3> metric_{of_.sequences(), merge_tokens, merge_width};
     std::array<std::int64_t, 3> slots_{of_.sequences(), merge_tokens - merge_count, of_.columns};
     std::array<at::Tensor, most_inputs> in_;
