@@ -27,7 +27,7 @@ template <class A, class Z, class Base> struct pick_gradient_results {
     TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept { return map(z.first(i, n), dy.first(i, n)); }
 
 private:
-    TARN_NOINLINE pack<A> map(const pack<A>& x, const pack<A>& dv) const noexcept {
+    TARN_INLINE pack<A> map(const pack<A>& x, const pack<A>& dv) const noexcept {
         const auto all = [](number<A> v) TARN_LAMBDA { return simd::broadcast<A>(v); };
         const pack<A> t = x * all(sign);
         const pack<A> y = share.on()(weight->whole(x));
@@ -91,10 +91,12 @@ template <class A> struct softpick_backward_kernels {
             const row_span s = kept_span(backward.mask(), r, a.columns);
             number* const dx = a.dx + r * a.dx_across;
             const dispatch::stored_rows x{const_cast<number*>(a.x), type, 1, a.x_across};
-            if (!s.empty())
-                backward.run_row(r, s, logits_of(backward, x, r, s.begin, logits),
-                                 unit_source<A>{a.y + r * a.y_across + s.begin},
-                                 unit_source<A>{a.dy + r * a.dy_across + s.begin}, unit_sink<A>{dx + s.begin});
+            const unit_source<A> y{a.y + r * a.y_across + s.begin}, dy{a.dy + r * a.dy_across + s.begin};
+            if (!s.empty() && backward.map().copies())
+                backward.run_row(r, s, unit_source<A>{a.x + r * a.x_across + s.begin}, y, dy,
+                                 unit_sink<A>{dx + s.begin});
+            else if (!s.empty())
+                backward.run_row(r, s, logits_of(backward, x, r, s.begin, logits), y, dy, unit_sink<A>{dx + s.begin});
             fill_around<A>(dx, a.columns, s, 0, false);
         }
     }
