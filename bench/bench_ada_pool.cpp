@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// adaPool of maps and its gradient, and what spreads its results over the maps again, channels first and last, against memcpy of the map and the formula as it is published.
+// adaPool of maps, its gradient and adaUnPool, against memcpy of the map and the formula as it is published.
 #include "program.hpp"
 
 #include <harness/maps.hpp>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Softmax of masked, biased and causally limited matrices, and a gradient, against softmax without them and what people
-// write.
+// Softmax of masked, biased and causally limited matrices and a gradient, against softmax and what people write.
 #include "program.hpp"
 
 int main(int argc, char** argv) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Softmax of the ten greatest elements of rows, and its cross-entropy, against a partial sort and softmax of what it finds.
+// Softmax of the ten greatest elements of rows, and its cross-entropy, against a partial sort and its softmax.
 #include "program.hpp"
 
 int main(int argc, char** argv) {

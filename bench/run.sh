@@ -3,7 +3,7 @@
 #
 # usage: bench/run.sh [family] [options]
 #
-#   bench/run.sh                                   all families, the shapes that the targets are about (about 10 minutes)
+#   bench/run.sh                                   all families, the shapes that the targets are about (20 minutes with --seconds 1)
 #   bench/run.sh --list                            the families
 #   bench/run.sh log_softmax                       one family; softmax_backward is the gradients of all
 #   bench/run.sh softmax --shape 4096x1000         one shape; ends with one line in plain words
@@ -115,7 +115,8 @@ if [[ $environment ]]; then
 fi
 mkdir -p build/bench
 # What is measured; the targets file, which changes on the way, is no part of it.
-version="$(git describe --always --dirty 2>/dev/null || echo unknown)"
+version="$(git describe --always 2>/dev/null || echo unknown)"
+git diff --quiet HEAD -- . ':(exclude)bench/targets.csv' 2>/dev/null || version+=-dirty
 
 # measure <family>: measures and reports.
 measure() {

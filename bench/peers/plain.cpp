@@ -361,6 +361,8 @@ template <class T, class Window> std::function<void(const operands&)> plain_map_
     };
 }
 
+template <class T> T similarity(T x, T mean) { return 2 * std::fabs(x * mean) / (x * x + mean * mean); }
+
 // As published: the mean of a window first, then its weights; what they make of those elements, or of others that lie
 // like them.
 template <class T>
@@ -375,7 +377,7 @@ T ada_window(const T* x, const T* of, std::ptrdiff_t row, std::ptrdiff_t column,
     for (std::ptrdiff_t r = 0; r < rows; ++r) {
         for (std::ptrdiff_t c = 0; c < columns; ++c) {
             const T v = x[r * row + c * column];
-            const T weight = std::exp(2 * std::fabs(v * mean) / (v * v + mean * mean)), exponential = std::exp(v);
+            const T weight = std::exp(similarity(v, mean)), exponential = std::exp(v);
             similar += weight * of[r * row + c * column];
             similarities += weight;
             soft += exponential * of[r * row + c * column];
@@ -467,7 +469,6 @@ struct gradient_of_ada {
     }
 
 private:
-    template <class T> static T similarity(T x, T mean) { return 2 * std::fabs(x * mean) / (x * x + mean * mean); }
     template <class T> static T contrast(T x, T mean) { return (x * x - mean * mean) / (x * x + mean * mean); }
 };
 // What is spread over them.
@@ -475,7 +476,7 @@ struct spread_by_ada {
     template <class T, class Each> void operator()(const T* x, T y, T count, Each each, T* z) const {
         T mean = 0;
         each([&](std::ptrdiff_t at) { mean += x[at] / count; });
-        const auto weight = [&](T v) { return std::exp(2 * std::fabs(v * mean) / (v * v + mean * mean)); };
+        const auto weight = [&](T v) { return std::exp(similarity(v, mean)); };
         T similarities = 0, exponentials = 0;
         each([&](std::ptrdiff_t at) {
             similarities += weight(x[at]);
