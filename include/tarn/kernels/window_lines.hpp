@@ -38,7 +38,8 @@ private:
     static constexpr std::ptrdiff_t numbers_in = Bytes / static_cast<std::ptrdiff_t>(sizeof(number<A>));
     static constexpr bool looks = !std::is_void<typename Reduction::looks_for>::value;
     static constexpr bool guesses = !std::is_void<typename Reduction::guess>::value;
-    // What is at work at once stays in L1. Of many fields most are for elements that are rarely seen.
+    // What is at work at once stays in L1. Of many fields most are for elements that are rarely seen. Gradients, which have
+    // buffers of their own, have no loops of their own here.
     static constexpr bool is_wide = sizeof(sum) > sizeof(number<A>);
     static constexpr std::ptrdiff_t line_bytes = (fields > 4 ? 23552
                                                   : is_wide  ? 12288
