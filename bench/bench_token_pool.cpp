@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Mean and max of tokens, all of them and half of them, against memcpy and what people write.
+// Mean and max of tokens, all and half of them, and their gradients, against memcpy and what people write.
 #include "program.hpp"
 
 int main(int argc, char** argv) {
@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
     };
     const bench::family token_pool = {
         "token_pool",
-        {bench::op::token_mean, bench::op::token_max, bench::op::half_token_mean, bench::op::half_token_max},
+        {bench::op::token_mean, bench::op::token_max, bench::op::half_token_mean, bench::op::half_token_max,
+         bench::op::token_mean_backward, bench::op::token_max_backward},
         {batch(4, 128, 384), batch(8, 32, 768)},
         {batch(32, 512, 768)},
         {},

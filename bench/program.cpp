@@ -44,7 +44,7 @@ void add_rows(std::vector<row>& rows, const family& bench, const std::vector<pro
                 rows.back().of.what = what;
                 rows.back().of.type = type;
                 rows.back().of.window = window;
-                if (what == op::token_merge || what == op::token_cluster) {
+                if (merges_tokens(what)) {
                     rows.back().of.axis = 0;
                     const std::ptrdiff_t tokens = rows.back().of.sequence_tokens();
                     if (of.rows % tokens != 0) {

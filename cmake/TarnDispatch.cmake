@@ -27,13 +27,41 @@ endif()
 set(TARN_DISPATCH_MAX_ISA avx512 CACHE STRING "The newest instruction set that tarn::dispatch has kernels for")
 set_property(CACHE TARN_DISPATCH_MAX_ISA PROPERTY STRINGS sse2 avx2 avx512)
 
-# tarn_add_dispatch(<target> FAMILIES <family>...)
+# The operators that share kernels, and those whose kernels they use themselves. `convert` is for all.
+set(tarn_families
+    softmax log_softmax softmax_backward softmax_state masked_softmax masked_softmax_backward softpick top_k
+    sparse_softmax pool pool_backward gem gem_backward soft_pool soft_pool_backward ada_pool ada_pool_backward ada_unpool
+    token_pool token_merge token_cluster)
+set(tarn_families_used_by_masked_softmax softmax)
+set(tarn_families_used_by_token_cluster token_merge)
+
+set(TARN_DISPATCH_FAMILIES all CACHE STRING "The operators that tarn::dispatch has kernels for: all, or some of ${tarn_families}")
+
+# tarn_dispatch_families(<variable>)
+#
+# Sets <variable> to the families of kernels that TARN_DISPATCH_FAMILIES asks for.
+function(tarn_dispatch_families variable)
+    set(wanted ${TARN_DISPATCH_FAMILIES})
+    if(wanted STREQUAL "all")
+        set(wanted ${tarn_families})
+    endif()
+    foreach(family IN LISTS wanted)
+        if(NOT family IN_LIST tarn_families)
+            message(FATAL_ERROR "tarn: TARN_DISPATCH_FAMILIES names \"${family}\", expected all or some of ${tarn_families}")
+        endif()
+        list(APPEND wanted ${tarn_families_used_by_${family}})
+    endforeach()
+    list(PREPEND wanted convert)
+    list(REMOVE_DUPLICATES wanted)
+    set(${variable} ${wanted} PARENT_SCOPE)
+endfunction()
+
+# tarn_add_dispatch(<target>)
 #
 # Adds the static library <target>: for every family one file per tier, up to TARN_DISPATCH_MAX_ISA, that includes
 # <tarn/dispatch/<family>_kernels.hpp> and one for the oldest CPU that includes <tarn/dispatch/<family>_lookup.hpp>, and one
 # for the oldest CPU that detects the CPU. The files are written into the build tree.
 function(tarn_add_dispatch target)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FAMILIES")
     if(NOT TARN_HAS_XSIMD)
         # Whoever links it is told at configure time what is missing.
         add_library(${target} INTERFACE)
@@ -50,7 +78,8 @@ function(tarn_add_dispatch target)
     list(SUBLIST tiers 0 ${count} tiers)
 
     add_library(${target} STATIC)
-    foreach(family IN LISTS arg_FAMILIES)
+    tarn_dispatch_families(families)
+    foreach(family IN LISTS families)
         foreach(tier IN LISTS tiers)
             tarn_add_dispatch_source(${target} ${family}_${tier} ${tier} TARN_KERNEL_TIER_${tier} ${family}_kernels)
         endforeach()

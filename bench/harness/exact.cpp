@@ -124,6 +124,7 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
         sum_selected();
         break;
     case op::softmax_backward:
+    case op::masked_softmax_backward:
     case op::log_softmax_backward:
     case op::causal_softmax_backward:
         sum_gradients();
@@ -155,9 +156,12 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::token_max:
     case op::half_token_mean:
     case op::half_token_max:
+    case op::token_mean_backward:
+    case op::token_max_backward:
         pool_tokens();
         break;
     case op::token_merge:
+    case op::token_merge_backward:
         slots_ = merged_slots(lane.in[1], of.sequences());
         break;
     case op::token_cluster:
@@ -258,10 +262,11 @@ template <class T> void exact_lane<T>::sum_gradients() {
     for (std::ptrdiff_t i = 0; i < of_.lane_length(); ++i) {
         const std::ptrdiff_t k = i * of_.element_stride();
         const bool of_softpick = of_.what == op::softpick_backward;
+        const std::size_t gradient = of_softpick || of_.what == op::masked_softmax_backward ? 2 : 1;
         const long double weight = of_softpick                            ? lane_.in[1][k]
                                    : of_.what == op::log_softmax_backward ? T{1}
                                                                           : lane_.in[0][k];
-        const long double term = weight * lane_.in[of_softpick ? 2 : 1][k];
+        const long double term = weight * lane_.in[gradient][k];
         sum.add(term);
         magnitudes.add(std::fabs(term));
     }
@@ -274,6 +279,7 @@ template <class T> void exact_lane<T>::pool_tokens() {
     for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(*lane_.in[1]); ++i) {
         const T x = lane_.in[0][i * of_.element_stride()];
         has_nan_ = has_nan_ || std::isnan(x);
+        place_of_greatest_ = x > greatest_ ? i : place_of_greatest_;
         greatest_ = std::max(greatest_, x);
         sum.add(x);
         magnitudes.add(std::fabs(x));
@@ -373,8 +379,9 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
                 least_normal<T>};
     }
     case op::softmax_backward:
+    case op::masked_softmax_backward:
     case op::causal_softmax_backward: {
-        const long double dy = lane_.in[1][k];
+        const long double dy = lane_.in[of_.what == op::masked_softmax_backward ? 2 : 1][k];
         return {x * (dy - sum_), x * (std::fabs(dy) + sum_of_magnitudes_), least_normal<T>};
     }
     case op::log_softmax_backward: {
@@ -388,6 +395,21 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::token_max:
     case op::half_token_max:
         return {has_nan_ ? nan : greatest_, has_nan_ ? nan : greatest_, 0};
+    case op::token_mean_backward: {
+        const long double value =
+            i < static_cast<std::ptrdiff_t>(*lane_.in[1]) ? *lane_.in[2] / static_cast<long double>(*lane_.in[1]) : 0;
+        return {value, value, least_normal<T>};
+    }
+    case op::token_max_backward: {
+        const long double value = i == place_of_greatest_ ? *lane_.in[2] : 0;
+        return {value, value, 0};
+    }
+    case op::token_merge_backward: {
+        const std::ptrdiff_t slot = slots_[static_cast<std::size_t>(i)];
+        const long double value = static_cast<long double>(lane_.in[2][slot * of_.element_stride()]) /
+                                  static_cast<long double>(std::count(slots_.begin(), slots_.end(), slot));
+        return {value, value, least_normal<T>};
+    }
     case op::logsumexp_backward: {
         const long double value = *lane_.in[2] * exp_of_difference(x, *lane_.in[1]);
         return {value, value, least_normal<T>};

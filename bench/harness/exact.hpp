@@ -66,8 +66,9 @@ private:
     // Of logits.
     bool has_nan_ = false;
     T greatest_ = -std::numeric_limits<T>::infinity();
-    long double others_ = 0;     // sum of exp(x - greatest) over all elements but one that is the greatest
-    long double log_of_sum_ = 0; // log(1 + others)
+    std::ptrdiff_t place_of_greatest_ = 0; // of tokens
+    long double others_ = 0;               // sum of exp(x - greatest) over all elements but one that is the greatest
+    long double log_of_sum_ = 0;           // log(1 + others)
 
     std::vector<T> selected_; // the greatest in their order, NaN first
 

@@ -163,6 +163,7 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::softmax_top_k:
     case op::sparse_softmax:
     case op::token_merge:
+    case op::token_merge_backward:
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:
@@ -187,6 +188,9 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
         apply<T>(op::causal_softmax, of, in[0], in[0], kept.data());
         break;
     }
+    case op::masked_softmax_backward:
+        apply<T>(op::masked_softmax, of, in[0], in[0], in[1]);
+        break;
     case op::softpick_backward:
         apply<T>(op::softpick, of, in[0], in[1]);
         break;
@@ -218,7 +222,9 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::token_mean:
     case op::token_max:
     case op::half_token_mean:
-    case op::half_token_max: {
+    case op::half_token_max:
+    case op::token_mean_backward:
+    case op::token_max_backward: {
         const bool half = of.what == op::half_token_mean || of.what == op::half_token_max;
         for (std::ptrdiff_t lane = 0; lane < of.lanes(); ++lane) {
             // In no order of lengths: 7 has no divisor in common with batches of powers of 2.

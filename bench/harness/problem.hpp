@@ -23,6 +23,7 @@ enum class op {
     masked_softmax,          // masks: those elements take part whose second operand is above `mask_threshold`
     biased_softmax,          // of the sum of two operands
     causal_softmax,          // of the first elements of every row, as many as the second operand says
+    masked_softmax_backward, // of a softmax of the elements that a mask says, as above
     causal_softmax_backward, // of a square or less: the last row keeps all columns, each row before it one less
     softpick,
     softpick_backward,
@@ -34,9 +35,12 @@ enum class op {
     token_max,
     half_token_mean, // the same; sequences of all lengths, half of the tokens in all
     half_token_max,
-    token_merge,   // of sequences of `merge_tokens` rows, by a plan from their second operand: means
-    token_cluster, // of sequences of `cluster_tokens` rows, with weights: centres by k-means
-    max_pool,      // pooling of maps: of every map of a batch, in windows that the problem names
+    token_mean_backward, // of tokens, their lengths and the gradient of their results
+    token_max_backward,
+    token_merge,          // of sequences of `merge_tokens` rows, by a plan from their second operand: means
+    token_merge_backward, // by such a plan, which is there already
+    token_cluster,        // of sequences of `cluster_tokens` rows, with weights: centres by k-means
+    max_pool,             // pooling of maps: of every map of a batch, in windows that the problem names
     average_pool,
     soft_pool,
     ada_pool,            // half of each average
@@ -78,7 +82,7 @@ struct signature {
 // In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
 // looks at. The gradients take what the operator returned, those of logsumexp and softpick their input and what they returned, those of maps the
 // input; then the gradient of what it returned. What is spread comes behind the map as well.
-constexpr std::array<signature, 36> signatures{{
+constexpr std::array<signature, 40> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
@@ -88,6 +92,7 @@ constexpr std::array<signature, 36> signatures{{
     {"masked_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},
+    {"masked_softmax_backward", 3, {extent::matrix, extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax_backward", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"softpick", 1, {extent::matrix}, extent::matrix},
     {"softpick_backward", 3, {extent::matrix, extent::matrix, extent::matrix}, extent::matrix},
@@ -99,7 +104,10 @@ constexpr std::array<signature, 36> signatures{{
     {"token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_mean", 2, {extent::matrix, extent::lanes}, extent::lanes},
     {"half_token_max", 2, {extent::matrix, extent::lanes}, extent::lanes},
+    {"token_mean_backward", 3, {extent::matrix, extent::lanes, extent::lanes}, extent::matrix},
+    {"token_max_backward", 3, {extent::matrix, extent::lanes, extent::lanes}, extent::matrix},
     {"token_merge", 2, {extent::matrix, extent::metric}, extent::slots},
+    {"token_merge_backward", 3, {extent::matrix, extent::metric, extent::slots}, extent::matrix},
     {"token_cluster", 3, {extent::matrix, extent::tokens, extent::tokens}, extent::slots},
     {"max_pool", 1, {extent::matrix}, extent::windows},
     {"average_pool", 1, {extent::matrix}, extent::windows},
@@ -166,9 +174,12 @@ struct operands {
 };
 
 // Whether tokens are pooled: problems with a batch, along axis 0.
-constexpr bool pools_tokens(op what) {
-    return what == op::token_mean || what == op::token_max || what == op::half_token_mean || what == op::half_token_max;
+constexpr bool pools_tokens(op what) { return what >= op::token_mean && what <= op::token_max_backward; }
+constexpr bool averages_tokens(op what) {
+    return what == op::token_mean || what == op::half_token_mean || what == op::token_mean_backward;
 }
+// Whether tokens of whole sequences become fewer: along axis 0.
+constexpr bool merges_tokens(op what) { return what >= op::token_merge && what <= op::token_cluster; }
 
 // Windows of maps, as long along each of their axes; those that lie in the padding in part have fewer elements.
 struct map_window {

@@ -22,6 +22,7 @@
 #include <tarn/token_cluster.hpp>
 #include <tarn/token_merge.hpp>
 #include <tarn/token_pool.hpp>
+#include <tarn/token_pool_backward.hpp>
 #include <tarn/top_k.hpp>
 #include <tarn/version.hpp>
 
@@ -150,6 +151,10 @@ template <class T> void make_byte_mask(const problem& of, const operands& a) {
                    [](T v) { return static_cast<char>(static_cast<double>(v) > static_cast<double>(mask_threshold)); });
 }
 
+template <class T> tarn::tensor_view<const bool, 2> element_mask(const problem& of, const operands& a) {
+    return tarn::make_view(reinterpret_cast<const bool*>(byte_mask<T>(a).data()), of.rows, of.columns);
+}
+
 template <class T, class... Where> call masked_call(const problem& of, const way& how, Where... where) {
     auto options = with_stores<tarn::masked_softmax_options<T>>(of, how);
     const views<T> v{of};
@@ -165,31 +170,87 @@ template <class T, class... Where> call masked_call(const problem& of, const way
         };
     }
     return [=](const operands& a) mutable {
-        options.keep = tarn::make_view(reinterpret_cast<const bool*>(byte_mask<T>(a).data()), v.of.rows, v.of.columns);
+        options.keep = element_mask<T>(v.of, a);
         tarn::masked_softmax(where..., v.input(a), v.output(a), options);
     };
 }
 
+template <class T, class... Where> call masked_gradient_call(const problem& of, Where... where) {
+    return [v = views<T>{of}, where...](const operands& a) {
+        tarn::masked_softmax_backward_options<T> options;
+        options.axis = v.of.axis;
+        if (v.of.what == op::causal_softmax_backward) {
+            options.causal = true;
+            options.offset = v.of.columns - v.of.rows;
+            tarn::masked_softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
+        } else {
+            options.keep = element_mask<T>(v.of, a);
+            tarn::masked_softmax_backward(where..., v.input(a), v.input(a, 2), v.output(a), options);
+        }
+    };
+}
+
 // Sequences of which only the first tokens take part.
+template <class T> tarn::tensor_view<const bool, 2> token_mask(const problem& of, const operands& a) {
+    return tarn::make_view(reinterpret_cast<const bool*>(byte_mask<T>(a).data()), of.batch, of.rows);
+}
 template <class T, class... Where> call token_pool_call(const problem& of, Where... where) {
-    const bool mean = of.what == op::token_mean || of.what == op::half_token_mean;
-    return [v = views<T>{of}, mean, where...](const operands& a) {
+    return [v = views<T>{of}, where...](const operands& a) {
         tarn::token_pool_options<T> options;
-        options.modes = mean ? tarn::token_pooling::mean : tarn::token_pooling::max;
-        options.keep = tarn::make_view(reinterpret_cast<const bool*>(byte_mask<T>(a).data()), v.of.batch, v.of.rows);
+        options.modes = averages_tokens(v.of.what) ? tarn::token_pooling::mean : tarn::token_pooling::max;
+        options.keep = token_mask<T>(v.of, a);
         tarn::token_pool(where..., tarn::make_view(v.numbers(a, 0), v.of.batch, v.of.rows, v.of.columns),
                          tarn::make_view(v.results(a), v.of.batch, v.of.columns), options);
     };
 }
 
-template <class T, class... Where> call merge_call(const problem& of, const way& how, Where... where) {
+template <class T, class... Where> call token_gradient_call(const problem& of, Where... where) {
+    return [v = views<T>{of}, where...](const operands& a) {
+        tarn::token_pool_backward_options<T> options;
+        options.modes = averages_tokens(v.of.what) ? tarn::token_pooling::mean : tarn::token_pooling::max;
+        options.keep = token_mask<T>(v.of, a);
+        const auto x = tarn::make_view(v.numbers(a, 0), v.of.batch, v.of.rows, v.of.columns);
+        tarn::token_pool_backward(where..., x, tarn::none, tarn::make_view(v.numbers(a, 2), v.of.batch, v.of.columns),
+                                  tarn::make_view(v.results(a), v.of.batch, v.of.rows, v.of.columns), options);
+    };
+}
+
+inline tarn::tome_options merge_plan_options() {
     tarn::tome_options options;
     options.r = merge_count;
     options.class_token = true;
-    return [v = views<T>{of}, options, apply = tarn::merge_options{tarn::merge_mode::mean, how.stores},
-            plan = tarn::merge_plan(), where...](const operands& a) mutable {
+    return options;
+}
+
+template <class T> auto merge_metric(const problem& of, const operands& a) {
+    return tarn::make_view(views<T>::numbers(a, 1), of.sequences(), merge_tokens, merge_width);
+}
+
+// Plans of operands, by the address of the operand.
+template <class T> tarn::merge_plan& known_plan(const operands& a) {
+    static std::map<const T*, tarn::merge_plan> known;
+    return known[views<T>::numbers(a, 1)];
+}
+template <class T> void make_plan(const problem& of, const operands& a) {
+    tarn::tome_plan(merge_metric<T>(of, a), known_plan<T>(a), merge_plan_options());
+}
+
+template <class T, class... Where> call merge_gradient_call(const problem& of, Where... where) {
+    return [v = views<T>{of}, where...](const operands& a) {
         const std::ptrdiff_t batch = v.of.sequences();
-        tarn::tome_plan(where..., tarn::make_view(v.numbers(a, 1), batch, merge_tokens, merge_width), plan, options);
+        const tarn::merge_plan& plan = known_plan<T>(a);
+        tarn::merge_apply_backward(where..., tarn::make_view(v.numbers(a, 0), batch, merge_tokens, v.of.columns), plan,
+                                   tarn::make_view(v.numbers(a, 2), batch, plan.slots(), v.of.columns),
+                                   tarn::make_view(v.results(a), batch, merge_tokens, v.of.columns));
+    };
+}
+
+template <class T, class... Where> call merge_call(const problem& of, const way& how, Where... where) {
+    return [v = views<T>{of}, options = merge_plan_options(),
+            apply = tarn::merge_options{tarn::merge_mode::mean, how.stores}, plan = tarn::merge_plan(),
+            where...](const operands& a) mutable {
+        const std::ptrdiff_t batch = v.of.sequences();
+        tarn::tome_plan(where..., merge_metric<T>(v.of, a), plan, options);
         tarn::merge_apply(where..., tarn::make_view(v.numbers(a, 0), batch, merge_tokens, v.of.columns), plan,
                           tarn::make_view(v.results(a), batch, plan.slots(), v.of.columns), apply);
     };
@@ -320,14 +381,9 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::biased_softmax:
     case op::causal_softmax:
         return masked_call<T>(of, how, where...);
+    case op::masked_softmax_backward:
     case op::causal_softmax_backward:
-        return [v, where...](const operands& a) {
-            tarn::masked_softmax_backward_options<T> options;
-            options.axis = v.of.axis;
-            options.causal = true;
-            options.offset = v.of.columns - v.of.rows;
-            tarn::masked_softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
-        };
+        return masked_gradient_call<T>(of, where...);
     case op::softpick_backward:
         return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
             tarn::softpick_backward(where..., v.input(a), v.input(a, 1), v.input(a, 2), v.output(a), options);
@@ -341,6 +397,9 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::half_token_mean:
     case op::half_token_max:
         return token_pool_call<T>(of, where...);
+    case op::token_mean_backward:
+    case op::token_max_backward:
+        return token_gradient_call<T>(of, where...);
     case op::top_k:
     case op::softmax_top_k:
         return selecting_call<T>(of, where...);
@@ -349,6 +408,8 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
         return sparse_call<T>(of, how, where...);
     case op::token_merge:
         return merge_call<T>(of, how, where...);
+    case op::token_merge_backward:
+        return merge_gradient_call<T>(of, where...);
     case op::token_cluster:
         return cluster_call<T>(of, where...);
     case op::max_pool:
@@ -370,35 +431,44 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     throw std::invalid_argument("no call is known for the operator");
 }
 
-template <class... Where> call call_of(const problem& of, const way& how, Where... where) {
-    switch (of.type) {
+// What is made of the operands before calls are timed.
+template <class T> call preparation_in(const problem& of) {
+    switch (of.what) {
+    case op::masked_softmax:
+    case op::masked_softmax_backward:
+        return [of](const operands& a) { make_byte_mask<T>(of, a); };
+    case op::token_merge_backward:
+        return [of](const operands& a) { make_plan<T>(of, a); };
+    default:
+        return pools_tokens(of.what) ? [of](const operands& a) { make_byte_mask<T>(of, a); } : call();
+    }
+}
+
+// make(number of the type).
+template <class Make> call in_type(element_type type, Make make) {
+    switch (type) {
     case element_type::float32:
-        return call_in<float>(of, how, where...);
+        return make(0.0f);
     case element_type::float64:
-        return call_in<double>(of, how, where...);
+        return make(0.0);
     case element_type::bfloat16:
-        return call_in<tarn::bfloat16>(of, how, where...);
+        return make(tarn::bfloat16());
     case element_type::float16:
-        return call_in<tarn::float16>(of, how, where...);
+        return make(tarn::float16());
     }
     throw std::invalid_argument("no call is known for the type");
 }
-
-inline void set_preparation(method& result, const problem& of) {
-    if (of.what == op::masked_softmax || pools_tokens(of.what)) {
-        result.prepare = [of](const operands& a) {
-            of.type == element_type::float64    ? make_byte_mask<double>(of, a)
-            : of.type == element_type::bfloat16 ? make_byte_mask<tarn::bfloat16>(of, a)
-            : of.type == element_type::float16  ? make_byte_mask<tarn::float16>(of, a)
-                                                : make_byte_mask<float>(of, a);
-        };
-    }
+template <class... Where> call call_of(const problem& of, const way& how, Where... where) {
+    return in_type(of.type, [&](auto number) { return call_in<decltype(number)>(of, how, where...); });
+}
+inline call preparation_of(const problem& of) {
+    return in_type(of.type, [&](auto number) { return preparation_in<decltype(number)>(of); });
 }
 
 // Makes a method of the call, and of the same call on floats where the problem has 16 bits.
 template <class... Where> void set_calls(method& result, problem of, const way& how, Where... where) {
     result.run = call_of(of, how, where...);
-    set_preparation(result, of);
+    result.prepare = preparation_of(of);
     if (is_half(of.type)) {
         of.type = element_type::float32;
         result.in_floats = call_of(of, how, where...);

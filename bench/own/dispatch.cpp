@@ -59,10 +59,14 @@ std::vector<std::string> available_tiers() {
     return names;
 }
 
+// Operators that fill arrays and have no stores to choose, beside pooling.
+constexpr std::array<op, 5> without_stores{op::masked_softmax_backward, op::causal_softmax_backward,
+                                           op::softpick_backward, op::token_merge_backward, op::token_cluster};
+
 std::vector<std::string> ways_of(const problem& of) {
     const bool is_softmax = of.what == op::softmax;
-    const bool has_stores = !of.reduces() && !of.selects() && of.what != op::token_cluster &&
-                            of.what != op::causal_softmax_backward && of.what != op::softpick_backward;
+    const bool has_stores = !pools_maps(of.what) && !pools_tokens(of.what) && !of.reduces() && !of.selects() &&
+                            std::find(without_stores.begin(), without_stores.end(), of.what) == without_stores.end();
     const bool has_algorithms = is_softmax && !is_half(of.type);
     std::vector<std::string> names;
     for (const way& w : ways) {

@@ -9,7 +9,7 @@ method own_header_only(const problem& of) {
     // Every type of numbers is all kernels once more, minutes of compilation each.
     if (of.type == element_type::float32) {
         result.run = call_in<float>(of, ways.front());
-        set_preparation(result, of);
+        result.prepare = preparation_of(of);
     } else {
         result.missing = "compiled for floats only";
     }

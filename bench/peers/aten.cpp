@@ -8,6 +8,8 @@
 #include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
 
+#include <harness/merging.hpp>
+
 #include <limits>
 #include <memory>
 #include <vector>
@@ -51,6 +53,9 @@ public:
         case op::causal_softmax_backward:
             at::_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);
             break;
+        case op::masked_softmax_backward:
+            at::_softmax_backward_data_out(out_, in_[2], in_[0], axis_, type_);
+            break;
         case op::log_softmax_backward:
             at::_log_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);
             break;
@@ -62,18 +67,6 @@ public:
             at::mul_out(out_, weights / divisor, in_[2] * in_[0].gt(0) - at::sign(in_[0]) * sum);
             break;
         }
-        case op::logsumexp_backward:
-        case op::max_pool_backward:
-        case op::average_pool_backward:
-        case op::soft_pool_backward:
-        case op::ada_pool_backward:
-        case op::gem_pool_backward:
-        case op::gem_pool_backward_any:
-        case op::ada_unpool:
-        case op::ada_unpool_backward:
-        case op::ada_pool:
-        case op::token_cluster:
-            break;
         // Nothing of ATen does these at once: what people write.
         case op::masked_softmax:
         case op::causal_softmax:
@@ -99,9 +92,25 @@ public:
             out_.copy_(at::amax(tokens.masked_fill(kept_.logical_not().unsqueeze(-1), -1e9), 1).view(-1));
             break;
         }
+        case op::token_mean_backward: {
+            const at::Tensor mask = kept_.unsqueeze(-1).to(type_);
+            const at::Tensor shares = gradient_of_tokens() / at::clamp(mask.sum(1, true), 1e-9);
+            at::Tensor to = tokens_of(out_);
+            at::mul_out(to, mask, shares);
+            break;
+        }
+        case op::token_max_backward:
+            out_.zero_();
+            tokens_of(out_).scatter_(1, greatest_, gradient_of_tokens());
+            break;
         case op::token_merge:
             merge();
             break;
+        case op::token_merge_backward: {
+            at::Tensor rows = out_;
+            at::mul_out(rows, in_[2].view({-1, of_.columns}).index_select(0, slots_of_tokens_), shares_);
+            break;
+        }
         case op::max_pool: {
             const map_window& w = of_.window;
             at::max_pool2d_with_indices_out(out_, indices_, in_[0], taps(), w.stride, w.padding);
@@ -122,6 +131,22 @@ public:
             at::pow_out(out_, averages(at::pow(at::clamp(in_[0], 1e-6), p)), 1 / p);
             break;
         }
+        case op::max_pool_backward: {
+            const map_window& w = of_.window;
+            at::max_pool2d_with_indices_backward_out(out_, in_[1], in_[0], taps(), w.stride, w.padding, 1, false,
+                                                     indices_);
+            break;
+        }
+        case op::average_pool_backward:
+            at::avg_pool2d_backward_out(out_, in_[1], in_[0], taps(), of_.window.stride, of_.window.padding, false,
+                                        false, std::nullopt);
+            break;
+        case op::gem_pool_backward:
+            gradient_of_power_means(3, false);
+            break;
+        case op::gem_pool_backward_any:
+            gradient_of_power_means(2.5, true);
+            break;
         case op::biased_softmax:
             at::_softmax_out(out_, in_[0] + in_[1], axis_, false);
             break;
@@ -144,6 +169,8 @@ public:
             at::sub_out(out_, at::logsumexp(values, axis_), in_[0].gather(axis_, target).squeeze(axis_));
             break;
         }
+        default: // see libraries() in peers.cpp
+            break;
         }
     }
 
@@ -158,6 +185,21 @@ private:
     at::Tensor averages(const at::Tensor& x) const {
         return at::avg_pool2d(x, taps(), of_.window.stride, of_.window.padding, false, false);
     }
+
+    // What autograd makes of clamp, pow, avg_pool2d and pow.
+    void gradient_of_power_means(double p, bool also_in_p) {
+        const at::Tensor x = at::clamp(in_[0], 1e-6), powers = at::pow(x, p), means = averages(powers);
+        const at::Tensor of_means = in_[1] * at::pow(means, 1 / p - 1);
+        const at::Tensor of_powers = at::avg_pool2d_backward(of_means, in_[0], taps(), of_.window.stride,
+                                                             of_.window.padding, false, false, std::nullopt);
+        at::mul_out(out_, of_powers * at::pow(x, p - 1), in_[0].ge(1e-6));
+        if (also_in_p) {
+            in_p_ = (of_powers * powers * at::log(x)).sum() / p - (of_means * means * at::log(means)).sum() / (p * p);
+        }
+    }
+
+    at::Tensor tokens_of(const at::Tensor& t) const { return t.view({of_.batch, of_.rows, of_.columns}); }
+    at::Tensor gradient_of_tokens() const { return in_[2].view({of_.batch, 1, of_.columns}); }
 
     at::Tensor tensor(const void* data, extent e) const {
         // In the order of `extent`; maps are viewed as such.
@@ -204,6 +246,13 @@ private:
             in_[0] = map(a.input(of_.type, 0), of_.rows, columns);
             out_ = map(a.output(of_.type), w.count(of_.rows), w.count(columns));
             indices_ = at::empty_like(out_, at::kLong);
+            if (makes_maps(of_.what)) {
+                in_[1] = map(a.input(of_.type, 1), w.count(of_.rows), w.count(columns));
+                out_ = map(a.output(of_.type), of_.rows, columns);
+            }
+            if (of_.what == op::max_pool_backward) {
+                indices_ = std::get<1>(at::max_pool2d_with_indices(in_[0], taps(), w.stride, w.padding));
+            }
             return;
         }
         for (std::size_t k = 0; k < of_.operation().inputs; ++k) {
@@ -216,6 +265,18 @@ private:
         if (pools_tokens(of_.what)) {
             const at::Tensor lengths = in_[1].view({of_.batch, of_.columns}).select(1, 0).unsqueeze(1);
             kept_ = at::arange(of_.rows).unsqueeze(0).lt(lengths);
+            if (of_.what == op::token_max_backward) {
+                const at::Tensor masked = tokens_of(in_[0]).masked_fill(kept_.logical_not().unsqueeze(-1), -1e9);
+                greatest_ = masked.argmax(1, true);
+            }
+        }
+        if (of_.what == op::token_merge_backward) {
+            const at::Tensor metric = in_[1].to(at::kFloat).contiguous();
+            const std::vector<std::ptrdiff_t> slots = merged_slots(metric.data_ptr<float>(), of_.sequences());
+            slots_of_tokens_ = at::empty({of_.rows}, at::kLong);
+            std::copy(slots.begin(), slots.end(), slots_of_tokens_.data_ptr<std::int64_t>());
+            const at::Tensor counts = at::bincount(slots_of_tokens_, {}, of_.slots());
+            shares_ = counts.to(type_).reciprocal().index_select(0, slots_of_tokens_).unsqueeze(1);
         }
         if (of_.what == op::causal_softmax) {
             masked_ = at::arange(of_.lane_length()).unsqueeze(0).ge(in_[1].unsqueeze(1));
@@ -236,6 +297,7 @@ private:
     std::array<std::int64_t, 3> slots_{of_.sequences(), merge_tokens - merge_count, of_.columns};
     std::array<at::Tensor, most_inputs> in_;
     at::Tensor out_, masked_, kept_, indices_;
+    at::Tensor greatest_, slots_of_tokens_, shares_, in_p_;
     const float* in_of_ = nullptr; // tell the operands that the tensors view
     float* out_of_ = nullptr;
 };

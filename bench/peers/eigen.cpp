@@ -168,38 +168,9 @@ template <class T> method_list eigen_of(const problem& of) {
         return eigen_backward(of);
     case op::token_cluster:
         return k_means_with_eigen<T>(of);
-    case op::masked_softmax:
-    case op::biased_softmax:
-    case op::causal_softmax:
-    case op::softpick:
-    case op::token_mean:
-    case op::token_max:
-    case op::half_token_mean:
-    case op::half_token_max:
-    case op::top_k:
-    case op::softmax_top_k:
-    case op::sparse_softmax:
-    case op::sparse_softmax_loss:
-    case op::causal_softmax_backward:
-    case op::softpick_backward:
-    case op::token_merge:
-    case op::max_pool:
-    case op::average_pool:
-    case op::soft_pool:
-    case op::ada_pool:
-    case op::gem_pool:
-    case op::gem_pool_any:
-    case op::max_pool_backward:
-    case op::average_pool_backward:
-    case op::soft_pool_backward:
-    case op::ada_pool_backward:
-    case op::gem_pool_backward:
-    case op::gem_pool_backward_any:
-    case op::ada_unpool:
-    case op::ada_unpool_backward:
-        break;
+    default:
+        return {};
     }
-    return {};
 }
 
 } // namespace

@@ -12,6 +12,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <vector>
 
@@ -179,9 +180,11 @@ struct logsumexp_lane {
 };
 
 struct softmax_backward_lane {
+    std::size_t gradient = 1; // which operand
+
     template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
         const T* y = a.in[0];
-        const T* dy = a.in[1];
+        const T* dy = a.in[gradient];
         T* dx = a.out;
         T sum = 0;
         for (std::ptrdiff_t i = 0; i < n; ++i) {
@@ -255,8 +258,7 @@ template <class T, class Lane> std::function<void(const operands&)> every_lane(c
 
 // Tokens are added row by row, not channel by channel.
 template <class T> std::function<void(const operands&)> plain_token_pool(const problem& of) {
-    const bool mean = of.what == op::token_mean || of.what == op::half_token_mean;
-    return [of, mean](const operands& all) {
+    return [of, mean = averages_tokens(of.what)](const operands& all) {
         const operands_of<T> a = all.of<T>();
         for (std::ptrdiff_t s = 0; s < of.batch; ++s) {
             const T* x = a.in[0] + s * of.rows * of.columns;
@@ -271,6 +273,49 @@ template <class T> std::function<void(const operands&)> plain_token_pool(const p
             for (std::ptrdiff_t c = 0; mean && c < of.columns; ++c) {
                 y[c] /= static_cast<T>(kept);
             }
+        }
+    };
+}
+
+template <class T> void spread_mean(const T* dy, std::ptrdiff_t kept, std::ptrdiff_t columns, T* dx) {
+    for (std::ptrdiff_t i = 0; i < kept; ++i) {
+        for (std::ptrdiff_t c = 0; c < columns; ++c) {
+            dx[i * columns + c] = dy[c] / static_cast<T>(kept);
+        }
+    }
+}
+// Of equal elements the first is the greatest.
+template <class T>
+void spread_greatest(const T* x, const T* dy, std::ptrdiff_t kept, std::ptrdiff_t columns, T* greatest, T* dx) {
+    std::fill_n(greatest, columns, -std::numeric_limits<T>::infinity());
+    for (std::ptrdiff_t i = 0; i < kept; ++i) {
+        for (std::ptrdiff_t c = 0; c < columns; ++c) {
+            greatest[c] = std::max(greatest[c], x[i * columns + c]);
+        }
+    }
+    for (std::ptrdiff_t i = 0; i < kept; ++i) {
+        for (std::ptrdiff_t c = 0; c < columns; ++c) {
+            const bool found = x[i * columns + c] == greatest[c];
+            dx[i * columns + c] = found ? dy[c] : T(0);
+            greatest[c] = found ? std::numeric_limits<T>::max() : greatest[c]; // not again
+        }
+    }
+}
+// Row by row as well.
+template <class T> std::function<void(const operands&)> plain_token_gradient(const problem& of) {
+    return [of, greatest = std::vector<T>(static_cast<std::size_t>(of.columns))](const operands& all) mutable {
+        const operands_of<T> a = all.of<T>();
+        for (std::ptrdiff_t s = 0; s < of.batch; ++s) {
+            const std::ptrdiff_t first = s * of.rows * of.columns;
+            const T* dy = a.in[2] + s * of.columns;
+            T* dx = a.out + first;
+            const auto kept = static_cast<std::ptrdiff_t>(a.in[1][s * of.columns]);
+            if (averages_tokens(of.what)) {
+                spread_mean(dy, kept, of.columns, dx);
+            } else {
+                spread_greatest(a.in[0] + first, dy, kept, of.columns, greatest.data(), dx);
+            }
+            std::fill(dx + kept * of.columns, dx + of.rows * of.columns, T(0));
         }
     };
 }
@@ -293,6 +338,42 @@ template <class T> void merge_tokens_of(const problem& of, const operands_of<T>&
             y[c] /= count[static_cast<std::size_t>(slot)];
         }
     }
+}
+
+// How tokens of all operands are merged, by the address of the second operand; and the share of every one in its slot.
+template <class T> struct merged_tokens {
+    std::vector<std::ptrdiff_t> slots;
+    std::vector<T> shares;
+};
+template <class T> merged_tokens<T>& merged_tokens_of(const T* metric) {
+    static std::map<const T*, merged_tokens<T>> known;
+    return known[metric];
+}
+template <class T> void prepare_merging(const problem& of, const operands_of<T>& a) {
+    merged_tokens<T>& merged = merged_tokens_of(a.in[1]);
+    merged.slots = merged_slots(a.in[1], of.sequences());
+    std::vector<T> count(static_cast<std::size_t>(of.slots()));
+    for (const std::ptrdiff_t slot : merged.slots) {
+        ++count[static_cast<std::size_t>(slot)];
+    }
+    merged.shares.clear();
+    for (const std::ptrdiff_t slot : merged.slots) {
+        merged.shares.push_back(1 / count[static_cast<std::size_t>(slot)]);
+    }
+}
+template <class T> std::function<void(const operands&)> plain_merge_gradient(const problem& of) {
+    return [of](const operands& all) {
+        const operands_of<T> a = all.of<T>();
+        const merged_tokens<T>& merged = merged_tokens_of(a.in[1]);
+        T* dx = a.out;
+        for (std::size_t token = 0; token < merged.slots.size(); ++token, dx += of.columns) {
+            const T* dy = a.in[2] + merged.slots[token] * of.columns;
+            const T share = merged.shares[token];
+            for (std::ptrdiff_t c = 0; c < of.columns; ++c) {
+                dx[c] = dy[c] * share;
+            }
+        }
+    };
 }
 
 // What a window is made of: two sums that begin as `first` and 0, elements added to them, and the result of both and of
@@ -566,6 +647,8 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
     case op::softmax_backward:
     case op::causal_softmax_backward:
         return every_lane<T>(of, softmax_backward_lane());
+    case op::masked_softmax_backward:
+        return every_lane<T>(of, softmax_backward_lane{2});
     case op::softpick_backward:
         return every_lane<T>(of, softpick_backward_lane());
     case op::log_softmax_backward:
@@ -585,6 +668,9 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
     case op::half_token_mean:
     case op::half_token_max:
         return plain_token_pool<T>(of);
+    case op::token_mean_backward:
+    case op::token_max_backward:
+        return plain_token_gradient<T>(of);
     case op::top_k:
         return every_lane<T>(of, top_k_lane{false});
     case op::softmax_top_k:
@@ -622,6 +708,8 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
         return plain_map_gradient<T>(of, gradient_of_power_mean{2.5});
     case op::token_merge:
         return [of](const operands& a) { merge_tokens_of(of, a.of<T>()); };
+    case op::token_merge_backward:
+        return plain_merge_gradient<T>(of);
     case op::token_cluster:
         return [of](const operands& all) {
             const operands_of<T> a = all.of<T>();
@@ -640,6 +728,11 @@ method_list TARN_BENCH_PLAIN(const problem& of) {
     result.version = compiler_version();
     result.year = compiler_year();
     result.run = with_number(of.type, [&](auto zero) { return loops_for<decltype(zero)>(of); });
+    if (of.what == op::token_merge_backward) {
+        result.prepare = with_number(of.type, [&](auto zero) -> std::function<void(const operands&)> {
+            return [of](const operands& a) { prepare_merging(of, a.of<decltype(zero)>()); };
+        });
+    }
     return {result};
 }
 

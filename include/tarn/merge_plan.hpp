@@ -196,7 +196,8 @@ void merge_undo(const char* op, const place<Executor>& where, const operand& y_o
 template <class N, class Executor>
 void merge_apply_backward(const place<Executor>& where, const operand& x_operand, const operand* size,
                           const merge_plan_view& plan, const operand* y_operand, const operand& dy_operand,
-                          const operand& dx_operand, const operand* dsize, const merge_options& options) {
+                          const operand& dx_operand, const operand* dsize, const merge_options& options,
+                          double streaming_bytes) {
     constexpr const char* op = "merge_apply_backward";
     const sequences x(op, "input", x_operand);
     const sequences y(op, "output of the forward call", y_operand ? *y_operand : dy_operand);
@@ -229,13 +230,14 @@ void merge_apply_backward(const place<Executor>& where, const operand& x_operand
         sizes = sequence_numbers<N>::of(*size);
         size_gradient = sequence_numbers<N>::of(*dsize);
     }
+    const bool stream = streams(options.stores, false, bytes_of(dy_operand) + bytes_of(dx_operand), streaming_bytes);
     const double row_bytes = static_cast<double>(x.channels) * bytes_of_element(x_operand);
     const auto& kernels = token_merge_kernels_of<N>(t);
     each_rows(where, plan.batch, plan.tokens, row_bytes,
               [&](std::ptrdiff_t b, std::ptrdiff_t first, std::ptrdiff_t last) {
                   kernels.backward({arrays_of(plan, b), first, last, x.channels, options.mode, x.of(b),
                                     y_operand ? y.of(b) : dispatch::stored_rows{}, dy.of(b), dx.of(b), sizes.at(b),
-                                    sizes.stride, size_gradient.at(b), size_gradient.stride});
+                                    sizes.stride, size_gradient.at(b), size_gradient.stride, stream});
               });
 }
 
@@ -472,7 +474,7 @@ TARN_INLINE void merge_apply_backward(const place<Executor>& where, const X& x, 
     }
     using number = detail::number_of<typename decltype(input)::value_type>;
     shape::merge_apply_backward<number>(where, shape::erase(input), nullptr, plan, nullptr, shape::erase(gradient),
-                                        shape::erase(output), nullptr, options);
+                                        shape::erase(output), nullptr, options, TARN_STREAMING_BYTES);
 }
 template <class X, class DY, class DX, std::enable_if_t<!detail::is_place<X>::value, int> = 0>
 TARN_INLINE void merge_apply_backward(const X& x, const merge_plan_view& plan, const DY& dy, DX&& dx,
@@ -503,7 +505,7 @@ TARN_INLINE void merge_apply_backward(const place<Executor>& where, const X& x, 
     const shape::operand ds = shape::erase(size_gradient);
     const shape::operand r = shape::erase(result);
     shape::merge_apply_backward<number>(where, shape::erase(input), &s, plan, &r, shape::erase(gradient),
-                                        shape::erase(output), &ds, options);
+                                        shape::erase(output), &ds, options, TARN_STREAMING_BYTES);
 }
 template <class X, class S, class Y, class DY, class DX, class DS,
           std::enable_if_t<!detail::is_place<X>::value, int> = 0>

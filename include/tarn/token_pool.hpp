@@ -89,9 +89,7 @@ void token_pool(const place<Executor>& where, const operand& x, const operand* o
             check_apart(op, *offsets, arg, "offsets", "indices");
     }
 
-    // What caches hold is there soon enough.
-    constexpr double ahead_bytes = 4 * 1024 * 1024;
-    const bool ahead = bytes_of(x) > ahead_bytes;
+    const bool ahead = reads_ahead(x);
     const std::ptrdiff_t block =
         channels_together<N, Executor>(sequences, parts.bytes_of_channel(sizeof(N), given_arg != nullptr));
     for_sequences(where, sequences, block, bytes_of_element(x), 0,

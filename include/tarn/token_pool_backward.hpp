@@ -101,6 +101,8 @@ void token_pool_backward(const place<Executor>& where, const operand* x, const o
                                                     rows_of_results(dy, s, 0), numbers_of_tokens(dw, range)});
                       });
     }
+    const std::ptrdiff_t block = channels_together<N, Executor>(sequences, parts.bytes_of_gradient(sizeof(N)));
+    const bool ahead = searches && reads_ahead(*x);
     const auto run = [&](const token_range& range, std::ptrdiff_t s, std::ptrdiff_t channel, std::ptrdiff_t channels,
                          bool outside) {
         static constexpr unsigned char none_is_kept = 0;
@@ -112,9 +114,8 @@ void token_pool_backward(const place<Executor>& where, const operand* x, const o
         kernels.backward({searches ? rows_of_tokens(*x, range, channel) : dispatch::stored_rows{}, span, &modes,
                           outside ? dispatch::stored_rows{} : rows_of_results(dy, s, channel),
                           indices_of_results(given_arg && !outside ? &arg : nullptr, s, channel),
-                          offsets ? range.first : 0, rows_of_tokens(dx, range, channel)});
+                          offsets ? range.first : 0, rows_of_tokens(dx, range, channel), ahead});
     };
-    constexpr std::ptrdiff_t block = dispatch::token_gradient_channels<N>;
     if (sequences.count() > 0)
         for_sequences(where, sequences, block, 0, bytes_of_element(dx),
                       [&](std::ptrdiff_t s, std::ptrdiff_t channel, std::ptrdiff_t channels) {

@@ -86,9 +86,10 @@ def add_subdirectory(consumer):
                 flags_of_tier.setdefault(tier, set()).add(entry["command"].replace(f"{family}_{tier}", ""))
     if len(flags_of_tier) != 3 or any(len(flags) != 1 for flags in flags_of_tier.values()):
         sys.exit(f"not one set of flags for every tier: {flags_of_tier}")
+    # To build one of them is enough.
     only = "softmax_state"
     print(f"families with the same flags: {', '.join(sorted(families))}; built: {only}")
-    consumer.configure("add_subdirectory", f"-DONLY_FAMILY={only}")
+    consumer.configure("add_subdirectory", f"-DTARN_DISPATCH_FAMILIES={only}")
     consumer.build()
     consumer.run_program("consumer")
     consumer.run(sys.executable, pathlib.Path(__file__).with_name("check_instructions.py"),

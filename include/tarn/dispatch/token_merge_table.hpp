@@ -57,6 +57,7 @@ template <class T> struct merge_backward_call {
     std::ptrdiff_t sizes_stride;
     T* size_gradient;
     std::ptrdiff_t size_gradient_stride;
+    bool stream;
 };
 
 // Bipartite matching of the tokens of one sequence: plan.tokens - plan.slots of them merge, at least one.

@@ -67,7 +67,7 @@ template <class T> struct token_pool_call {
 inline constexpr std::ptrdiff_t token_pool_bytes = 32768;
 
 struct token_pool_parts {
-    bool sums, weighted, positions, greatest, least;
+    bool sums, weighted, positions, greatest, least, cls, last;
 
     TARN_INLINE static constexpr token_pool_parts of(const pooling_list& list) noexcept {
         token_pool_parts p = {};
@@ -78,6 +78,8 @@ struct token_pool_parts {
             p.positions |= v == token_pooling::position_weighted_mean;
             p.greatest |= v == token_pooling::max;
             p.least |= v == token_pooling::min;
+            p.cls |= v == token_pooling::cls;
+            p.last |= v == token_pooling::last;
         }
         return p;
     }
@@ -86,11 +88,12 @@ struct token_pool_parts {
     TARN_INLINE constexpr std::ptrdiff_t bytes_of_channel(std::ptrdiff_t number, bool indices) const noexcept {
         return (sums + weighted + positions) * 2 * number + (greatest + least) * (indices ? 2 : 1) * number;
     }
+    // The same of a kernel of the gradient: sums, what each extreme sends and where to, and two rows of results.
+    TARN_INLINE constexpr std::ptrdiff_t bytes_of_gradient(std::ptrdiff_t number) const noexcept {
+        const std::ptrdiff_t sum = sizeof(double);
+        return (sums + weighted + positions + cls + last) * sum + (greatest + least) * 3 * number + 2 * number;
+    }
 };
-
-// As many channels as a kernel of the gradient takes.
-template <class T>
-inline constexpr std::ptrdiff_t token_gradient_channels = 1792 / static_cast<int>(sizeof(T)) / 16 * 16;
 
 template <class T> struct token_pool_backward_call {
     stored_rows x; // channels along, tokens across; read for max and min without indices
@@ -100,6 +103,7 @@ template <class T> struct token_pool_backward_call {
     stored_indices arg; // data null: none
     std::int64_t first_index;
     stored_rows dx; // channels along, tokens across
+    bool ahead;     // as in token_pool_call
 };
 
 // The gradient in the weights; all channels.

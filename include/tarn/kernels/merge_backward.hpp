@@ -21,13 +21,25 @@ public:
                          rows::of(a.dx, buffers[3]));
             },
             a.dx, a.dy, a.x, a.y);
+        if (a.stream)
+            simd::stream_fence<A>();
     }
 
 private:
     template <class Rows>
     TARN_NOINLINE static void run_rows(const call& a, const Rows& x, const Rows& y, const Rows& dy,
                                        const Rows& dx) noexcept {
-        const row_copy<A> copy(a.dy, a.dx, a.channels, false);
+        const row_copy<A> copy(a.dy, a.dx, a.channels, a.stream);
+        const auto put = [&](std::ptrdiff_t s, std::ptrdiff_t t, double share) TARN_LAMBDA {
+            if (share == 1)
+                copy(s, t, t);
+            else if (share == 0)
+                zero_row<A>(a.dx, t, a.channels);
+            else
+                scale(dy, s, dx, t, share, a.channels);
+        };
+        if (!a.sizes && a.mode != merge_mode::max)
+            return run_tokens(a, put);
         const token_weights<number> weights{a.sizes, a.sizes_stride};
         const bool by_token = a.mode == merge_mode::prune || a.mode == merge_mode::max;
         each_slot(a.plan, a.first, a.last, [&](std::ptrdiff_t s, const slot_members& members) TARN_LAMBDA {
@@ -48,12 +60,7 @@ private:
                                      : by_token                  ? 1.0
                                      : nothing                   ? 0.0
                                                                  : weights[t] / divisor;
-                if (share == 1)
-                    copy(s, t, t);
-                else if (share == 0)
-                    zero_row<A>(a.dx, t, a.channels);
-                else
-                    scale(dy, s, dx, t, share, a.channels);
+                put(s, t, share);
             }
         });
         for (std::ptrdiff_t t = a.first; t < a.last; ++t) {
@@ -62,6 +69,19 @@ private:
             zero_row<A>(a.dx, t, a.channels);
             if (a.size_gradient)
                 a.size_gradient[t * a.size_gradient_stride] = 0;
+        }
+    }
+
+    // Where shares do not depend on other tokens: token by token, as they lie in memory.
+    template <class Put> TARN_INLINE static void run_tokens(const call& a, const Put& put) noexcept {
+        for (std::ptrdiff_t t = a.first; t < a.last; ++t) {
+            const std::int32_t s = a.plan.assign[t];
+            if (s < 0)
+                zero_row<A>(a.dx, t, a.channels);
+            else if (a.mode == merge_mode::prune)
+                put(s, t, a.plan.rep[s] == t ? 1.0 : 0.0);
+            else
+                put(s, t, a.mode == merge_mode::sum ? 1.0 : 1.0 / (a.plan.offsets[s + 1] - a.plan.offsets[s]));
         }
     }
 

@@ -125,6 +125,33 @@ TARN_NOINLINE void backward_row(const Gradient& given, Source y, Source dy, Sink
                [](const pack<A>& v) TARN_LAMBDA { return v; });
 }
 
+// Rows too short to run beside each other, as many at a time as a pack has lanes: their sums are reduced together, while
+// the rows of the tile before are mapped. add(r) returns the sums of a row, map(r, number) puts its results. Returns the
+// first row that is not done, for want of a whole tile.
+constexpr std::ptrdiff_t short_gradient_row = 128;
+template <class A, class Gradient, class Add, class Map>
+TARN_INLINE std::ptrdiff_t backward_tiles(std::ptrdiff_t rows, const Gradient& gradient, const Add& add,
+                                          const Map& map) noexcept {
+    alignas(64) double lane_sums[lanes<A> * 8];
+    alignas(64) number<A> numbers[lanes<A>];
+    std::ptrdiff_t r = 0;
+    for (; r + lanes<A> <= rows; r += lanes<A>) {
+        for (int i = 0; i < lanes<A>; ++i) {
+            add(r + i).store_folded(lane_sums + i * 8);
+            if (r > 0)
+                map(r + i - lanes<A>, numbers[i]);
+        }
+        simd::row_totals<A, lanes<A>> totals;
+        totals.assign_folded(lane_sums);
+        auto of_rows = totals.rounded(0);
+        of_rows.multiply(simd::double_pack<A>::broadcast(gradient.factor_of_sum));
+        simd::store<A>(numbers, of_rows.to_numbers());
+    }
+    for (int i = 0; r > 0 && i < lanes<A>; ++i)
+        map(r + i - lanes<A>, numbers[i]);
+    return r;
+}
+
 template <class A, class Gradient> struct backward_rows {
     using source = unit_source<A>;
     using results = gradient_results<A, Gradient, source>;
@@ -153,45 +180,25 @@ template <class A, class Gradient> struct backward_rows {
         before.complete(0);
         before.flush();
     }
-    // Rows too short to run beside each other, as many at a time as a pack has lanes: their sums are reduced together,
-    // while the rows of the tile before are mapped.
     template <class Sink>
     TARN_NOINLINE static void run_tiles(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
         const std::ptrdiff_t n = a.length;
-        alignas(64) double lane_sums[lanes<A> * 8];
-        alignas(64) number<A> numbers[lanes<A>];
-        const auto add = [&](std::ptrdiff_t r, int i) TARN_LAMBDA {
+        const auto add = [&](std::ptrdiff_t r) TARN_LAMBDA {
             const gradient_adder<A, Gradient, source, source> adder{
                 gradient, {a.y + r * a.y_stride}, {a.dy + r * a.dy_stride}};
-            sum_span<A>(adder, 0, n, nothing_beside{}).store_folded(lane_sums + i * 8);
+            return sum_span<A>(adder, 0, n, nothing_beside{});
         };
-        const auto map = [&](std::ptrdiff_t r, int i) TARN_LAMBDA {
-            const results row{&gradient, {a.y + r * a.y_stride}, {a.dy + r * a.dy_stride}, numbers[i]};
+        const auto map = [&](std::ptrdiff_t r, number<A> of_row) TARN_LAMBDA {
+            const results row{&gradient, {a.y + r * a.y_stride}, {a.dy + r * a.dy_stride}, of_row};
             map_row<A>(row, Sink{a.dx + r * a.dx_stride}, 0, n, [](const pack<A>& v) TARN_LAMBDA { return v; });
         };
-        std::ptrdiff_t r = 0;
-        for (; r + lanes<A> <= a.rows; r += lanes<A>) {
-            for (int i = 0; i < lanes<A>; ++i) {
-                add(r + i, i);
-                if (r > 0)
-                    map(r + i - lanes<A>, i);
-            }
-            simd::row_totals<A, lanes<A>> totals;
-            totals.assign_folded(lane_sums);
-            auto of_rows = totals.rounded(0);
-            of_rows.multiply(simd::double_pack<A>::broadcast(gradient.factor_of_sum));
-            simd::store<A>(numbers, of_rows.to_numbers());
-        }
-        if (r > 0)
-            for (int i = 0; i < lanes<A>; ++i)
-                map(r + i - lanes<A>, i);
-        for (; r < a.rows; ++r)
+        for (std::ptrdiff_t r = backward_tiles<A>(a.rows, gradient, add, map); r < a.rows; ++r)
             backward_row<A>(gradient, source{a.y + r * a.y_stride}, source{a.dy + r * a.dy_stride},
                             Sink{a.dx + r * a.dx_stride}, n);
     }
     static void run(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
-        if (a.length > short_row)
+        if (a.length > short_gradient_row)
             a.stream ? run_long<true>(a) : run_long<false>(a);
         else if (a.stream && are_whole_lines<A>(a.dx, a.dx_stride, a.length))
             run_tiles<stream_sink<A>>(a);
@@ -200,9 +207,6 @@ template <class A, class Gradient> struct backward_rows {
         if (a.stream)
             simd::stream_fence<A>();
     }
-
-private:
-    static constexpr std::ptrdiff_t short_row = 128;
 };
 
 template <class A, class Gradient> struct backward_columns {

@@ -194,7 +194,10 @@ public:
         }
     }
     template <class F> TARN_INLINE void put_all(std::ptrdiff_t channels, const F& f) const noexcept {
-        for (std::ptrdiff_t c = 0; c < channels; c += lanes<A>) {
+        std::ptrdiff_t c = 0;
+        for (number<A>* to = static_cast<number<A>*>(row_.data); direct_ && c + lanes<A> <= channels; c += lanes<A>)
+            simd::store<A>(to + c, f(c, lanes<A>));
+        for (; c < channels; c += lanes<A>) {
             const int n = channels - c < lanes<A> ? static_cast<int>(channels - c) : lanes<A>;
             put(c, f(c, n), n);
         }

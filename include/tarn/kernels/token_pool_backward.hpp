@@ -27,8 +27,6 @@ TARN_INLINE bool is_kept(const dispatch::token_span& span, std::ptrdiff_t token)
 
 template <class A> struct token_pool_backward {
     using call_type = dispatch::token_pool_backward_call<number<A>>;
-    static constexpr std::ptrdiff_t most = dispatch::token_gradient_channels<number<A>>;
-
     static void run(const call_type& c) noexcept {
         gradients g(c);
         g.write_rows();
@@ -37,10 +35,13 @@ template <class A> struct token_pool_backward {
 private:
     // One of the extremes: what it sends, and the tokens that get it, as integers and as numbers.
     struct extreme {
+        number<A>*gradient = nullptr, *place = nullptr, *near = nullptr;
         bool used = false;
-        alignas(64) number<A> gradient[most];
-        alignas(64) number<A> place[most];
-        alignas(64) number<A> near[most];
+    };
+    // A sum of gradients.
+    struct total {
+        double* of = nullptr;
+        bool used = false;
     };
     // Numbers that differ as integers do.
     static constexpr std::ptrdiff_t countable = std::ptrdiff_t{1} << 24;
@@ -52,6 +53,7 @@ private:
               last_(last_kept(c.span)) {
             if (first_ < 0)
                 return;
+            share_memory();
             totals_ = totals_of<A>(c.span, parts_.weighted);
             const double weights = totals_.weights.rounded();
             weighted_ = parts_.weighted && weights != 0;
@@ -63,6 +65,8 @@ private:
             if (plain())
                 make_row(alike_row_, nothing(), 0);
         }
+        gradients(const gradients&) = delete;
+        gradients& operator=(const gradients&) = delete;
 
         TARN_INLINE void write_rows() noexcept {
             double rank = 0;
@@ -72,7 +76,7 @@ private:
                     continue;
                 }
                 rank += 1;
-                if (plain() && token != first_ && token != last_)
+                if (plain() && !gets_more(token))
                     put(token, alike_row_);
                 else
                     put_own(token, rank);
@@ -80,15 +84,51 @@ private:
         }
 
     private:
+        TARN_INLINE void share_memory() noexcept {
+            double* memory = memory_;
+            // Whole cache lines.
+            const std::ptrdiff_t channels = (c_.span.channels + 15) / 16 * 16;
+            const std::ptrdiff_t numbers = channels * static_cast<std::ptrdiff_t>(sizeof(number<A>)) / 8;
+            const auto take_total = [&](bool wanted, total& t) TARN_LAMBDA {
+                t.of = memory;
+                memory += wanted ? channels : 0;
+            };
+            const auto take = [&] TARN_LAMBDA {
+                number<A>* const here = reinterpret_cast<number<A>*>(memory);
+                memory += numbers;
+                return here;
+            };
+            const auto take_extreme = [&](bool wanted, extreme& e) TARN_LAMBDA {
+                if (wanted)
+                    e = {take(), take(), take(), false};
+            };
+            take_total(parts_.sums, alike_);
+            take_total(parts_.weighted, by_weight_);
+            take_total(parts_.positions, by_position_);
+            take_total(parts_.cls, to_first_);
+            take_total(parts_.last, to_last_);
+            take_extreme(parts_.greatest, greatest_);
+            take_extreme(parts_.least, least_);
+            alike_row_ = take();
+            own_row_ = take();
+        }
+
         // What a token gets of each vector.
         struct share {
             double weight, position;
             bool first, last;
         };
         TARN_INLINE static share nothing() noexcept { return {0, 0, false, false}; }
-        // Whether tokens in the middle get all the same.
+        // Whether tokens get all the same, but for the first and the last.
         TARN_INLINE bool plain() const noexcept {
             return !weighted_ && !parts_.positions && !greatest_.used && !least_.used;
+        }
+        TARN_INLINE bool gets_more(std::ptrdiff_t token) const noexcept {
+            return (to_first_.used && token == first_) || (to_last_.used && token == last_);
+        }
+        // Whether tokens get nothing but what one extreme sends.
+        TARN_INLINE bool sends_alone(const extreme& e, const extreme& other) const noexcept {
+            return e.used && !other.used && !weighted_ && !parts_.positions && !alike_.used;
         }
 
         TARN_INLINE void add_pooling(int k, token_pooling p) noexcept {
@@ -98,15 +138,15 @@ private:
             else if (p == token_pooling::min)
                 add_extreme(least_, dy);
             else if (p == token_pooling::weighted_mean)
-                add(by_weight_, by_weight_used_, dy, 1);
+                add(by_weight_, dy, 1);
             else if (p == token_pooling::position_weighted_mean)
-                add(by_position_, by_position_used_, dy, 1);
+                add(by_position_, dy, 1);
             else if (p == token_pooling::cls)
-                add(to_first_, to_first_used_, dy, 1);
+                add(to_first_, dy, 1);
             else if (p == token_pooling::last)
-                add(to_last_, to_last_used_, dy, 1);
+                add(to_last_, dy, 1);
             else
-                add(alike_, alike_used_, dy, totals_.divisor(p));
+                add(alike_, dy, totals_.divisor(p));
         }
         template <class F> TARN_INLINE void each_pack(const dispatch::stored_rows& row, const F& f) const noexcept {
             for (std::ptrdiff_t at = 0; at < c_.span.channels; at += lanes<A>) {
@@ -116,15 +156,15 @@ private:
                 f(at, simd::load<A>(few));
             }
         }
-        TARN_NOINLINE void add(double* to, bool& used, const dispatch::stored_rows& dy, double divisor) const noexcept {
+        TARN_NOINLINE void add(total& to, const dispatch::stored_rows& dy, double divisor) const noexcept {
             const auto by = simd::double_pack<A>::broadcast(divisor);
             each_pack(dy, [&](std::ptrdiff_t at, const pack<A>& v) TARN_LAMBDA {
                 auto term = simd::double_pack<A>::of(v) / by;
-                if (used)
-                    term.add(simd::double_pack<A>::load(to + at));
-                term.store(to + at);
+                if (to.used)
+                    term.add(simd::double_pack<A>::load(to.of + at));
+                term.store(to.of + at);
             });
-            used = true;
+            to.used = true;
         }
         TARN_NOINLINE void add_extreme(extreme& e, const dispatch::stored_rows& dy) const noexcept {
             each_pack(dy, [&](std::ptrdiff_t at, const pack<A>& v) TARN_LAMBDA {
@@ -147,10 +187,11 @@ private:
             dispatch::token_pool_parts extremes = {};
             extremes.greatest = parts_.greatest;
             extremes.least = parts_.least;
-            alignas(64) double memory[4 * most * sizeof(number<A>) / sizeof(double)];
+            // Half of what memory_ holds beside two extremes, which is three numbers for each and two rows.
+            alignas(64) double memory[dispatch::token_pool_bytes / sizeof(double) / 2];
             token_buffer<A> buffer;
             token_accumulators<A> found(extremes, true, c_.span.channels, memory);
-            accumulate_tokens<A>(c_.x, c_.span, extremes, false, found, buffer);
+            accumulate_tokens<A>(c_.x, c_.span, extremes, c_.ahead, found, buffer);
             const auto copy = [&](extreme& e, token_pooling p) TARN_LAMBDA {
                 if (e.used)
                     __builtin_memcpy(e.place, found.places_of(p),
@@ -168,7 +209,8 @@ private:
         }
         // The places from a token on as numbers.
         TARN_NOINLINE void count_from(extreme& e, std::ptrdiff_t token) const noexcept {
-            for (std::ptrdiff_t i = 0; i < most; ++i) {
+            const std::ptrdiff_t channels = (c_.span.channels + lanes<A> - 1) / lanes<A> * lanes<A>;
+            for (std::ptrdiff_t i = 0; i < channels; ++i) {
                 place_type<A> place = -1;
                 if (i < c_.span.channels)
                     __builtin_memcpy(&place, e.place + i, sizeof place);
@@ -191,22 +233,32 @@ private:
                     count_from(least_, from);
                 counted_from_ = from;
             }
+            if (!gets_more(token) && sends_alone(greatest_, least_))
+                return put_sent(token, greatest_, token - from);
+            if (!gets_more(token) && sends_alone(least_, greatest_))
+                return put_sent(token, least_, token - from);
             make_row(own_row_, s, token - from);
             put(token, own_row_);
+        }
+        TARN_INLINE void put_sent(std::ptrdiff_t token, const extreme& given, std::ptrdiff_t away) const noexcept {
+            const extreme e = given;
+            const auto here = static_cast<number<A>>(away);
+            const auto zero = simd::broadcast<A>(0.0f);
+            put_row(token, [&](std::ptrdiff_t at, int) TARN_LAMBDA { return sent(e, at, here, zero); });
         }
         TARN_NOINLINE void make_row(number<A>* row, const share& s, std::ptrdiff_t away) const noexcept {
             const auto here = static_cast<number<A>>(away);
             const auto zero = simd::broadcast<A>(0.0f);
             for (std::ptrdiff_t at = 0; at < c_.span.channels; at += lanes<A>) {
-                auto v = alike_used_ ? simd::double_pack<A>::load(alike_ + at) : simd::double_pack<A>::zero();
+                auto v = alike_.used ? simd::double_pack<A>::load(alike_.of + at) : simd::double_pack<A>::zero();
                 if (weighted_)
-                    v = plus_product(v, by_weight_ + at, s.weight);
+                    v = plus_product(v, by_weight_.of + at, s.weight);
                 if (parts_.positions)
-                    v = plus_product(v, by_position_ + at, s.position);
-                if (to_first_used_ && s.first)
-                    v.add(simd::double_pack<A>::load(to_first_ + at));
-                if (to_last_used_ && s.last)
-                    v.add(simd::double_pack<A>::load(to_last_ + at));
+                    v = plus_product(v, by_position_.of + at, s.position);
+                if (to_first_.used && s.first)
+                    v.add(simd::double_pack<A>::load(to_first_.of + at));
+                if (to_last_.used && s.last)
+                    v.add(simd::double_pack<A>::load(to_last_.of + at));
                 pack<A> r = simd::normal_or_zero<A>(v).to_numbers();
                 if (greatest_.used)
                     r = r + sent(greatest_, at, here, zero);
@@ -246,17 +298,11 @@ private:
         token_totals totals_;
         bool weighted_ = false;
         double per_weight_ = 0;
-        bool alike_used_ = false, by_weight_used_ = false, by_position_used_ = false, to_first_used_ = false,
-             to_last_used_ = false;
         std::ptrdiff_t counted_from_ = -1;
-        alignas(64) double alike_[most];
-        alignas(64) double by_weight_[most];
-        alignas(64) double by_position_[most];
-        alignas(64) double to_first_[most];
-        alignas(64) double to_last_[most];
+        total alike_, by_weight_, by_position_, to_first_, to_last_;
         extreme greatest_, least_;
-        alignas(64) number<A> alike_row_[most];
-        alignas(64) number<A> own_row_[most];
+        number<A>*alike_row_ = nullptr, *own_row_ = nullptr;
+        alignas(64) double memory_[dispatch::token_pool_bytes / sizeof(double)];
     };
 };
 
