@@ -235,13 +235,14 @@ template <class T> void make_plan(const problem& of, const operands& a) {
     tarn::tome_plan(merge_metric<T>(of, a), known_plan<T>(a), merge_plan_options());
 }
 
-template <class T, class... Where> call merge_gradient_call(const problem& of, Where... where) {
-    return [v = views<T>{of}, where...](const operands& a) {
+template <class T, class... Where> call merge_gradient_call(const problem& of, const way& how, Where... where) {
+    return [v = views<T>{of}, apply = tarn::merge_options{tarn::merge_mode::mean, how.stores},
+            where...](const operands& a) {
         const std::ptrdiff_t batch = v.of.sequences();
         const tarn::merge_plan& plan = known_plan<T>(a);
         tarn::merge_apply_backward(where..., tarn::make_view(v.numbers(a, 0), batch, merge_tokens, v.of.columns), plan,
                                    tarn::make_view(v.numbers(a, 2), batch, plan.slots(), v.of.columns),
-                                   tarn::make_view(v.results(a), batch, merge_tokens, v.of.columns));
+                                   tarn::make_view(v.results(a), batch, merge_tokens, v.of.columns), apply);
     };
 }
 
@@ -409,7 +410,7 @@ template <class T, class... Where> call call_in(const problem& of, const way& ho
     case op::token_merge:
         return merge_call<T>(of, how, where...);
     case op::token_merge_backward:
-        return merge_gradient_call<T>(of, where...);
+        return merge_gradient_call<T>(of, how, where...);
     case op::token_cluster:
         return cluster_call<T>(of, where...);
     case op::max_pool:

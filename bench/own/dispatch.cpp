@@ -60,8 +60,8 @@ std::vector<std::string> available_tiers() {
 }
 
 // Operators that fill arrays and have no stores to choose, beside pooling.
-constexpr std::array<op, 5> without_stores{op::masked_softmax_backward, op::causal_softmax_backward,
-                                           op::softpick_backward, op::token_merge_backward, op::token_cluster};
+constexpr std::array<op, 4> without_stores{op::masked_softmax_backward, op::causal_softmax_backward,
+                                           op::softpick_backward, op::token_cluster};
 
 std::vector<std::string> ways_of(const problem& of) {
     const bool is_softmax = of.what == op::softmax;
