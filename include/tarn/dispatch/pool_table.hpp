@@ -65,6 +65,7 @@ struct window_planes {
     window_divisor divisor;
     window_power power;
     double scale; // of the elements as logits, if they are
+    bool ahead;   // ask for elements before they are needed: x does not lie in a cache
 };
 
 // Gradients of windows: dy of their results, dx of the elements of their planes. Rows of `windows` are those of dx, its

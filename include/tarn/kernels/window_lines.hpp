@@ -8,6 +8,7 @@
 #include <tarn/kernels/convert.hpp>
 #include <tarn/kernels/window_columns.hpp>
 #include <tarn/kernels/window_gathered.hpp>
+#include <tarn/kernels/window_kept.hpp>
 #include <tarn/kernels/window_lane_threes.hpp>
 #include <tarn/kernels/window_rows.hpp>
 #include <tarn/kernels/window_threes.hpp>
@@ -52,7 +53,6 @@ private:
     static constexpr std::ptrdiff_t result_numbers = numbers_in<(Reduction::kept > 1 || is_wide ? 1024 : 2048)>;
     static constexpr std::ptrdiff_t kept_pitch = result_numbers + width;
     static constexpr std::ptrdiff_t most_lanes = numbers_in<1024>;
-    static constexpr std::ptrdiff_t few_rows = 8;
     // For fewer lanes of windows of few members lines cost less than loops.
     static constexpr std::ptrdiff_t least_lanes_apart = fields > 1 ? numbers_in<64> + 1 : (is_wide ? 2 : 8) * width;
     static constexpr bool has_all = own_of<Reduction> == own_loops::all;
@@ -354,7 +354,8 @@ private:
         return guess_;
     }
     TARN_INLINE bool few_members() const noexcept {
-        return c_.axis[0].kernel * c_.axis[1].kernel <= few_rows && columns_.kernel <= few_rows;
+        constexpr std::ptrdiff_t few = apart_of<Reduction>::few_rows;
+        return c_.axis[0].kernel * c_.axis[1].kernel <= few && columns_.kernel <= few;
     }
     // Windows that share no column; whether they are such.
     template <class R, class Look> TARN_INLINE bool run_apart(const R& reduction, Look& seen) noexcept {
@@ -365,9 +366,20 @@ private:
             }
         }
         if (apart_) {
-            const rows_of<R> of(reduction);
+            const windows_of_lanes<A, sum> windows{reinterpret_cast<const number<A>*>(x_),
+                                                   block_.y,
+                                                   columns_,
+                                                   first_,
+                                                   outputs_,
+                                                   lanes_,
+                                                   c_.x.step[2],
+                                                   c_.y.step[2],
+                                                   step_,
+                                                   c_.ahead,
+                                                   line_,
+                                                   line_numbers / fields};
             for (std::ptrdiff_t k = 0; k < block_.rows; ++k)
-                reduce_apart(of, block_.row[k], seen);
+                apart_of<R>(reduction).reduce_row(windows, block_.row[k], scales_, seen);
         }
         return apart_;
     }
@@ -462,81 +474,6 @@ private:
             return true;
         }
     }
-    // Windows that share no column, from where they are.
-    template <class R, class Look>
-    TARN_NOINLINE void reduce_apart(const rows_of<R>& of, const window_row& of_all, Look& seen) noexcept {
-        constexpr std::ptrdiff_t pitch = line_numbers / fields;
-        const apart_of<R> apart(of.states.reduction);
-        const window_row r = of_all;
-        const window_steps step = step_;
-        const dispatch::window_axis columns = columns_;
-        const std::ptrdiff_t x_step = c_.x.step[2], y_step = c_.y.step[2], lanes = lanes_, outputs = outputs_;
-        const auto* const x = reinterpret_cast<const number<A>*>(x_) + r.x;
-        number<A>* y = block_.y + r.y;
-        Look look = seen;
-        scales_.prepare(r.counted);
-        for (std::ptrdiff_t j = 0; j < outputs; ++j, y += y_step) {
-            const window_taps w = window_taps::of(columns, first_ + j);
-            if (w.count == 0 || r.count[0] == 0) {
-                combiner::fill_results(y, lanes);
-                continue;
-            }
-            const bool few = r.count[0] * r.count[1] <= few_rows && w.count <= few_rows;
-            const std::ptrdiff_t most = few ? pitch / width * width : pitch / (2 * width) * width;
-            const number<A>* const from = x + (w.start + w.first * columns.dilation) * x_step;
-            for (std::ptrdiff_t l = 0; l < lanes; l += most) {
-                const std::ptrdiff_t n = lanes - l < most ? lanes - l : most;
-                if (few)
-                    apart.reduce_lanes(from + l, r, step, w.count, columns.dilation * x_step, w.first, columns.kernel,
-                                       n, scales_.all_of(j), y + l, line_, pitch, look);
-                else
-                    reduce_in_order(of, from + l, r, w, n, scales_.all_of(j), y + l);
-            }
-        }
-        seen = look;
-    }
-    // A large window in the order of its elements in memory: as many columns at once as a line has room for, some rows at
-    // a time. Before them the line has the state of all columns that are done.
-    template <class R, class Scale>
-    TARN_NOINLINE void reduce_in_order(const rows_of<R>& of, const number<A>* x, const window_row& all,
-                                       const window_taps& w, std::ptrdiff_t n, const Scale& by, number<A>* y) noexcept {
-        constexpr std::ptrdiff_t rows_at_once = 4;
-        const std::ptrdiff_t pitch = line_numbers / fields;
-        const std::ptrdiff_t padded = (n + width - 1) / width * width;
-        const std::ptrdiff_t columns_at_once = pitch / padded - 1;
-        const std::ptrdiff_t column = columns_.dilation * c_.x.step[2];
-        const bool one_piece = n == padded && column == n;
-        sum* const done = line_;
-        sum* const line = line_ + padded;
-        of.fill(done, padded, pitch);
-        for (std::ptrdiff_t t = 0; t < w.count; t += columns_at_once) {
-            const std::ptrdiff_t columns = w.count - t < columns_at_once ? w.count - t : columns_at_once;
-            of.fill(line, columns * padded, pitch);
-            window_row r = all;
-            r.count[0] = 1;
-            for (std::ptrdiff_t a = 0; a < all.count[0]; ++a) {
-                for (std::ptrdiff_t b = 0; b < all.count[1]; b += r.count[1]) {
-                    r.count[1] = all.count[1] - b < rows_at_once ? all.count[1] - b : rows_at_once;
-                    r.tap = all.tap + a * step_.tap + b;
-                    const number<A>* const p = x + t * column + a * step_.x[0] + b * step_.x[1];
-                    for (std::ptrdiff_t j = 0; j < (one_piece ? 1 : columns); ++j)
-                        of.add_rows(p + j * column, r, step_, one_piece ? columns * n : n, line + j * padded, pitch);
-                }
-            }
-            for (std::ptrdiff_t i = 0; i < padded; i += width) {
-                auto s = of.states.load_state(done + i, pitch);
-                for (std::ptrdiff_t j = 0; j < columns; ++j)
-                    s = of.states.reduction.combine(
-                        s, of.states.reduction.at_column(of.states.load_state(line + j * padded + i, pitch),
-                                                         w.first + t + j, columns_.kernel));
-                of.states.store_state(s, done + i, pitch);
-            }
-        }
-        for (std::ptrdiff_t i = 0; i < n; i += width)
-            simd::store_n<A>(y + i, of.states.reduction.finish(of.states.load_state(done + i, pitch), by),
-                             n - i < width ? static_cast<int>(n - i) : width);
-    }
-
     // Whether rows that are read where they are lie one behind the other, with nothing but elements between them.
     TARN_INLINE bool dense_rows() const noexcept { return unit_ && packed_ && c_.x.step[1] == columns_.in * lanes_; }
     // And so do planes.
@@ -677,7 +614,8 @@ private:
             if (c_.y.data)
                 put_numbers(row[k], result_ + k * results, some);
             for (std::ptrdiff_t i = 0; Reduction::kept > 0 && i < some; ++i)
-                put_kept(first_row_ + k + i, kept_ + (k + i) * results);
+                kept_windows<A, Reduction::kept>{c_, plane_, first_, outputs_, begin_, first_lane_, lanes_}.put(
+                    first_row_ + k + i, kept_ + (k + i) * results, kept_pitch);
             k += some;
         }
     }
@@ -689,44 +627,6 @@ private:
             convert<A>::narrow({{to, y.type, y.step[2], y.step[1]}, numbers, outputs_, rows, outputs_});
         else
             convert<A>::narrow({{to, y.type, 1, y.step[2]}, numbers, lanes_, outputs_, lanes_});
-    }
-    // From taps of windows to elements of the plane, or fields as they are.
-    TARN_INLINE void put_kept(std::ptrdiff_t output_row, const number<A>* tap) const noexcept {
-        const dispatch::index_operand& index = c_.index;
-        const dispatch::window_axis& depth = c_.axis[0];
-        const dispatch::window_axis& height = c_.axis[1];
-        const std::ptrdiff_t output_depth = quotient(output_row, height.out);
-        const std::ptrdiff_t output_height = output_row - output_depth * height.out;
-        const std::ptrdiff_t d0 = output_depth * depth.stride - depth.before;
-        const std::ptrdiff_t h0 = output_height * height.stride - height.before;
-        for (std::ptrdiff_t j = 0; j < outputs_; ++j) {
-            for (std::ptrdiff_t l = 0; l < lanes_; ++l) {
-                const number<A> t = tap[j * lanes_ + l];
-                const std::ptrdiff_t offset = index.first + plane_ * index.across + output_depth * index.step[0] +
-                                              output_height * index.step[1] + (first_ + j) * index.step[2] +
-                                              (first_lane_ + l) * index.along;
-                std::ptrdiff_t v = -1;
-                if (index.kind == dispatch::index_kind::state) {
-                    for (int f = 0; f < Reduction::kept; ++f)
-                        static_cast<number<A>*>(index.data)[offset + f * index.field] =
-                            tap[f * kept_pitch + j * lanes_ + l];
-                    continue;
-                }
-                if (t < infinite<A>) {
-                    const auto whole = static_cast<std::ptrdiff_t>(t);
-                    const std::ptrdiff_t rows = quotient(whole, columns_.kernel);
-                    const std::ptrdiff_t w = whole - rows * columns_.kernel;
-                    const std::ptrdiff_t d = quotient(rows, height.kernel);
-                    const std::ptrdiff_t h = rows - d * height.kernel;
-                    v = ((d0 + d * depth.dilation) * height.in + h0 + h * height.dilation) * columns_.in + begin_ +
-                        j * columns_.stride + w * columns_.dilation;
-                }
-                if (index.kind == dispatch::index_kind::int64)
-                    static_cast<std::int64_t*>(index.data)[offset] = v;
-                else
-                    static_cast<std::int32_t*>(index.data)[offset] = static_cast<std::int32_t>(v);
-            }
-        }
     }
 
     const dispatch::window_planes& c_;

@@ -34,14 +34,18 @@ template <class A, class Reduction, own_loops Own> struct window_rows {
             self.reduce_short(b);
     }
 
-    // n elements side by side of a row of windows into a line, beside what it has already or in its place.
+    // n elements side by side of a row of windows into a line, beside what it has already or in its place. `ahead`: also
+    // asks for what lies so far behind each element.
+    using no_distance = std::integral_constant<std::ptrdiff_t, 0>;
+    template <class Ahead = no_distance>
     TARN_NOINLINE void add_rows(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
-                                sum* line, std::ptrdiff_t pitch, [[maybe_unused]] bool beside = true) const noexcept {
+                                sum* line, std::ptrdiff_t pitch, [[maybe_unused]] bool beside = true,
+                                Ahead ahead = {}) const noexcept {
         const window_rows self = *this;
         if constexpr (has_all)
-            self.any_rows(x, r, step, n, line, pitch, std::true_type{});
+            self.any_rows(x, r, step, n, line, pitch, std::true_type{}, ahead);
         else
-            self.any_rows(x, r, step, n, line, pitch, beside);
+            self.any_rows(x, r, step, n, line, pitch, beside, ahead);
     }
 
     // n numbers of a line without members.
@@ -121,8 +125,9 @@ private:
                 if (r->count[0] == 0)
                     fill(line, pieces * n, b.pitch);
                 else
-                    each_piece([&](const number<A>* p, sum* to)
-                                   TARN_LAMBDA { any_rows(p, *r, b.step, n, to, b.pitch, std::false_type{}); });
+                    each_piece([&](const number<A>* p, sum* to) TARN_LAMBDA {
+                        any_rows(p, *r, b.step, n, to, b.pitch, std::false_type{}, no_distance{});
+                    });
             } else if (r->count[1] == 3) {
                 each_piece([&](const number<A>* p, sum* to)
                                TARN_LAMBDA { few_rows<3>(p, b.step.x[1], r->tap, n, to, b.pitch); });
@@ -213,10 +218,10 @@ private:
         if (i < n)
             one(n - width);
     }
-    // Beside: bool, or known to the compiler.
-    template <class Beside>
+    // Beside, Ahead: bool and integer, or known to the compiler.
+    template <class Beside, class Ahead>
     TARN_INLINE void any_rows(const number<A>* x, const window_row& r, const window_steps& step, std::ptrdiff_t n,
-                              sum* line, std::ptrdiff_t pitch, Beside beside) const noexcept {
+                              sum* line, std::ptrdiff_t pitch, Beside beside, Ahead ahead) const noexcept {
         if (n < width) {
             const int few = static_cast<int>(n);
             state s;
@@ -236,7 +241,7 @@ private:
         std::ptrdiff_t left = (n + width - 1) / width;
         const auto group = [&](auto k) TARN_LAMBDA {
             constexpr int N = decltype(k)::value;
-            registers_of_rows<N>(x + i, r, step, n - i, line + i, pitch, beside);
+            registers_of_rows<N>(x + i, r, step, n - i, line + i, pitch, beside, ahead);
             i += N * width;
             left -= N;
         };
@@ -254,10 +259,10 @@ private:
             group(simd::index<2>{});
     }
     // N registers of n numbers or more, or all n: then the last ones repeat what the one before has.
-    template <int N, class Beside>
+    template <int N, class Beside, class Ahead>
     TARN_INLINE void registers_of_rows(const number<A>* x, const window_row& r, const window_steps& step,
-                                       std::ptrdiff_t n, sum* line, std::ptrdiff_t pitch,
-                                       Beside beside) const noexcept {
+                                       std::ptrdiff_t n, sum* line, std::ptrdiff_t pitch, Beside beside,
+                                       Ahead ahead) const noexcept {
         const std::ptrdiff_t last = n - width;
         const auto at = [&](auto k) TARN_LAMBDA {
             constexpr std::ptrdiff_t own = decltype(k)::value * width;
@@ -265,6 +270,8 @@ private:
         };
         state s[N];
         combiner::each_row(x, r, step, [&](const number<A>* p, std::ptrdiff_t tap, auto first) TARN_LAMBDA {
+            if constexpr (!std::is_same<Ahead, no_distance>::value)
+                simd::unroll<N>([&](auto k) TARN_LAMBDA { simd::prefetch_far<A>(p + ahead + at(k)); });
             state v[N];
             states.lift_each(v, tap, [&](auto k) TARN_LAMBDA { return numbers<A>::load_unaligned(p + at(k)); });
             simd::unroll<N>([&](auto k) TARN_LAMBDA {

@@ -3,10 +3,22 @@
 // Windows that share no column, from their elements to results in one step. The elements are added to `seen` on the way.
 #pragma once
 
-#include <tarn/kernels/window_block.hpp>
-#include <tarn/kernels/window_combiner.hpp>
+#include <tarn/kernels/window_rows.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
+
+// Windows of a row, lanes side by side, and room for states of columns.
+template <class A, class Number> struct windows_of_lanes {
+    const number<A>* x; // the plane
+    number<A>* y;
+    dispatch::window_axis columns;
+    std::ptrdiff_t first, outputs, lanes;
+    std::ptrdiff_t x_step, y_step; // from column to column
+    window_steps step;
+    bool ahead; // see window_planes
+    Number* line;
+    std::ptrdiff_t pitch; // from field to field
+};
 
 template <class A, class Reduction, own_loops Own> struct windows_apart {
     using combiner = window_combiner<A, Reduction>;
@@ -17,6 +29,8 @@ template <class A, class Reduction, own_loops Own> struct windows_apart {
     using block = window_block<A, sum>;
     static constexpr int width = combiner::width;
     static constexpr bool has_all = Own == own_loops::all;
+    using windows = windows_of_lanes<A, sum>;
+    static constexpr std::ptrdiff_t few_rows = 8; // and columns: of windows that are taken column by column
 
     const combiner states;
 
@@ -50,33 +64,114 @@ template <class A, class Reduction, own_loops Own> struct windows_apart {
         seen = look;
     }
 
-    // A window of a row and `taps` columns, of `kernel` the first is tap `first`, for n lanes side by side. Column by
-    // column, for processors do not see ahead where cache lines of four places and more come in turn. Until the last
-    // the line has what there is.
-    template <class Look>
-    TARN_INLINE void reduce_lanes(const number<A>* x, const window_row& r, const window_steps& step,
-                                  std::ptrdiff_t taps, std::ptrdiff_t tap_step, std::ptrdiff_t first,
-                                  std::ptrdiff_t kernel, std::ptrdiff_t n, const scale& by, number<A>* y, sum* line,
-                                  std::ptrdiff_t pitch, Look& look) const noexcept {
-        const bool two = has_all && r.count[0] == 1 && r.count[1] == 2;
-        for (std::ptrdiff_t t = 0; t < taps; ++t) {
-            const auto put = [&](const state& of_column, std::ptrdiff_t lane, std::ptrdiff_t at) TARN_LAMBDA {
-                const state s =
-                    t > 0 ? states.reduction.combine(combiner::load_state(line + at, pitch), of_column) : of_column;
-                if (t + 1 < taps)
-                    combiner::store_state(s, line + at, pitch);
+    // Windows of lanes, from where they are.
+    template <class Scales, class Look>
+    TARN_NOINLINE void reduce_row(const windows& given, const window_row& of_all, Scales& scales,
+                                  Look& seen) const noexcept {
+        const windows_apart self = *this;
+        const windows w = given;
+        const window_row r = of_all;
+        Look look = seen;
+        number<A>* y = w.y + r.y;
+        scales.prepare(r.counted);
+        for (std::ptrdiff_t j = 0; j < w.outputs; ++j, y += w.y_step) {
+            const window_taps taps = window_taps::of(w.columns, w.first + j);
+            if (taps.count == 0 || r.count[0] == 0) {
+                combiner::fill_results(y, w.lanes);
+                continue;
+            }
+            const bool few = r.count[0] * r.count[1] <= few_rows && taps.count <= few_rows;
+            const std::ptrdiff_t most = few ? w.pitch / width * width : w.pitch / (2 * width) * width;
+            const number<A>* const from = w.x + r.x + (taps.start + taps.first * w.columns.dilation) * w.x_step;
+            for (std::ptrdiff_t l = 0; l < w.lanes; l += most) {
+                const std::ptrdiff_t n = w.lanes - l < most ? w.lanes - l : most;
+                if (few)
+                    self.reduce_lanes(w, from + l, r, taps, n, scales.all_of(j), y + l, look);
                 else
-                    states.reduction.finish(s, by).store_unaligned(y + lane);
-            };
-            const number<A>* const p = x + t * tap_step;
-            if (two)
-                column<2>(p, r, step, first + t, kernel, n, look, put);
-            else
-                column<0>(p, r, step, first + t, kernel, n, look, put);
+                    self.reduce_large(w, from + l, r, taps, n, scales.all_of(j), y + l);
+            }
         }
+        seen = look;
     }
 
 private:
+    // A window for n lanes. Column by column, for processors do not see ahead where cache lines of four places and more
+    // come in turn. Until the last the line has what there is.
+    template <class Look>
+    TARN_INLINE void reduce_lanes(const windows& w, const number<A>* x, const window_row& r, const window_taps& taps,
+                                  std::ptrdiff_t n, const scale& by, number<A>* y, Look& look) const noexcept {
+        const bool two = has_all && r.count[0] == 1 && r.count[1] == 2;
+        for (std::ptrdiff_t t = 0; t < taps.count; ++t) {
+            const auto put = [&](const state& of_column, std::ptrdiff_t lane, std::ptrdiff_t at) TARN_LAMBDA {
+                const state s =
+                    t > 0 ? states.reduction.combine(combiner::load_state(w.line + at, w.pitch), of_column) : of_column;
+                if (t + 1 < taps.count)
+                    combiner::store_state(s, w.line + at, w.pitch);
+                else
+                    states.reduction.finish(s, by).store_unaligned(y + lane);
+            };
+            const number<A>* const p = x + t * w.columns.dilation * w.x_step;
+            if (two)
+                column<2>(p, r, w.step, taps.first + t, w.columns.kernel, n, look, put);
+            else
+                column<0>(p, r, w.step, taps.first + t, w.columns.kernel, n, look, put);
+        }
+    }
+
+    // A large window in the order of its elements in memory: as many columns at once as a line has room for, some rows at
+    // a time. Before them the line has the state of all columns that are done. The rows that come next are asked for in
+    // the same order: processors do not see ahead along several rows that end soon.
+    template <class Scale>
+    TARN_NOINLINE void reduce_large(const windows& w, const number<A>* x, const window_row& all,
+                                    const window_taps& taps, std::ptrdiff_t n, const Scale& by,
+                                    number<A>* y) const noexcept {
+        constexpr std::ptrdiff_t rows_at_once = 4;
+        const window_rows<A, Reduction, Own> of(states.reduction);
+        const std::ptrdiff_t pitch = w.pitch;
+        const std::ptrdiff_t padded = (n + width - 1) / width * width;
+        const std::ptrdiff_t columns_at_once = pitch / padded - 1;
+        const std::ptrdiff_t column = w.columns.dilation * w.x_step;
+        const bool one_piece = n == padded && column == n;
+        sum* const done = w.line;
+        sum* const line = done + padded;
+        of.fill(done, padded, pitch);
+        for (std::ptrdiff_t t = 0; t < taps.count; t += columns_at_once) {
+            const std::ptrdiff_t columns = taps.count - t < columns_at_once ? taps.count - t : columns_at_once;
+            const std::ptrdiff_t piece = one_piece ? columns * n : n;
+            of.fill(line, columns * padded, pitch);
+            window_row r = all;
+            r.count[0] = 1;
+            for (std::ptrdiff_t a = 0; a < all.count[0]; ++a) {
+                for (std::ptrdiff_t b = 0; b < all.count[1]; b += r.count[1]) {
+                    r.count[1] = all.count[1] - b < rows_at_once ? all.count[1] - b : rows_at_once;
+                    r.tap = all.tap + a * w.step.tap + b;
+                    const number<A>* const p = x + t * column + a * w.step.x[0] + b * w.step.x[1];
+                    const std::ptrdiff_t ahead = !w.ahead                        ? 0
+                                                 : b + r.count[1] < all.count[1] ? r.count[1] * w.step.x[1]
+                                                 : t + columns < taps.count      ? columns * column - b * w.step.x[1]
+                                                                                 : 0;
+                    for (std::ptrdiff_t j = 0; j < (one_piece ? 1 : columns); ++j) {
+                        if (ahead == 0)
+                            of.add_rows(p + j * column, r, w.step, piece, line + j * padded, pitch);
+                        else
+                            of.add_rows(p + j * column, r, w.step, piece, line + j * padded, pitch, true, ahead);
+                    }
+                }
+            }
+            for (std::ptrdiff_t i = 0; i < padded; i += width) {
+                auto s = states.load_state(done + i, pitch);
+                for (std::ptrdiff_t j = 0; j < columns; ++j)
+                    s = states.reduction.combine(
+                        s, states.reduction.at_column(states.load_state(line + j * padded + i, pitch),
+                                                      taps.first + t + j, w.columns.kernel));
+                states.store_state(s, done + i, pitch);
+            }
+        }
+        for (std::ptrdiff_t i = 0; i < n; i += width)
+            simd::store_n<A>(y + i, states.reduction.finish(states.load_state(done + i, pitch), by),
+                             n - i < width ? static_cast<int>(n - i) : width);
+    }
+
     template <class Look> TARN_INLINE static numbers<A> noted(numbers<A> x, Look& look) noexcept {
         look.add(x);
         return x;

@@ -63,6 +63,13 @@ TARN_INLINE std::ptrdiff_t size(const operand& v) noexcept {
         n *= static_cast<std::size_t>(v.extent[i]);
     return static_cast<std::ptrdiff_t>(n);
 }
+TARN_INLINE double bytes_of_element(const operand& v) noexcept { return static_cast<double>(element_size(v)); }
+TARN_INLINE double bytes_of(const operand& v) noexcept { return static_cast<double>(size(v)) * bytes_of_element(v); }
+// Whether kernels ask for elements before they need them: what caches hold is there soon enough.
+TARN_INLINE bool reads_ahead(const operand& x) noexcept {
+    constexpr double ahead_bytes = 4 * 1024 * 1024;
+    return bytes_of(x) > ahead_bytes;
+}
 
 TARN_INLINE void check_operand(const char* op, const char* argument, const operand& v) {
     bool empty = false;

@@ -10,9 +10,6 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
-TARN_INLINE double bytes_of_element(const operand& v) noexcept { return static_cast<double>(element_size(v)); }
-TARN_INLINE double bytes_of(const operand& v) noexcept { return static_cast<double>(size(v)) * bytes_of_element(v); }
-
 // kernel(const row_part<T>&) for all parts of the loops, with so many numbers of scratch if there are any.
 template <class Denormals = zero_denormals, class T, class Executor, class Kernel>
 void run_parts(const place<Executor>& where, tier t, const row_loops& loops, const row_parts<T>& parts, item_cost cost,

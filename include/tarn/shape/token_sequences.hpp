@@ -123,12 +123,6 @@ private:
     bool has_batch_;
 };
 
-// Whether tokens are asked for before they are needed: what caches hold is there soon enough.
-TARN_INLINE bool reads_ahead(const operand& x) noexcept {
-    constexpr double ahead_bytes = 4 * 1024 * 1024;
-    return bytes_of(x) > ahead_bytes;
-}
-
 // Channels that are worked on together: as many as kernels have room for, and fewer where that gives threads no work.
 template <class N, class Executor>
 std::ptrdiff_t channels_together(const token_sequences& sequences, std::ptrdiff_t bytes_of_channel) noexcept {

@@ -182,7 +182,7 @@ public:
         : geometry_(g), lane_axis_(choose_lanes(g, whole, operands)), count_(operands.count),
           outer_(outer_of(operands)),
           loops_({outer_.item[0].rank - 1}, count_, 1, kernel_layouts::rows_only, outer_.list(count_)), rows_(rows),
-          unit_(unit < rows ? unit : rows) {
+          unit_(unit < rows ? unit : rows), ahead_(reads_ahead(*operands.item[0])) {
         for (int k = 0; k < count_; ++k)
             operand_[k] = operands.item[k];
         const operand& x = *operands.item[0];
@@ -223,6 +223,7 @@ public:
         w.first_row = p.first_row;
         w.last_row = p.last_row;
         w.last_column = w.axis[2].out;
+        w.ahead = ahead_;
         return w;
     }
 
@@ -326,6 +327,7 @@ private:
     outer_operands outer_;
     row_loops loops_;
     std::ptrdiff_t rows_, unit_, blocks_ = 1;
+    bool ahead_;
     double elements_ = 0;
 };
 
