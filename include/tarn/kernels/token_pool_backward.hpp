@@ -93,7 +93,7 @@ private:
                 t.of = memory;
                 memory += wanted ? channels : 0;
             };
-            const auto take = [&] TARN_LAMBDA {
+            const auto take = [&]() TARN_LAMBDA {
                 number<A>* const here = reinterpret_cast<number<A>*>(memory);
                 memory += numbers;
                 return here;
