@@ -28,17 +28,6 @@ template <class A> struct adjacent_bytes {
     }
 };
 
-// f(what of row r is kept from element `begin` on), by the simplest of these that says it.
-template <class A, class F>
-TARN_INLINE auto with_kept(const dispatch::mask_of_rows<number<A>>& m, std::ptrdiff_t r, std::ptrdiff_t begin,
-                           typename kept_bytes<A>::buffer& bytes, const F& f) noexcept {
-    if (!m.keep)
-        return f(all_kept<A>{});
-    if (m.keep_along == 1)
-        return f(adjacent_bytes<A>{m.keep + r * m.keep_across + begin});
-    return f(kept_bytes<A>::of(m, r, begin, bytes));
-}
-
 // What a source has where it is kept, elsewhere 0: what is not kept may be anything.
 template <class A, class Source, class Kept> struct kept_source {
     Source source;
@@ -90,9 +79,12 @@ public:
     template <class Base, class Sink>
     TARN_INLINE number<A> run_row(std::ptrdiff_t r, row_span span, Base y, Base dy, Base x, Sink dx,
                                   bool wants_sink) noexcept {
-        return with_kept<A>(mask_, r, span.begin, bytes_, [&](const auto& kept) TARN_LAMBDA {
-            return run(kept, y, dy, x, dx, span.length(), wants_sink);
-        });
+        const std::ptrdiff_t n = span.length();
+        if (!mask_.keep)
+            return run(all_kept<A>{}, y, dy, x, dx, n, wants_sink);
+        if (mask_.keep_along == 1)
+            return run(adjacent_bytes<A>{mask_.keep + r * mask_.keep_across + span.begin}, y, dy, x, dx, n, wants_sink);
+        return run(kept_bytes<A>::of(mask_, r, span.begin, bytes_), y, dy, x, dx, n, wants_sink);
     }
 
 private:

@@ -54,22 +54,17 @@ public:
 
     // Row r, of which `span` holds all that is kept; sources and dx begin there. z: its logits.
     template <class Z, class Base, class Sink>
-    TARN_INLINE void run_row(std::ptrdiff_t r, row_span span, Z z, Base y, Base dy, Sink dx) noexcept {
-        with_kept<A>(mask_, r, span.begin, bytes_,
-                     [&](const auto& kept) TARN_LAMBDA { run(kept, z, y, dy, dx, span.length()); });
-    }
-
-private:
-    template <class Kept, class Z, class Base, class Sink>
-    TARN_NOINLINE void run(Kept kept, Z z, Base y, Base dy, Sink dx, std::ptrdiff_t n) const noexcept {
+    TARN_NOINLINE void run_row(std::ptrdiff_t r, row_span span, Z z, Base y, Base dy, Sink dx) noexcept {
+        const std::ptrdiff_t n = span.length();
+        const kept_bytes<A> kept = kept_bytes<A>::of(mask_, r, span.begin, bytes_);
         const softmax_gradient<A> gradient = gradient_;
-        const row_total<A> products =
-            add_products<A>(gradient, y, kept_source<A, Base, Kept>{dy, kept}, n, nothing_beside{});
+        using kept_gradients = kept_source<A, Base, kept_bytes<A>>;
+        const row_total<A> products = add_products<A>(gradient, y, kept_gradients{dy, kept}, n, nothing_beside{});
         const reference<A> ref = pick_reference<A>(base_, z, n);
         const pick_weight<A, false> weight(exp_weight<A, false>(base_, ref), ref, map_.masked());
         const pick_sum<A> sum = pick_row<A>(weight, z, no_sink{}, n, epsilon_, nothing_beside{});
         if (!sum.fits()) {
-            copy_row<A>(kept_source<A, constant_source<A>, Kept>{{__builtin_nanf("")}, kept}, dx, n);
+            copy_row<A>(kept_source<A, constant_source<A>, kept_bytes<A>>{{__builtin_nanf("")}, kept}, dx, n);
             return;
         }
         copy_row<A>(pick_gradient_results<A, Z, Base>{&gradient, &weight, normaliser<A>::of(sum.total), z, dy,
@@ -77,6 +72,7 @@ private:
                     dx, n);
     }
 
+private:
     const dispatch::mask_of_rows<number<A>> mask_;
     const logit_map<A> map_;
     exp_base<A> base_;
