@@ -27,7 +27,7 @@ endif()
 set(TARN_DISPATCH_MAX_ISA avx512 CACHE STRING "The newest instruction set that tarn::dispatch has kernels for")
 set_property(CACHE TARN_DISPATCH_MAX_ISA PROPERTY STRINGS sse2 avx2 avx512)
 
-# The operators that share kernels, and those whose kernels they use themselves. `convert` is for all.
+# The families of kernels, and those whose kernels operators of another family call. `convert` is called by all.
 set(tarn_families
     softmax log_softmax softmax_backward softmax_state masked_softmax masked_softmax_backward softpick top_k
     sparse_softmax pool pool_backward gem gem_backward soft_pool soft_pool_backward ada_pool ada_pool_backward ada_unpool

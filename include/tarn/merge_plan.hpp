@@ -15,7 +15,7 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND {
 //   y          slots: the type of x, or float for x of 16 bits; [slots, channels] or [batch, slots, channels], any
 //              strides but 0, apart from x
 //   slot_size  as size, with slots for tokens
-//   options    mode: merge_mode::mean (default), sum, max or prune
+//   options    mode: merge_mode::mean (default), sum, max or prune; stores: how results reach memory
 //   where      tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   NaN and infinities belong to their slot, in mode max NaN wins; the first of equal greatest counts.

@@ -26,8 +26,8 @@ protected:
 };
 TARN_TEST_ON_ALL_TIERS(large_operands);
 
-// Parts one behind the other, each of n_in numbers in and n_out out. run(x, dy, y, parts): all or one, of which dy is
-// as many numbers as y, or one for each.
+// Parts one behind the other, each of n_in numbers in and n_out out. run(x, y, first, parts): so many parts, of which the
+// first is number `first`.
 struct parts_case {
     std::ptrdiff_t parts, n_in, n_out;
 };

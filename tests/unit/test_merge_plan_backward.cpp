@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Gradients of applied plans: formulas in long double, and differences of the forward call.
+#include "support/guarded.hpp"
 #include "support/merge.hpp"
 #include "support/oracle.hpp"
 
 #include <tarn/half.hpp>
 #include <tarn/range.hpp>
+
+#include <cstring>
 
 namespace {
 
@@ -197,6 +200,48 @@ TEST_P(merge_plan_backward, ties_of_the_greatest) {
     tarn::merge_apply_backward(tarn::on(GetParam()), tarn::make_view(x.data(), 4, 4), plan,
                                tarn::make_view(dy.data(), 1, 4), tarn::make_view(dx.data(), 4, 4), {merge_mode::max});
     EXPECT_EQ(dx, (std::vector<float>{0, 0, 3, 4, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0}));
+}
+
+// Past the caches or not, results have the same bits, and nothing outside of them is touched.
+template <class T> void expect_same_streamed(tarn::tier tier, std::uint64_t seed) {
+    random_bits random(seed);
+    const auto where = tarn::on(tier);
+    for (int round = 0; round < 60; ++round) {
+        problem<T> p(tier, random, true);
+        // Rows of whole cache lines, which alone are streamed, in every other round.
+        if (round % 2 == 0) {
+            p.channels = 64 / static_cast<std::ptrdiff_t>(sizeof(T)) * (1 + random.below(3));
+            p.x.resize(static_cast<std::size_t>(p.batch * p.tokens * p.channels), T(1.5f));
+            p.dy.resize(static_cast<std::size_t>(p.batch * p.slots * p.channels), T(-0.5f));
+        }
+        const auto n_x = static_cast<std::ptrdiff_t>(p.x.size()), n_y = static_cast<std::ptrdiff_t>(p.dy.size());
+        if (n_x == 0 || n_y == 0)
+            continue;
+        for (const merge_mode mode : all_modes) {
+            const auto run = [&](tarn::stores how, T* dx, T* y) {
+                const auto tokens = tarn::make_view(dx, p.batch, p.tokens, p.channels);
+                const auto slots = tarn::make_view(y, p.batch, p.slots, p.channels);
+                return fault_in([&] {
+                    tarn::merge_apply(where, p.rows(p.x, p.tokens), p.plan, slots, {mode, how});
+                    tarn::merge_apply_backward(where, p.rows(p.x, p.tokens), p.plan, p.rows(p.dy, p.slots), tokens,
+                                               {mode, how});
+                });
+            };
+            std::vector<T> dx(p.x.size(), T(7)), y(p.dy.size(), T(7));
+            ASSERT_EQ(run(tarn::stores::cached, dx.data(), y.data()), "");
+            guarded_numbers<T> streamed_dx(n_x), streamed_y(n_y);
+            T* const to_dx = round % 4 < 2 ? streamed_dx.against_start() : streamed_dx.against_end(n_x);
+            T* const to_y = round % 4 < 2 ? streamed_y.against_start() : streamed_y.against_end(n_y);
+            ASSERT_EQ(run(tarn::stores::streaming, to_dx, to_y), "");
+            ASSERT_EQ(std::memcmp(to_dx, dx.data(), dx.size() * sizeof(T)), 0) << "gradient, round " << round;
+            ASSERT_EQ(std::memcmp(to_y, y.data(), y.size() * sizeof(T)), 0) << "results, round " << round;
+        }
+    }
+}
+TEST_P(merge_plan_backward, streaming) {
+    expect_same_streamed<float>(GetParam(), 5);
+    expect_same_streamed<double>(GetParam(), 6);
+    expect_same_streamed<tarn::bfloat16>(GetParam(), 7);
 }
 
 TEST_P(merge_plan_backward, undo) {
