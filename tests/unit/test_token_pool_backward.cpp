@@ -164,6 +164,10 @@ TEST_P(token_pool_backward, formula) {
 TEST_P(token_pool_backward, many_tokens) {
     check(token_problem<float>::batch(2, 2500, 9, true, 22), {t::weighted_mean, t::max}, true);
     check(token_problem<double>::batch(2, 2500, 9, true, 23), {t::weighted_mean, t::max}, false);
+    for (const t extreme : {t::max, t::min}) {
+        check(token_problem<float>::batch(2, 300, 70, true, 24), {extreme}, false);
+        check(token_problem<double>::batch(2, 300, 70, true, 25), {extreme}, false);
+    }
 }
 
 TEST_P(token_pool_backward, weights_that_add_up_to_nothing) {
