@@ -21,7 +21,7 @@ template <class A, int W> struct column_log_sums {
     alignas(64) double excess[width]; // sum / weight of the greatest - 1
     bool infinite[width];
 
-    TARN_INLINE int lanes_of(int w) const noexcept { return w + 1 < W ? lanes<A> : x.last; }
+    TARN_INLINE int columns() const noexcept { return W > 1 ? width : x.last; }
 
     template <class Weight> TARN_NOINLINE void note(const Weight& given, number<A> sign) noexcept {
         const Weight weight = given;
@@ -29,14 +29,15 @@ template <class A, int W> struct column_log_sums {
         const pack<A> signs = simd::broadcast<A>(sign < 0 ? -0.0f : 0.0f);
         for (int w = 0; w < W; ++w)
             simd::store<A>(greatest + w * lanes<A>, simd::broadcast<A>(-infinity));
-        const auto weigh = [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
+        const auto load = [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
             const pack<A> v = from.at_ahead(i, w);
             number<A>* const g = greatest + w * lanes<A>;
             simd::store<A>(g, simd::max_of<A>(v ^ signs, simd::load<A>(g)));
-            return weight(v);
+            return v;
         };
-        sum_columns<A, W>(rows, total, adding_weights<A, packs_added::singly>(weigh),
-                          [](std::ptrdiff_t) TARN_LAMBDA {});
+        sum_columns<A, W>(rows, total,
+                          adding_weights<A, packs_added::singly>(load, common_weight<Weight>{weight}, nowhere{}),
+                          nothing_beside{});
         for (int w = 0; w < W; ++w) {
             const pack<A> g = simd::load<A>(greatest + w * lanes<A>) ^ signs;
             simd::store<A>(greatest + w * lanes<A>, g);
@@ -45,24 +46,21 @@ template <class A, int W> struct column_log_sums {
         for (bool& b : infinite)
             b = false;
     }
-    TARN_INLINE bool acceptable_pack(int w) const noexcept {
+    // Whether a guess was good for all columns.
+    TARN_INLINE bool all_acceptable() const noexcept {
         bool right = true;
-        for (int c = w * lanes<A>; c < w * lanes<A> + lanes_of(w); ++c)
+        for (int c = 0; c < columns(); ++c)
             right = acceptable<A>(total[c]) && right;
         return right;
     }
 
-    // A pack of columns again, each with a reference of its own; those without an acceptable sum have no ordinary
-    // result.
-    TARN_NOINLINE void note_again(softmax_rows_state<A>& state, int w) noexcept {
-        const column_pack part = pack_at(state, w);
-        const exp_weight_by_lane<A> weight(state.base, part.refs);
-        simd::row_totals<A, lanes<A>> again;
-        sum_pack(part, again, weight);
-        for (int c = 0; c < lanes<A>; ++c)
-            total.set(w * lanes<A> + c, again[c]);
-        write_excess(w, weight(part.greatest));
-        for (int c = w * lanes<A>; c < w * lanes<A> + part.x.last; ++c) {
+    // The sums again, each column with a reference of its own; those without an acceptable one have no ordinary result.
+    TARN_NOINLINE void note_again(softmax_rows_state<A>& state) noexcept {
+        const weights_by_column<A, W> weights(state.base, greatest);
+        add(weights_own{&weights}, total);
+        for (int w = 0; w < W; ++w)
+            write_excess(w, weights(w, simd::load<A>(greatest + w * lanes<A>)));
+        for (int c = 0; c < columns(); ++c) {
             if (acceptable<A>(total[c]))
                 continue;
             const log_sum<A> row = log_sum_of_no_row<A>(total[c], greatest[c], state.base, [&]() TARN_LAMBDA {
@@ -76,53 +74,46 @@ template <class A, int W> struct column_log_sums {
             excess[c] = row.value; // NaN, or the 0 that is its own logarithm
             infinite[c] = row.infinite;
         }
-        alignas(64) number<A> exponents[lanes<A>];
-        alignas(64) number<A> centres[lanes<A>];
-        simd::store<A>(exponents, part.refs.exponent);
-        simd::store<A>(centres, part.refs.centre);
-        state.carry({exponents[0], centres[0]});
+        state.carry(weights[columns() - 1]);
     }
 
-    // Whether a column of a pack has an acceptable sum and an element beside which the others vanish.
-    TARN_INLINE bool any_dominated(int w) const noexcept {
+    // Whether a column has an acceptable sum and an element beside which the others vanish.
+    TARN_INLINE bool any_dominated() const noexcept {
         bool any = false;
-        for (int c = w * lanes<A>; c < w * lanes<A> + lanes_of(w); ++c)
+        for (int c = 0; c < columns(); ++c)
             any = dominated(c) || any;
         return any;
     }
-    // The others of such columns in a pack.
-    TARN_NOINLINE void note_others(const softmax_rows_state<A>& state, int w) noexcept {
-        const column_pack part = pack_at(state, w);
-        const exp_weight_by_lane<A> weight(state.base, part.refs);
-        const pack<A> own = weight(part.greatest);
-        simd::row_totals<A, lanes<A>> others;
-        alignas(64) number<A> own_of[lanes<A>];
-        sum_pack(part, others, [&](const pack<A>& v) TARN_LAMBDA { return weight_of_other<A>(weight(v), own); });
-        simd::store<A>(own_of, own);
-        for (int c = 0; c < part.x.last; ++c) {
-            if (dominated(w * lanes<A> + c))
-                excess[w * lanes<A> + c] = excess_of_others<A>(others[c], own_of[c]);
+    // The others of such columns.
+    TARN_NOINLINE void note_others(const softmax_rows_state<A>& state) noexcept {
+        const weights_by_column<A, W> weights(state.base, greatest);
+        alignas(64) number<A> own[width];
+        for (int w = 0; w < W; ++w)
+            simd::store<A>(own + w * lanes<A>, weights(w, simd::load<A>(greatest + w * lanes<A>)));
+        simd::row_totals<A, width> others;
+        add(weights_of_others{{&weights}, own}, others);
+        for (int c = 0; c < columns(); ++c) {
+            if (dominated(c))
+                excess[c] = excess_of_others<A>(others[c], own[c]);
         }
     }
 
 private:
-    // A pack of the columns, and a reference for each.
-    struct column_pack {
-        column_source<A, 1> x;
-        pack<A> greatest;
-        pack_references<A> refs;
+    using weights_own = typename weights_by_column<A, W>::own;
+    struct weights_of_others : weights_own {
+        const number<A>* greatest;
+        template <int N, class Rows> TARN_INLINE void operator()(pack<A> (&v)[N], int w, Rows of_lane) const noexcept {
+            weights_own::operator()(v, w, of_lane);
+            simd::unroll<N>([&](auto k) TARN_LAMBDA {
+                constexpr int K = decltype(k)::value;
+                v[K] = weight_of_other<A>(v[K], simd::load<A>(greatest + (w + K / Rows::value) * lanes<A>));
+            });
+        }
     };
-    TARN_INLINE column_pack pack_at(const softmax_rows_state<A>& state, int w) const noexcept {
-        const pack<A> g = simd::first_or<A>(simd::load<A>(greatest + w * lanes<A>), lanes_of(w), 0.0f);
-        return {{x.p + w * lanes<A>, x.stride, lanes_of(w)},
-                g,
-                pack_references<A>::of_greatest(g, state.base, weights_of<A>::bias)};
-    }
-    template <class Weight>
-    TARN_INLINE void sum_pack(const column_pack& part, simd::row_totals<A, lanes<A>>& sums,
-                              const Weight& weight) const noexcept {
-        const auto weigh = [&](std::ptrdiff_t i, int) TARN_LAMBDA { return weight(part.x.at_ahead(i, 0)); };
-        sum_columns<A, 1>(rows, sums, adding_weights<A, packs_added::singly>(weigh), [](std::ptrdiff_t) TARN_LAMBDA {});
+    template <class Weigh> TARN_INLINE void add(const Weigh& weigh, simd::row_totals<A, width>& sums) const noexcept {
+        const column_source<A, W> from = x;
+        const auto load = [&](std::ptrdiff_t i, int w) TARN_LAMBDA { return from.at_ahead(i, w); };
+        sum_columns<A, W>(rows, sums, adding_weights<A, packs_added::singly>(load, weigh, nowhere{}), nothing_beside{});
     }
     TARN_INLINE bool dominated(int c) const noexcept {
         return acceptable<A>(total[c]) && excess[c] < least_excess<A>(rows);
@@ -144,17 +135,12 @@ template <class A> struct log_softmax_columns {
             s.note(weight, state.base.sign());
             return 0;
         });
-        bool right = true;
-        for (int w = 0; w < W; ++w) {
-            if (!s.acceptable_pack(w)) {
-                s.note_again(state, w);
-                right = false;
-            }
-            if (s.any_dominated(w))
-                s.note_others(state, w);
-        }
-        if (right)
+        if (s.all_acceptable())
             state.guessed_right(s.total[0]);
+        else
+            s.note_again(state);
+        if (s.any_dominated())
+            s.note_others(state);
         finish(a, s, col);
     }
 
@@ -167,7 +153,7 @@ template <class A> struct log_softmax_columns {
         alignas(64) double value[width];
         for (int w = 0; w < W; ++w)
             simd::log_of_one_plus<A>(simd::double_pack<A>::load(s.excess + w * lanes<A>)).store(value + w * lanes<A>);
-        for (int c = 0; c < (W - 1) * lanes<A> + s.x.last; ++c) {
+        for (int c = 0; c < s.columns(); ++c) {
             const log_sum<A> row{s.greatest[c], value[c], s.infinite[c]};
             if (a.lse)
                 a.lse[(col + c) * a.lse_stride] = row.log_of_sum(a.scale, a.lse_offset);

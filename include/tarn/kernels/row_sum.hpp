@@ -47,7 +47,7 @@ TARN_INLINE pack<A> weigh_first(const Weight& weight, const Source& x, std::ptrd
 template <class Weight> struct weighs_together : std::false_type {};
 template <class A, bool Folded> struct weighs_together<exp_weight<A, Folded>> : std::true_type {};
 template <class A, int N, class Weight> TARN_INLINE void weigh_each(const Weight& weight, pack<A> (&x)[N]) noexcept {
-    if constexpr (weighs_together<Weight>::value)
+    if constexpr (weighs_together<Weight>::value && N * pack<A>::parts % 4 == 0)
         weight.together(x);
     else
         simd::unroll<N>([&](auto k) TARN_LAMBDA { x[decltype(k)::value] = weight(x[decltype(k)::value]); });

@@ -221,12 +221,16 @@ template <class A, class Gradient> struct backward_columns {
         alignas(64) number<A> numbers[width];
         sum_columns<A, W>(
             a.length, total,
-            [&](simd::sum_pack<A>& sums, std::ptrdiff_t i, int w, bool pair) TARN_LAMBDA {
-                if (pair)
-                    gradient.add_pair(sums, y.at_ahead(i, w), dy.at_ahead(i, w), y.at_ahead(i + lanes<A>, w),
-                                      dy.at_ahead(i + lanes<A>, w));
-                else
-                    gradient.add(sums, y.at_ahead(i, w), dy.at_ahead(i, w));
+            [&](auto& sums, std::ptrdiff_t i, int first, auto of_lane) TARN_LAMBDA {
+                simd::unroll<columns_together<W>>([&](auto k) TARN_LAMBDA {
+                    constexpr int K = decltype(k)::value;
+                    const int w = first + K;
+                    if constexpr (decltype(of_lane)::value == 2)
+                        gradient.add_pair(sums[K], y.at_ahead(i, w), dy.at_ahead(i, w), y.at_ahead(i + lanes<A>, w),
+                                          dy.at_ahead(i + lanes<A>, w));
+                    else
+                        gradient.add(sums[K], y.at_ahead(i, w), dy.at_ahead(i, w));
+                });
             },
             [](std::ptrdiff_t) TARN_LAMBDA {});
         for (int c = 0; c < width; ++c)

@@ -9,7 +9,7 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// The place of W packs of columns in memory, of which the last may have only `last`.
+// The place of W packs of columns in memory; a single one may have only `last` columns.
 template <class A, int W> struct column_block {
     static constexpr int width = W * lanes<A>;
 
@@ -20,13 +20,19 @@ template <class A, int W> struct column_block {
     number<A>* weights;
     std::ptrdiff_t weights_stride;
 
-    TARN_INLINE int columns() const noexcept { return (W - 1) * lanes<A> + last; }
+    TARN_INLINE int columns() const noexcept { return W > 1 ? width : last; }
     TARN_INLINE pack<A> load(const number<A>* row, int w) const noexcept {
         return column_source<A, W>{row, 0, last}.at(0, w);
     }
     TARN_INLINE column_source<A, W> source() const noexcept { return {x, x_stride, last}; }
-    TARN_INLINE void store(number<A>* row, int w, const pack<A>& v) const noexcept {
-        column_sink<A, W>{row, 0, last, false}.put(0, w, v);
+    // To y, or to the weights.
+    TARN_INLINE column_sink<A, W> results(bool stream) const noexcept { return {y, y_stride, last, stream}; }
+    TARN_INLINE void put_weights(std::ptrdiff_t i, int w, const pack<A>& v) const noexcept {
+        number<A>* const to = weights + i * weights_stride + w * lanes<A>;
+        if (W > 1 || last == lanes<A>)
+            simd::store<A>(to, v);
+        else
+            simd::store_first<A>(to, v, last);
     }
 };
 
@@ -40,13 +46,16 @@ template <class A, int W> struct departing_columns {
     alignas(64) number<A> low[W * lanes<A>];
     alignas(64) number<A> thresholds[W * lanes<A>];
 
-    TARN_INLINE void start(const column_block<A, W>& b, const simd::row_totals<A, W * lanes<A>>& total,
-                           bool by_stream) noexcept {
+    // `empty_value`: of columns of nothing but -inf. Other columns without an acceptable sum become NaN.
+    TARN_INLINE void start(const column_block<A, W>& b, const simd::row_totals<A, W * lanes<A>>& total, bool by_stream,
+                           number<A> empty_value) noexcept {
         block = b;
         waiting = true;
         stream = by_stream;
         for (int c = 0; c < W * lanes<A>; ++c) {
-            const normaliser<A> result = acceptable<A>(total[c]) ? normaliser<A>::of(total[c]) : normaliser<A>{0, 0, 0};
+            const number<A> extraordinary = total.high[c] == 0 ? empty_value : __builtin_nanf("");
+            const normaliser<A> result =
+                acceptable<A>(total[c]) ? normaliser<A>::of(total[c]) : normaliser<A>{extraordinary, extraordinary, 0};
             high[c] = result.high;
             low[c] = result.low;
             thresholds[c] = result.threshold;
@@ -54,15 +63,12 @@ template <class A, int W> struct departing_columns {
     }
     TARN_INLINE void row(std::ptrdiff_t i) const noexcept {
         const number<A>* e = block.weights + i * block.weights_stride;
-        number<A>* y = block.y + i * block.y_stride;
+        const column_sink<A, W> y = block.results(stream);
         for (int w = 0; w < W; ++w) {
             const pack<A> v =
                 normaliser<A>::normalise(block.load(e, w), simd::load<A>(thresholds + w * lanes<A>),
                                          simd::load<A>(high + w * lanes<A>), simd::load<A>(low + w * lanes<A>));
-            if (stream)
-                simd::stream<A>(y + w * lanes<A>, v);
-            else
-                block.store(y, w, v);
+            y.put(i, w, v);
         }
     }
     // All rows, if no other block's weights follow.
@@ -73,22 +79,19 @@ template <class A, int W> struct departing_columns {
     }
 };
 
-// The weights of a block, and their sums column by column. Whole: all packs of the block are whole. The block before,
-// if one is waiting, departs from the same scratch.
-template <bool Whole, class A, int W, class Weight>
-TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weight& given,
-                                 simd::row_totals<A, W * lanes<A>>& total, departing_columns<A, W>& before) noexcept {
-    const Weight weight = given;
+// The weights of a block, and their sums column by column; weigh is as for adding_weights. Whole: all packs of the block
+// are whole. The block before, if one is waiting, departs from the same scratch.
+template <bool Whole, class A, int W, class Weigh>
+TARN_NOINLINE void weigh_columns(column_block<A, W> block, const Weigh& given, simd::row_totals<A, W * lanes<A>>& total,
+                                 departing_columns<A, W>& before) noexcept {
+    const Weigh weigh = given;
     if (Whole)
         block.last = lanes<A>;
     const bool both = before.waiting;
     before.waiting = false;
-    const auto weigh = [&](std::ptrdiff_t i, int w) TARN_LAMBDA {
-        const pack<A> v = weight(block.source().at_ahead(i, w));
-        block.store(block.weights + i * block.weights_stride, w, v);
-        return v;
-    };
-    sum_columns<A, W>(block.rows, total, adding_weights<A, packs_added::in_pairs>(weigh),
+    const auto load = [&](std::ptrdiff_t i, int w) TARN_LAMBDA { return block.source().at_ahead(i, w); };
+    const auto put = [&](std::ptrdiff_t i, int w, const pack<A>& v) TARN_LAMBDA { block.put_weights(i, w, v); };
+    sum_columns<A, W>(block.rows, total, adding_weights<A, packs_added::in_pairs>(load, weigh, put),
                       [&](std::ptrdiff_t i) TARN_LAMBDA {
                           if (both)
                               before.row(i);
@@ -113,32 +116,15 @@ template <class A, int W> struct columns_engine {
         return {a.x + col, a.y + col, a.x_stride, a.y_stride, a.rows, last, weights, weights_stride};
     }
 
-    // A pack of columns, the greatest logit of each found first. Works in place.
-    TARN_NOINLINE void careful(std::ptrdiff_t col, int last) noexcept {
-        const auto block = block_at<1>(col, last, a.y + col, a.y_stride);
-        const pack<A> flip = simd::broadcast<A>(state.base.sign());
-        pack<A> m = simd::broadcast<A>(-infinity);
-        for (std::ptrdiff_t i = 0; i < a.rows; ++i)
-            m = simd::max_of<A>(block.load(block.x + i * a.x_stride, 0) * flip, m);
-        const auto refs = pack_references<A>::of_greatest(m * flip, state.base, weights_of<A>::bias);
-        simd::row_totals<A, lanes<A>> total;
-        departing_columns<A, 1> result;
-        weigh_columns<false>(block, exp_weight_by_lane<A>(state.base, refs), total, result);
-        result.start(block, total, false);
-        result.complete();
-        alignas(64) number<A> exponents[lanes<A>];
-        alignas(64) number<A> centres[lanes<A>];
-        simd::store<A>(exponents, refs.exponent);
-        simd::store<A>(centres, refs.centre);
-        note(col, total.high, last, [&](int c) TARN_LAMBDA { return reference<A>{exponents[c], centres[c]}; });
-        for (int c = 0; c < last; ++c) {
-            if (acceptable<A>(total[c]))
-                continue;
-            const number<A> value = total.high[c] == 0 ? state.empty_value : __builtin_nanf("");
-            for (std::ptrdiff_t i = 0; i < a.rows; ++i)
-                block.y[i * a.y_stride + c] = value;
-        }
-        state.carry({exponents[0], centres[0]});
+    // Columns of which the greatest logit of each is found first. Works in place.
+    TARN_NOINLINE void careful(std::ptrdiff_t col, const column_block<A, W>& b,
+                               simd::row_totals<A, W * lanes<A>>& total) noexcept {
+        alignas(64) number<A> greatest[width];
+        greatest_of_columns<A, W>(b.source(), b.rows, state.base.sign(), greatest);
+        const weights_by_column<A, W> weights(state.base, greatest);
+        weigh_columns<false>(b, typename weights_by_column<A, W>::own{&weights}, total, before);
+        note(col, total.high, b.columns(), [&](int c) TARN_LAMBDA { return weights[c]; });
+        state.carry(weights[b.columns() - 1]);
     }
 
     // The log-sum-exp of columns from `col` on, if the call wants it.
@@ -156,10 +142,11 @@ template <class A, int W> struct columns_engine {
     TARN_INLINE bool guess(std::ptrdiff_t col, const column_block<A, W>& b,
                            simd::row_totals<A, W * lanes<A>>& total) noexcept {
         state.with_weight([&](const auto& weight) TARN_LAMBDA {
+            const common_weight<std::decay_t<decltype(weight)>> weigh{weight};
             if (W > 1 || b.last == lanes<A>)
-                weigh_columns<true>(b, weight, total, before);
+                weigh_columns<true>(b, weigh, total, before);
             else
-                weigh_columns<false>(b, weight, total, before);
+                weigh_columns<false>(b, weigh, total, before);
             return 0.0;
         });
         bool right = true;
@@ -176,21 +163,17 @@ template <class A, int W> struct columns_engine {
 
     TARN_NOINLINE void block(std::ptrdiff_t col, int last) noexcept {
         const bool apart = has_scratch();
-        if ((!in_place() || apart) && state.may_guess()) {
-            const auto b =
-                apart ? block_at<W>(col, last, a.scratch, width) : block_at<W>(col, last, a.y + col, a.y_stride);
-            simd::row_totals<A, W * lanes<A>> total;
-            if (guess(col, b, total)) {
-                const bool whole_lines = reinterpret_cast<std::uintptr_t>(b.y) % 64 == 0 && a.y_stride % lanes<A> == 0;
-                before.start(b, total, a.stream && whole_lines && last == lanes<A>);
-                if (!apart)
-                    before.complete();
-                return;
-            }
+        const auto b = apart ? block_at<W>(col, last, a.scratch, width) : block_at<W>(col, last, a.y + col, a.y_stride);
+        simd::row_totals<A, W * lanes<A>> total;
+        const bool may_guess = (!in_place() || apart) && state.may_guess();
+        if (!may_guess || !guess(col, b, total)) {
+            before.complete();
+            careful(col, b, total);
         }
-        before.complete();
-        for (int w = 0; w < W; ++w)
-            careful(col + w * lanes<A>, w + 1 < W ? lanes<A> : last);
+        const bool whole_lines = reinterpret_cast<std::uintptr_t>(b.y) % 64 == 0 && a.y_stride % lanes<A> == 0;
+        before.start(b, total, a.stream && whole_lines && last == lanes<A>, state.empty_value);
+        if (!apart)
+            before.complete();
     }
 
     // The blocks that fit from `col` on. Returns the first column left.
