@@ -3,6 +3,7 @@
 
 #include <tarn/dispatch/family.hpp>
 #include <tarn/dispatch/softmax_backward_table.hpp>
+#include <tarn/indices.hpp>
 #include <tarn/shape/pieces.hpp>
 #include <tarn/shape/reduction.hpp>
 #include <tarn/shape/run_parts.hpp>
@@ -113,6 +114,53 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
                   kernel({part.input(0), nullptr, part.input(2), part.input(3), part.output(1), part.rows, part.length,
                           step[0], 0, step[1], part.across[2], part.across[3], scale, stream && !part.buffered});
               });
+}
+
+// da, db: null if not wanted; one of them is. Every element by itself: whichever axis lies side by side is a row.
+template <class T, class Executor>
+void logaddexp_backward(const place<Executor>& where, const operand& a, const operand& b, const operand& dy,
+                        const operand* da, const operand* db) {
+    constexpr const char* op = "logaddexp_backward";
+    check_operand(op, "first input", a);
+    check_operand(op, "second input", b);
+    check_operand(op, "gradient", dy);
+    check_same_extents(op, a, b, "second input");
+    check_same_extents(op, a, dy, "gradient");
+    for (const operand* d : {da, db}) {
+        if (d) {
+            check_operand(op, d == da ? "first output" : "second output", *d);
+            check_same_extents(op, a, *d, d == da ? "first output" : "second output");
+        }
+    }
+    const tier t = check_tier(op, where.tier_index);
+    if (size(a) == 0)
+        return;
+    double written = 0;
+    operand_list list = operand_list::of(a, b, dy);
+    const int inputs = list.count;
+    for (const operand* d : {da, db}) {
+        if (d) {
+            for (int k = 0; k < inputs; ++k)
+                check_overlap(op, *list.item[k], *d);
+            written += bytes_of_element(*d);
+            list.add(*d);
+        }
+    }
+    if (da && db)
+        check_apart(op, *da, *db, "second output", "first output");
+    const int last = list.count - 1;
+    const unsigned outputs = ((1u << list.count) - 1u) & ~((1u << inputs) - 1u);
+    const row_loops loops({a.rank - 1}, list.count, last, kernel_layouts::rows_and_columns, list);
+    const row_parts<T> parts(loops, list.count, outputs, block_rule::elements, list);
+    const bool columns = loops.by_columns();
+    const auto kernel = softmax_backward_kernels_of<T>(t).logaddexp;
+    const double read = bytes_of_element(a) + bytes_of_element(b) + bytes_of_element(dy);
+    run_parts(where, t, loops, parts, loops.cost(read, written), [&](const row_part<T>& part) {
+        const auto& step = columns ? part.along : part.across;
+        kernel({part.input(0), part.input(1), part.input(2), da ? part.output(inputs) : nullptr,
+                db ? part.output(last) : nullptr, columns ? part.length : part.rows, columns ? part.rows : part.length,
+                step[0], step[1], step[2], step[inputs], step[last]});
+    });
 }
 
 // AnyGradient: the gradient has one number for a row, which may be float for input of 16 bits.
@@ -249,6 +297,57 @@ template <class X, class L, class DL, class DX>
 TARN_INLINE void logsumexp_backward(const X& x, const L& lse, const DL& dlse, DX&& dx,
                                     const softmax_backward_options& options = {}) {
     logsumexp_backward(on(serial), x, lse, dlse, static_cast<DX&&>(dx), options);
+}
+
+// The gradients of logaddexp(a, b): da = dy * e^a / (e^a + e^b), db = dy * e^b / (e^a + e^b), element by element.
+//
+//   a, b     float, double, float16 or bfloat16, rank 1 to 5, equal extents, any strides, broadcast (stride 0) included
+//   dy       the type and extents of a, any strides: the gradient of what logaddexp returned
+//   da, db   the type of a, or float for 16 bits; the extents of a, any strides but 0; a, b or dy itself, or memory
+//            apart from them, and apart from each other; tarn::none in the place of one: not wanted
+//   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
+//
+// Special values   a = b, infinities too: half of dy to each. Otherwise -inf in one of a and b, or +inf in the other:
+//                  0 * dy to the first and dy to the other. NaN in a, b or dy: NaN in both. Denormal elements count as 0.
+// Accuracy         within 4 ulp (measured: 3.1); shares below 2^-118 (doubles: 2^-957) count as 0, and so do results
+//                  below 2^-126 (2^-1022).
+// Determinism      the bits of a result depend on its a, b and dy only.
+// Memory           a, b and dy are read once, da and db written once. No buffer but the stack.
+// Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.
+template <class Executor, class X, class Z, class DY, class DA, class DB>
+TARN_INLINE void logaddexp_backward(const place<Executor>& where, const X& a, const Z& b, const DY& dy, DA&& da,
+                                    DB&& db) {
+    static_assert(!detail::is_none<DA> || !detail::is_none<DB>, "tarn: logaddexp_backward has nothing to write");
+    const auto first = detail::input_view(a);
+    const auto second = detail::input_view(b);
+    const auto gradient = detail::input_view(dy);
+    constexpr bool viewable =
+        detail::accepts_input<X>::value && detail::accepts_input<Z>::value && detail::accepts_input<DY>::value;
+    using value = typename decltype(first)::value_type;
+    static_assert(!viewable || (std::is_same<value, typename decltype(second)::value_type>::value &&
+                                decltype(first)::rank == decltype(second)::rank &&
+                                decltype(first)::rank == decltype(gradient)::rank),
+                  "tarn: inputs and gradient of logaddexp_backward have one type and one rank");
+    const auto erased = [&](auto&& d) -> shape::operand {
+        if constexpr (detail::is_none<decltype(d)>) {
+            return {};
+        } else {
+            using output = decltype(d);
+            const auto view = detail::output_view(static_cast<output>(d));
+            shape::assert_gradient<decltype(first), decltype(gradient), decltype(view),
+                                   viewable && detail::accepts_output<output>::value>();
+            return shape::erase(view);
+        }
+    };
+    const shape::operand to_a = erased(static_cast<DA&&>(da));
+    const shape::operand to_b = erased(static_cast<DB&&>(db));
+    shape::logaddexp_backward<detail::number_of<value>>(where, shape::erase(first), shape::erase(second),
+                                                        shape::erase(gradient), detail::is_none<DA> ? nullptr : &to_a,
+                                                        detail::is_none<DB> ? nullptr : &to_b);
+}
+template <class X, class Z, class DY, class DA, class DB>
+TARN_INLINE void logaddexp_backward(const X& a, const Z& b, const DY& dy, DA&& da, DB&& db) {
+    logaddexp_backward(on(serial), a, b, dy, static_cast<DA&&>(da), static_cast<DB&&>(db));
 }
 
 } // namespace TARN_BACKEND

@@ -22,14 +22,17 @@ enum class op {
     logaddexp,
     softmax_backward,
     log_softmax_backward,
-    logsumexp_backward
+    logsumexp_backward,
+    logaddexp_backward // in the first operand, with the second for a gradient
 };
-constexpr op all_ops[] = {op::softmax,          op::softmax_and_lse,      op::log_softmax,
-                          op::logsumexp,        op::logmeanexp,           op::logaddexp,
-                          op::softmax_backward, op::log_softmax_backward, op::logsumexp_backward};
-constexpr const char* op_names[] = {"softmax",          "softmax_and_lse",      "log_softmax",
-                                    "logsumexp",        "logmeanexp",           "logaddexp",
-                                    "softmax_backward", "log_softmax_backward", "logsumexp_backward"};
+constexpr op all_ops[] = {
+    op::softmax,   op::softmax_and_lse,  op::log_softmax,          op::logsumexp,          op::logmeanexp,
+    op::logaddexp, op::softmax_backward, op::log_softmax_backward, op::logsumexp_backward, op::logaddexp_backward};
+constexpr const char* op_names[] = {
+    "softmax",   "softmax_and_lse",  "log_softmax",          "logsumexp",          "logmeanexp",
+    "logaddexp", "softmax_backward", "log_softmax_backward", "logsumexp_backward", "logaddexp_backward"};
+// Of elements, each by itself.
+constexpr bool is_elementwise(op o) { return o == op::logaddexp || o == op::logaddexp_backward; }
 constexpr bool reduces(op o) { return o == op::logsumexp || o == op::logmeanexp; }
 constexpr bool has_numbers(op o) { return reduces(o) || o == op::softmax_and_lse; }
 
@@ -70,6 +73,8 @@ void call_op(op o, const Where& where, tarn::tensor_view<const T, Rank> a, tarn:
         return tarn::log_softmax_backward(where, a, b, y, with(tarn::softmax_backward_options{}));
     case op::logsumexp_backward:
         return tarn::logsumexp_backward(where, a, c, d, y, with(tarn::softmax_backward_options{}));
+    case op::logaddexp_backward:
+        return tarn::logaddexp_backward(where, a, b, b, y, tarn::none);
     }
 }
 
@@ -102,7 +107,7 @@ op_numbers<number_of<T>> numbers_from(op o, std::ptrdiff_t rows, std::ptrdiff_t 
             e = static_cast<R>(static_cast<T>(e));
     };
     exact(p.a);
-    if (o == op::logaddexp)
+    if (is_elementwise(o))
         p.b = mixed_rows<R>(rows, n, seed + 2);
     exact(p.b);
     const tarn::tensor_view<const R, 2> logits = tarn::make_view(static_cast<const R*>(p.a.data()), rows, n);

@@ -99,4 +99,6 @@ void use(std::vector<float>& v, Eigen::MatrixXf& m, float* p, std::vector<tarn::
     tarn::logaddexp(v, v, v);
     tarn::logsumexp_backward(v, p[0], p[1], v);
     tarn::logaddexp(d, d, d);
+    tarn::logaddexp_backward(v, v, v, v, tarn::none);
+    tarn::logaddexp_backward(h, h, h, tarn::none, h);
 }

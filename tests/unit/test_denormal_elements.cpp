@@ -61,6 +61,9 @@ std::vector<std::vector<T>> results(const Place& where, std::ptrdiff_t n, double
     run([&](auto& o) { tarn::logsumexp(where, o.view(o.x), o.reduced(), scaled(tarn::logsumexp_options())); });
     run([&](auto& o) { tarn::logaddexp(where, o.view(o.x), o.view(o.other), o.view(o.result)); });
     run([&](auto& o) {
+        tarn::logaddexp_backward(where, o.view(o.x), o.view(o.other), o.view(o.other), o.view(o.result), tarn::none);
+    });
+    run([&](auto& o) {
         tarn::softmax_backward(where, o.view(o.x), o.view(o.other), o.view(o.result),
                                scaled(tarn::softmax_backward_options()));
     });

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <tarn/dispatch/family.hpp>
+#include <tarn/kernels/logaddexp_backward.hpp>
 #include <tarn/kernels/logsumexp_backward.hpp>
 #include <tarn/kernels/softmax_backward.hpp>
 #include <tarn/kernels/softmax_backward_pieces.hpp>
@@ -21,7 +22,8 @@ template <class A> struct softmax_backward_kernels {
         {&backward_stored_rows<A, softmax_gradient<A>>::run, &backward_stored_rows<A, log_softmax_gradient<A>>::run,
          nullptr},
         {backward_row_pieces<A, softmax_gradient<A>>::functions,
-         backward_row_pieces<A, log_softmax_gradient<A>>::functions, logsumexp_backward_pieces<A>::functions}};
+         backward_row_pieces<A, log_softmax_gradient<A>>::functions, logsumexp_backward_pieces<A>::functions},
+        &logaddexp_backward<A>::run};
 };
 
 }}}} // namespace tarn::kernels

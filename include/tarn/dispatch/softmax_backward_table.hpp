@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The boundary between calls and kernels of the gradients of softmax, log-softmax and log-sum-exp.
+// The boundary between calls and kernels of the gradients of softmax, log-softmax, log-sum-exp and logaddexp.
 #pragma once
 
 #include <tarn/dispatch/convert_table.hpp>
@@ -52,12 +52,21 @@ template <class T> struct softmax_backward_row_numbers {
     T number;                 // what it means for every element
 };
 
+// The gradients of log(e^a + e^b), of rows of `length` elements that lie side by side.
+template <class T> struct logaddexp_gradient_call {
+    const T *a, *b, *dy;
+    T *da, *db; // null: not wanted
+    std::ptrdiff_t rows, length;
+    std::ptrdiff_t a_stride, b_stride, dy_stride, da_stride, db_stride; // from row to row
+};
+
 template <class T> struct softmax_backward_table {
     void (*rows[softmax_gradients])(const softmax_backward_call<T>&) noexcept;
     void (*columns[softmax_gradients])(const softmax_backward_call<T>&) noexcept;
     // logsumexp has none: every element is by itself.
     void (*stored[softmax_gradients])(const softmax_backward_stored<T>&) noexcept;
     row_pieces<T, softmax_backward_long_row<T>, softmax_backward_row_numbers<T>> pieces[softmax_gradients];
+    void (*logaddexp)(const logaddexp_gradient_call<T>&) noexcept;
 };
 
 }}} // namespace tarn::dispatch
