@@ -14,6 +14,7 @@
 #include <exception>
 #include <iterator>
 #include <stdexcept>
+#include <thread>
 
 namespace bench {
 namespace {
@@ -24,15 +25,16 @@ struct settings {
     std::vector<std::string> conditions{"hot", "cold"};
     std::vector<std::string> inputs{ordinary_input};
     bool hard = false;
-    std::vector<std::string> types{elements.front().name};
+    std::vector<std::string> types; // empty: those of the problems
+    int threads = 0;                // 0: those of the problems
     bool further_peers = false;
     std::vector<std::string> tiers; // empty: all that the CPU has
     run_settings run;
 };
 
-// Appends the problems in one type with every operator.
-void add_rows(std::vector<row>& rows, const family& bench, const std::vector<problem>& problems, element_type type,
-              condition state, bool hard) {
+// Appends the problems with every operator.
+void add_rows(std::vector<row>& rows, const family& bench, const std::vector<problem>& problems, condition state,
+              bool hard) {
     for (const problem& of : problems) {
         for (const map_window& window : bench.windows) {
             for (const op what : bench.operators) {
@@ -42,7 +44,6 @@ void add_rows(std::vector<row>& rows, const family& bench, const std::vector<pro
                 rows.emplace_back();
                 rows.back().of = of;
                 rows.back().of.what = what;
-                rows.back().of.type = type;
                 rows.back().of.window = window;
                 if (merges_tokens(what)) {
                     rows.back().of.axis = 0;
@@ -62,14 +63,6 @@ void add_rows(std::vector<row>& rows, const family& bench, const std::vector<pro
     }
 }
 
-std::vector<row> default_rows(const family& bench, element_type type) {
-    std::vector<row> rows;
-    add_rows(rows, bench, bench.hot, type, condition::hot, false);
-    add_rows(rows, bench, bench.cold, type, condition::cold, false);
-    add_rows(rows, bench, bench.hard, type, condition::hot, true);
-    return rows;
-}
-
 std::vector<std::string> type_names() {
     std::vector<std::string> names(elements.size());
     std::transform(elements.begin(), elements.end(), names.begin(), [](const element_facts& t) { return t.name; });
@@ -80,6 +73,40 @@ std::vector<std::string> type_names() {
 element_type type_called(const std::string& name) {
     const std::vector<std::string> names = type_names();
     return static_cast<element_type>(std::find(names.begin(), names.end(), name) - names.begin());
+}
+
+// The problems in the types, and on the threads, that the command line names.
+std::vector<problem> as_chosen(const std::vector<problem>& given, const settings& chosen) {
+    if (chosen.types.empty() && chosen.threads == 0) {
+        return given;
+    }
+    std::vector<problem> problems;
+    const std::vector<std::string> only_float{elements.front().name};
+    for (const std::string& name : chosen.types.empty() ? only_float : chosen.types) {
+        for (problem of : given) {
+            if (of.type == element_type::float32 && of.threads == 1) {
+                of.type = type_called(name);
+                of.threads = std::max(chosen.threads, 1);
+                problems.push_back(of);
+            }
+        }
+    }
+    return problems;
+}
+
+std::vector<row> default_rows(const family& bench, const settings& chosen) {
+    std::vector<row> rows;
+    add_rows(rows, bench, as_chosen(bench.hot, chosen), condition::hot, false);
+    add_rows(rows, bench, as_chosen(bench.cold, chosen), condition::cold, false);
+    add_rows(rows, bench, as_chosen(bench.hard, chosen), condition::hot, true);
+    const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+    const auto lacks_cores = [&](const row& r) { return chosen.threads == 0 && cores > 0 && r.of.threads > cores; };
+    const auto lacking = std::remove_if(rows.begin(), rows.end(), lacks_cores);
+    if (lacking != rows.end()) {
+        std::printf("left out: rows of more threads than the %d cores of this machine\n", cores);
+    }
+    rows.erase(lacking, rows.end());
+    return rows;
 }
 
 problem parse_shape(const family& bench, const std::string& text) {
@@ -109,7 +136,7 @@ problem parse_shape(const family& bench, const std::string& text) {
 }
 
 // Hot rows have all inputs side by side, cold ones each for itself.
-std::vector<row> rows_of_shapes(const family& bench, const settings& chosen, element_type type) {
+std::vector<row> rows_of_shapes(const family& bench, const settings& chosen) {
     std::vector<row> rows;
     const auto wanted = [&](const char* state) {
         return std::find(chosen.conditions.begin(), chosen.conditions.end(), state) != chosen.conditions.end();
@@ -117,12 +144,13 @@ std::vector<row> rows_of_shapes(const family& bench, const settings& chosen, ele
     for (const std::string& text : chosen.shapes) {
         problem of = parse_shape(bench, text);
         of.axis = pools_tokens(bench.operators.front()) ? 0 : chosen.axis;
+        const std::vector<problem> problems = as_chosen({of}, chosen);
         if (chosen.hard || wanted("hot")) {
-            add_rows(rows, bench, {of}, type, condition::hot, chosen.hard);
+            add_rows(rows, bench, problems, condition::hot, chosen.hard);
         }
         for (std::size_t i = 0; !chosen.hard && wanted("cold") && i < chosen.inputs.size(); ++i) {
             const std::size_t before = rows.size();
-            add_rows(rows, bench, {of}, type, condition::cold, false);
+            add_rows(rows, bench, problems, condition::cold, false);
             for (std::size_t k = before; k < rows.size(); ++k) {
                 rows[k].inputs = {chosen.inputs[i]};
             }
@@ -193,16 +221,7 @@ void run(const family& bench, settings chosen) {
     std::replace(chosen.tiers.begin(), chosen.tiers.end(), std::string("best"), available_tiers().front());
     chosen.run.machine = describe_machine();
     chosen.run.machine.emplace_back("tiers", joined(available_tiers()));
-    std::vector<row> rows;
-    for (const std::string& name : chosen.types) {
-        const element_type type = type_called(name);
-        const std::vector<row> more =
-            chosen.shapes.empty() ? default_rows(bench, type) : rows_of_shapes(bench, chosen, type);
-        rows.insert(rows.end(), more.begin(), more.end());
-    }
-    for (row& r : rows) {
-        r.of.threads = chosen.run.threads;
-    }
+    std::vector<row> rows = chosen.shapes.empty() ? default_rows(bench, chosen) : rows_of_shapes(bench, chosen);
     run_rows(
         std::move(rows), [&](const row& r) { return methods_for(bench, r, chosen); }, chosen.run);
 }
@@ -248,7 +267,7 @@ int run_options(const family& bench, int argc, char** argv) {
     std::vector<std::string> tier_names = available_tiers();
     tier_names.emplace_back("best");
     app.add_option("--tier", chosen.tiers, "only these tiers of the library")->check(CLI::IsMember(tier_names));
-    app.add_option("--threads", chosen.run.threads, "for the library and those peers that have them")
+    app.add_option("--threads", chosen.threads, "for the library and those peers that have them")
         ->check(CLI::Range(1, 64));
     app.add_flag("--peers", chosen.further_peers, "with the peers that bench/run.sh --peers installs");
     app.add_option("--seconds", chosen.run.seconds, "time for each row of the table")->check(CLI::PositiveNumber);

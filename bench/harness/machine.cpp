@@ -73,15 +73,29 @@ std::string cache_summary() {
     return text.empty() ? "unknown" : text;
 }
 
+// Before any binding.
+struct cores_at_start {
+    cpu_set_t all;
+    int core;
+
+    cores_at_start() : all(), core(sched_getcpu()) { sched_getaffinity(0, sizeof all, &all); }
+};
+const cores_at_start& at_start() {
+    static const cores_at_start start;
+    return start;
+}
+
 } // namespace
 
 int pin_to_one_core() {
-    const int core = sched_getcpu();
+    const cores_at_start& start = at_start();
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(static_cast<unsigned>(core < 0 ? 0 : core), &set);
-    return sched_setaffinity(0, sizeof set, &set) == 0 ? core : -1;
+    CPU_SET(static_cast<unsigned>(start.core < 0 ? 0 : start.core), &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0 ? start.core : -1;
 }
+
+void release_cores() { sched_setaffinity(0, sizeof(cpu_set_t), &at_start().all); }
 
 std::size_t last_level_cache_bytes() {
     std::size_t bytes = std::size_t{32} << 20; // where the system does not tell

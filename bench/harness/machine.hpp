@@ -11,8 +11,10 @@ namespace bench {
 // Name and value of what a reader must know to judge the figures.
 using machine_facts = std::vector<std::pair<std::string, std::string>>;
 
-// Binds the process to one core and returns its number; -1 if the system refuses.
+// Binds the process to one core, always the same, and returns its number; -1 if the system refuses.
 int pin_to_one_core();
+// Lets it run on all cores that it could before.
+void release_cores();
 
 std::size_t last_level_cache_bytes();
 

@@ -42,11 +42,17 @@ private:
 
 void run_rows(std::vector<row> rows, const std::function<method_list(const row&)>& methods_for,
               const run_settings& settings) {
-    print_machine(settings.machine, settings.threads > 1 ? -1 : pin_to_one_core());
+    const bool one_thread = std::any_of(rows.begin(), rows.end(), [](const row& r) { return r.of.threads == 1; });
+    print_machine(settings.machine, one_thread ? pin_to_one_core() : -1);
     csv_writer csv(settings.csv, settings.machine);
     for (row& r : rows) {
         const auto run = [&](benchmark::State& state) {
             try {
+                if (r.of.threads > 1) {
+                    release_cores();
+                } else {
+                    pin_to_one_core();
+                }
                 measure(state, r, methods_for(r), settings.seconds);
             } catch (const std::exception& failure) {
                 state.SkipWithError(failure.what());

@@ -15,12 +15,11 @@ namespace bench {
 struct run_settings {
     double seconds = 5; // for each row
     std::string csv;    // file for all figures; empty: none
-    int threads = 1;    // 1: the process is bound to one core
     machine_facts machine;
 };
 
-// Measures the rows, each as a benchmark of Google Benchmark called row::name(). A
-// row is printed and written as soon as it is finished. `methods_for` is asked once for every row, when its turn has
+// Measures the rows, each as a benchmark of Google Benchmark called row::name(); those of one thread bound to one core.
+// A row is printed and written as soon as it is finished. `methods_for` is asked once for every row, when its turn has
 // come.
 void run_rows(std::vector<row> rows, const std::function<method_list(const row&)>& methods_for,
               const run_settings& settings);

@@ -347,102 +347,119 @@ template <class T, class... Where> call map_call(const problem& of, Where... whe
     };
 }
 
-// `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
-template <class T, class... Where> call call_in(const problem& of, const way& how, Where... where) {
-    const views<T> v{of};
-    switch (of.what) {
-    case op::softmax:
-        if (how.with_lse) {
-            return softmax_with_lse<T>(of, how, where...);
+// Calls and what is made of the operands before they are timed, in four groups, since header-only every group is minutes of
+// compilation. `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
+struct softmax_group {
+    static bool has(op what) { return what <= op::logsumexp_backward; }
+    template <class T> static call preparation(const problem&) { return {}; }
+    template <class T, class... Where> static call make(const problem& of, const way& how, Where... where) {
+        const views<T> v{of};
+        switch (of.what) {
+        case op::softmax:
+            if (how.with_lse) {
+                return softmax_with_lse<T>(of, how, where...);
+            }
+            return [v, where..., options = softmax_options(of, how)](const operands& a) {
+                tarn::softmax(where..., v.input(a), v.output(a), options);
+            };
+        case op::log_softmax:
+            return [v, where..., options = with_stores<tarn::log_softmax_options>(of, how)](const operands& a) {
+                tarn::log_softmax(where..., v.input(a), v.output(a), options);
+            };
+        case op::logsumexp:
+            return [v, where...](const operands& a) {
+                tarn::logsumexp(where..., v.input(a), v.lane_output(a), {v.of.axis});
+            };
+        case op::softmax_backward:
+            return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+                tarn::softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
+            };
+        case op::log_softmax_backward:
+            return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+                tarn::log_softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
+            };
+        default:
+            return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
+                tarn::logsumexp_backward(where..., v.input(a), v.lane_input(a, 1), v.lane_input(a, 2), v.output(a),
+                                         options);
+            };
         }
-        return [v, where..., options = softmax_options(of, how)](const operands& a) {
-            tarn::softmax(where..., v.input(a), v.output(a), options);
-        };
-    case op::log_softmax:
-        return [v, where..., options = with_stores<tarn::log_softmax_options>(of, how)](const operands& a) {
-            tarn::log_softmax(where..., v.input(a), v.output(a), options);
-        };
-    case op::logsumexp:
-        return
-            [v, where...](const operands& a) { tarn::logsumexp(where..., v.input(a), v.lane_output(a), {v.of.axis}); };
-    case op::softmax_backward:
-        return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
-            tarn::softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
-        };
-    case op::log_softmax_backward:
-        return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
-            tarn::log_softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);
-        };
-    case op::logsumexp_backward:
-        return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
-            tarn::logsumexp_backward(where..., v.input(a), v.lane_input(a, 1), v.lane_input(a, 2), v.output(a),
-                                     options);
-        };
-    case op::masked_softmax:
-    case op::biased_softmax:
-    case op::causal_softmax:
-        return masked_call<T>(of, how, where...);
-    case op::masked_softmax_backward:
-    case op::causal_softmax_backward:
-        return masked_gradient_call<T>(of, where...);
-    case op::softpick_backward:
-        return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
-            tarn::softpick_backward(where..., v.input(a), v.input(a, 1), v.input(a, 2), v.output(a), options);
-        };
-    case op::softpick:
-        return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
-            tarn::softpick(where..., v.input(a), v.output(a), options);
-        };
-    case op::token_mean:
-    case op::token_max:
-    case op::half_token_mean:
-    case op::half_token_max:
-        return token_pool_call<T>(of, where...);
-    case op::token_mean_backward:
-    case op::token_max_backward:
-        return token_gradient_call<T>(of, where...);
-    case op::top_k:
-    case op::softmax_top_k:
-        return selecting_call<T>(of, where...);
-    case op::sparse_softmax:
-    case op::sparse_softmax_loss:
-        return sparse_call<T>(of, how, where...);
-    case op::token_merge:
-        return merge_call<T>(of, how, where...);
-    case op::token_merge_backward:
-        return merge_gradient_call<T>(of, how, where...);
-    case op::token_cluster:
-        return cluster_call<T>(of, where...);
-    case op::max_pool:
-    case op::average_pool:
-    case op::soft_pool:
-    case op::ada_pool:
-    case op::gem_pool:
-    case op::gem_pool_any:
-    case op::max_pool_backward:
-    case op::average_pool_backward:
-    case op::soft_pool_backward:
-    case op::ada_pool_backward:
-    case op::gem_pool_backward:
-    case op::gem_pool_backward_any:
-    case op::ada_unpool:
-    case op::ada_unpool_backward:
-        return map_call<T>(of, where...);
     }
-    throw std::invalid_argument("no call is known for the operator");
-}
+};
 
-// What is made of the operands before calls are timed.
-template <class T> call preparation_in(const problem& of) {
-    switch (of.what) {
-    case op::masked_softmax:
-    case op::masked_softmax_backward:
-        return [of](const operands& a) { make_byte_mask<T>(of, a); };
-    case op::token_merge_backward:
-        return [of](const operands& a) { make_plan<T>(of, a); };
-    default:
+struct masks_group {
+    static bool has(op what) { return what >= op::masked_softmax && what <= op::sparse_softmax_loss; }
+    template <class T> static call preparation(const problem& of) {
+        return of.what == op::masked_softmax || of.what == op::masked_softmax_backward
+                   ? [of](const operands& a) { make_byte_mask<T>(of, a); }
+                   : call();
+    }
+    template <class T, class... Where> static call make(const problem& of, const way& how, Where... where) {
+        const views<T> v{of};
+        switch (of.what) {
+        case op::masked_softmax:
+        case op::biased_softmax:
+        case op::causal_softmax:
+            return masked_call<T>(of, how, where...);
+        case op::masked_softmax_backward:
+        case op::causal_softmax_backward:
+            return masked_gradient_call<T>(of, where...);
+        case op::softpick_backward:
+            return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
+                tarn::softpick_backward(where..., v.input(a), v.input(a, 1), v.input(a, 2), v.output(a), options);
+            };
+        case op::softpick:
+            return [v, where..., options = with_stores<tarn::softpick_options>(of, how)](const operands& a) {
+                tarn::softpick(where..., v.input(a), v.output(a), options);
+            };
+        case op::top_k:
+        case op::softmax_top_k:
+            return selecting_call<T>(of, where...);
+        default:
+            return sparse_call<T>(of, how, where...);
+        }
+    }
+};
+
+struct tokens_group {
+    static bool has(op what) { return pools_tokens(what) || merges_tokens(what); }
+    template <class T> static call preparation(const problem& of) {
+        if (of.what == op::token_merge_backward) {
+            return [of](const operands& a) { make_plan<T>(of, a); };
+        }
         return pools_tokens(of.what) ? [of](const operands& a) { make_byte_mask<T>(of, a); } : call();
     }
+    template <class T, class... Where> static call make(const problem& of, const way& how, Where... where) {
+        switch (of.what) {
+        case op::token_mean_backward:
+        case op::token_max_backward:
+            return token_gradient_call<T>(of, where...);
+        case op::token_merge:
+            return merge_call<T>(of, how, where...);
+        case op::token_merge_backward:
+            return merge_gradient_call<T>(of, how, where...);
+        case op::token_cluster:
+            return cluster_call<T>(of, where...);
+        default:
+            return token_pool_call<T>(of, where...);
+        }
+    }
+};
+
+struct pooling_group {
+    static bool has(op what) { return pools_maps(what); }
+    template <class T> static call preparation(const problem&) { return {}; }
+    template <class T, class... Where> static call make(const problem& of, const way&, Where... where) {
+        return map_call<T>(of, where...);
+    }
+};
+
+// make(group of the operator).
+template <class Make> call in_group(op what, Make make) {
+    return softmax_group::has(what)  ? make(softmax_group())
+           : masks_group::has(what)  ? make(masks_group())
+           : tokens_group::has(what) ? make(tokens_group())
+                                     : make(pooling_group());
 }
 
 // make(number of the type).
@@ -460,10 +477,16 @@ template <class Make> call in_type(element_type type, Make make) {
     throw std::invalid_argument("no call is known for the type");
 }
 template <class... Where> call call_of(const problem& of, const way& how, Where... where) {
-    return in_type(of.type, [&](auto number) { return call_in<decltype(number)>(of, how, where...); });
+    return in_group(of.what, [&](auto group) {
+        return in_type(
+            of.type, [&](auto number) { return decltype(group)::template make<decltype(number)>(of, how, where...); });
+    });
 }
 inline call preparation_of(const problem& of) {
-    return in_type(of.type, [&](auto number) { return preparation_in<decltype(number)>(of); });
+    return in_group(of.what, [&](auto group) {
+        return in_type(of.type,
+                       [&](auto number) { return decltype(group)::template preparation<decltype(number)>(of); });
+    });
 }
 
 // Makes a method of the call, and of the same call on floats where the problem has 16 bits.

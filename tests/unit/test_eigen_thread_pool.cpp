@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Operators on Eigen's thread pool: the bits of one thread with any number of them, work that really is shared, and an exception
-// of the boundary that reaches the caller.
+// Operators on Eigen's thread pool: the bits of one thread with any number of them, work that really is shared, pools that are
+// busy, and exceptions that reach the caller.
 #include <tarn/eigen_thread_pool.hpp>
 
 #include "support/rows.hpp"
@@ -10,8 +10,11 @@
 #include <tarn/log_softmax.hpp>
 #include <tarn/softmax_backward.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 namespace {
@@ -71,6 +74,74 @@ TEST(eigen_devices, share_the_work) {
     });
     EXPECT_GT(threads.size(), 1u);
     EXPECT_EQ(met, std::vector<int>(64, 1));
+}
+
+TEST(eigen_devices, meet_every_item_once) {
+    Eigen::ThreadPool pool(3);
+    const Eigen::ThreadPoolDevice device(&pool, 3);
+    for (std::ptrdiff_t n = 0; n < 300; ++n) {
+        std::vector<std::atomic<int>> met(static_cast<std::size_t>(n));
+        tarn::on(device).parallel_for(n, {1e6, 1e6, 1e6}, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            for (std::ptrdiff_t i = begin; i < end; ++i)
+                ++met[static_cast<std::size_t>(i)];
+        });
+        for (const std::atomic<int>& count : met)
+            ASSERT_EQ(count, 1) << n;
+    }
+}
+
+// The caller does all by itself, and threads that come later do nothing.
+TEST(eigen_devices, do_not_wait_for_busy_threads) {
+    std::mutex gate;
+    Eigen::ThreadPool pool(2);
+    const Eigen::ThreadPoolDevice device(&pool, 2);
+    std::vector<float> x(512 * 1000, 1.0f), y(x.size());
+    {
+        const std::lock_guard<std::mutex> closed(gate);
+        for (int i = 0; i < 2; ++i)
+            pool.Schedule([&] { const std::lock_guard<std::mutex> wait(gate); });
+        tarn::softmax(tarn::on(device), tarn::make_view(x.data(), 512, 1000), tarn::make_view(y.data(), 512, 1000));
+    }
+    EXPECT_EQ(std::count(y.begin(), y.end(), 0.001f), static_cast<std::ptrdiff_t>(y.size()));
+}
+
+TEST(eigen_devices, may_be_used_in_their_own_threads) {
+    Eigen::ThreadPool pool(2);
+    const Eigen::ThreadPoolDevice device(&pool, 2);
+    std::atomic<int> inner{0};
+    tarn::on(device).parallel_for(8, {1e6, 1e6, 1e9}, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        for (std::ptrdiff_t i = begin; i < end; ++i)
+            tarn::on(device).parallel_for(100, {1e6, 1e6, 1e6}, [&](std::ptrdiff_t first, std::ptrdiff_t last) {
+                inner += static_cast<int>(last - first);
+            });
+    });
+    EXPECT_EQ(inner, 800);
+}
+
+TEST(eigen_devices, exceptions_reach_the_caller_when_no_piece_runs_any_more) {
+    Eigen::ThreadPool pool(3);
+    const Eigen::ThreadPoolDevice device(&pool, 3);
+    const auto caller = std::this_thread::get_id();
+    for (int round = 0; round < 50; ++round) {
+        std::atomic<int> running{0};
+        std::atomic<bool> over{false};
+        bool thrown = false;
+        try {
+            tarn::on(device).parallel_for(64, {1e6, 1e6, 1e9}, [&](std::ptrdiff_t, std::ptrdiff_t) {
+                EXPECT_FALSE(over);
+                if (std::this_thread::get_id() == caller)
+                    throw std::runtime_error("in the caller's piece");
+                ++running;
+                std::this_thread::sleep_for(std::chrono::microseconds(200));
+                --running;
+            });
+        } catch (const std::runtime_error&) {
+            thrown = true;
+        }
+        EXPECT_EQ(running, 0);
+        over = true;
+        EXPECT_TRUE(thrown);
+    }
 }
 
 TEST(eigen_devices, default_device_is_the_calling_thread) {

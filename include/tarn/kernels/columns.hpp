@@ -187,13 +187,15 @@ public:
         for (int w = 0; w < W; ++w) {
             const auto refs =
                 pack_references<A>::of_greatest(simd::load<A>(greatest + w * lanes<A>), base, weights_of<A>::bias);
-            bounds_[w] = lane_bounds<A>(base, refs);
+            bounds_[w] = bounds_by_lane(base, refs);
             simd::store<A>(exponents_ + w * lanes<A>, refs.exponent);
             simd::store<A>(centres_ + w * lanes<A>, refs.centre);
         }
     }
     TARN_INLINE reference<A> operator[](int c) const noexcept { return {exponents_[c], centres_[c]}; }
-    TARN_INLINE pack<A> operator()(int w, const pack<A>& x) const noexcept { return bounds_[w].weigh(common_, x); }
+    TARN_INLINE pack<A> operator()(int w, const pack<A>& x) const noexcept {
+        return weigh_by_lane(common_, bounds_[w], x);
+    }
 
     // For adding_weights.
     struct own {
@@ -209,7 +211,7 @@ public:
 private:
     alignas(64) number<A> exponents_[W * lanes<A>];
     alignas(64) number<A> centres_[W * lanes<A>];
-    lane_bounds<A> bounds_[W];
+    exp_bounds<A, pack<A>> bounds_[W];
     exp_weight<A, false> common_;
 };
 

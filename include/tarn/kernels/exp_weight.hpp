@@ -416,34 +416,34 @@ private:
 // The shortest form that drops weights on all tiers; where it is Folded it is for the references of that.
 template <class A> using dropping_weight = exp_weight<A, simd::exp2_traits<A>::has_scalef>;
 
-// A pack of rows side by side, each lane with a reference of its own.
-template <class A> struct lane_bounds : exp_bounds<A, pack<A>> {
-    lane_bounds() = default;
-    TARN_INLINE lane_bounds(exp_base<A> base, const pack_references<A>& refs) noexcept
-        : exp_bounds<A, pack<A>>(exp_bounds<A, pack<A>>::of(
-              base, refs.exponent, refs.centre, [](number<A> v) TARN_LAMBDA { return simd::broadcast<A>(v); })) {}
-
-    // The weights of x, by a weight of the same base.
-    TARN_INLINE pack<A> weigh(const exp_weight<A, false>& common, const pack<A>& x) const noexcept {
-        return simd::each<A>(
-            [&](numbers<A> v, numbers<A> grid, numbers<A> least, numbers<A> low, numbers<A> high, numbers<A> exponent,
-                numbers<A> centre) TARN_LAMBDA {
-                exp_weight<A, false> weight = common;
-                weight.refer_to(exp_bounds<A, numbers<A>>{grid, least, low, high, exponent, centre});
-                return weight(v);
-            },
-            x, this->grid, this->least, this->clip_low, this->clip_high, this->exponent, this->centre);
-    }
-};
+// A pack of rows side by side, each lane with a reference of its own: what the references mean, and the weights by them.
+// common: of the same base.
+template <class A>
+TARN_INLINE exp_bounds<A, pack<A>> bounds_by_lane(exp_base<A> base, const pack_references<A>& refs) noexcept {
+    return exp_bounds<A, pack<A>>::of(base, refs.exponent, refs.centre,
+                                      [](number<A> v) TARN_LAMBDA { return simd::broadcast<A>(v); });
+}
+template <class A>
+TARN_INLINE pack<A> weigh_by_lane(const exp_weight<A, false>& common, const exp_bounds<A, pack<A>>& bounds,
+                                  const pack<A>& x) noexcept {
+    return simd::each<A>(
+        [&](numbers<A> v, numbers<A> grid, numbers<A> least, numbers<A> low, numbers<A> high, numbers<A> exponent,
+            numbers<A> centre) TARN_LAMBDA {
+            exp_weight<A, false> weight = common;
+            weight.refer_to(exp_bounds<A, numbers<A>>{grid, least, low, high, exponent, centre});
+            return weight(v);
+        },
+        x, bounds.grid, bounds.least, bounds.clip_low, bounds.clip_high, bounds.exponent, bounds.centre);
+}
 
 template <class A> struct exp_weight_by_lane {
-    lane_bounds<A> bounds;
+    exp_bounds<A, pack<A>> bounds;
     exp_weight<A, false> common;
 
     TARN_INLINE exp_weight_by_lane(exp_base<A> base, const pack_references<A>& refs) noexcept
-        : bounds(base, refs), common(base, reference<A>{0, 0}) {}
+        : bounds(bounds_by_lane(base, refs)), common(base, reference<A>{0, 0}) {}
 
-    TARN_INLINE pack<A> operator()(const pack<A>& x) const noexcept { return bounds.weigh(common, x); }
+    TARN_INLINE pack<A> operator()(const pack<A>& x) const noexcept { return weigh_by_lane(common, bounds, x); }
 };
 
 }}}} // namespace tarn::kernels
