@@ -13,12 +13,13 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root"
 
-# Of the operators that can be tested alone: their families of kernels, and the names of their tests.
+# Of the operators that can be tested alone: their families of kernels, with those of softmax, which all tests of programs
+# call; and the names of their tests.
 declare -A kernels_of=(
     [softmax]="softmax;log_softmax;softmax_backward;softmax_state"
     [masks]="softmax_backward;masked_softmax;masked_softmax_backward;softpick;top_k;sparse_softmax"
-    [pooling]="pool;pool_backward;gem;gem_backward;soft_pool;soft_pool_backward;ada_pool;ada_pool_backward;ada_unpool"
-    [tokens]="token_pool;token_merge;token_cluster"
+    [pooling]="softmax;pool;pool_backward;gem;gem_backward;soft_pool;soft_pool_backward;ada_pool;ada_pool_backward;ada_unpool"
+    [tokens]="softmax;token_pool;token_merge;token_cluster"
 )
 declare -A tests_of=(
     [softmax]='^((log_)?softmax|logsumexp|logaddexp|double|long_rows|adjacent_axes|operator_threads|stored_operators)'

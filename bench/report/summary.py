@@ -5,7 +5,7 @@ import math
 from figures import implementation_of
 
 OTHERS = ("peer", "baseline")
-NOT_ALGORITHMS = ("tarn", "tarn header-only", "tarn cached", "tarn streaming", "tarn one thread")
+NOT_ALGORITHMS = ("tarn", "tarn header-only", "tarn cached", "tarn streaming", "tarn with lse", "tarn one thread")
 SPEED = ("row length in cache", "row length", "working set")  # sections
 CLOSE = 1.03  # automatic, of the best algorithm named
 
