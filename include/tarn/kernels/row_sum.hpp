@@ -103,13 +103,16 @@ template <class A, packs_added How, class Weight, class Source, class Sink> stru
         add_packs<How>(sums, v[2], v[3]);
     }
     TARN_INLINE void rest(simd::sum_pack<A>& sums, std::ptrdiff_t i, int n, int m) const noexcept {
-        const pack<A> v = weigh_first<A>(weight, x, i, n);
-        e.put_first(i, v, n);
         if (m > 0) {
-            const pack<A> w = weigh_first<A>(weight, x, i + lanes<A>, m);
-            e.put_first(i + lanes<A>, w, m);
-            add_packs<How>(sums, v, w);
+            pack<A> v[2] = {x.first(i, lanes<A>), x.first(i + lanes<A>, m)};
+            weigh_each(weight, v);
+            v[1] = simd::first_or<A>(v[1], m, 0.0f);
+            e.put_first(i, v[0], lanes<A>);
+            e.put_first(i + lanes<A>, v[1], m);
+            add_packs<How>(sums, v[0], v[1]);
         } else {
+            const pack<A> v = weigh_first<A>(weight, x, i, n);
+            e.put_first(i, v, n);
             sums.add(v);
         }
     }
