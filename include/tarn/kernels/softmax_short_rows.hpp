@@ -66,6 +66,41 @@ template <class A> struct softmax_tile {
         });
     }
 
+    // The same of two rows of so many packs each, of which the last may be partial: a row alone is one chain of
+    // instructions too long to overlap with the next.
+    template <int Packs, class Weight, class Rows>
+    TARN_INLINE void weigh_two(int row, const Weight& weight, Rows& rows, std::ptrdiff_t n) noexcept {
+        constexpr int before_last = (Packs - 1) * lanes<A>;
+        const int count = static_cast<int>(n) - before_last;
+        pack<A> v[2 * Packs];
+        simd::unroll<2>([&](auto k) TARN_LAMBDA {
+            constexpr int first = decltype(k)::value * Packs;
+            const auto x = rows.next();
+            simd::unroll<Packs - 1>([&](auto i) TARN_LAMBDA {
+                constexpr int I = decltype(i)::value;
+                v[first + I] = x.at(I * lanes<A>);
+            });
+            v[first + Packs - 1] = count == lanes<A> ? x.at(before_last) : x.first(before_last, count);
+        });
+        weigh_each(weight, v);
+        simd::unroll<2>([&](auto k) TARN_LAMBDA {
+            constexpr int first = decltype(k)::value * Packs;
+            if (count < lanes<A>)
+                v[first + Packs - 1] = simd::first_or<A>(v[first + Packs - 1], count, 0.0f);
+            number<A>* const e = weights + (row + decltype(k)::value) * Packs * lanes<A>;
+            auto row_sums = simd::sum_pack<A>::zero();
+            simd::unroll<Packs>([&](auto i) TARN_LAMBDA {
+                constexpr int I = decltype(i)::value;
+                simd::store<A>(e + I * lanes<A>, v[first + I]);
+                if constexpr (I % 2 == 1)
+                    add_packs<packs_added::in_pairs>(row_sums, v[first + I - 1], v[first + I]);
+                else if constexpr (I + 1 == Packs)
+                    row_sums.add(v[first + I]);
+            });
+            keep_sums(row + decltype(k)::value, row_sums);
+        });
+    }
+
     TARN_INLINE void keep_sums(int row, const simd::sum_pack<A>& row_sums) noexcept {
         row_sums.store_folded(lane_sums + row * 8);
     }
@@ -237,6 +272,16 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
             const bool whole = n == lanes<A> && (last < 0 || before.part.columns == n);
             return whole ? fours(simd::index<1>{}) : fours(simd::index<0>{});
         } else {
+            const auto twos = [&](auto packs) TARN_LAMBDA {
+                return step<2, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
+                    to.template weigh_two<decltype(packs)::value>(i, weight, x, n);
+                });
+            };
+            const std::ptrdiff_t packs = (n + lanes<A> - 1) / lanes<A>;
+            if (packs == 2)
+                return twos(simd::index<2>{});
+            if (packs == 3)
+                return twos(simd::index<3>{});
             return step<1, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
                 to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), n));
             });
