@@ -143,10 +143,13 @@ template <class A, int W> struct columns_engine {
                            simd::row_totals<A, W * lanes<A>>& total) noexcept {
         state.with_weight([&](const auto& weight) TARN_LAMBDA {
             const common_weight<std::decay_t<decltype(weight)>> weigh{weight};
-            if (W > 1 || b.last == lanes<A>)
-                weigh_columns<true>(b, weigh, total, before);
-            else
-                weigh_columns<false>(b, weigh, total, before);
+            if constexpr (W == 1) {
+                if (b.last < lanes<A>) {
+                    weigh_columns<false>(b, weigh, total, before);
+                    return 0.0;
+                }
+            }
+            weigh_columns<true>(b, weigh, total, before);
             return 0.0;
         });
         bool right = true;
