@@ -126,10 +126,11 @@ void logaddexp_backward(const place<Executor>& where, const operand& a, const op
     check_operand(op, "gradient", dy);
     check_same_extents(op, a, b, "second input");
     check_same_extents(op, a, dy, "gradient");
+    const auto name_of = [&](const operand* d) { return d == da ? "first output" : "second output"; };
     for (const operand* d : {da, db}) {
         if (d) {
-            check_operand(op, d == da ? "first output" : "second output", *d);
-            check_same_extents(op, a, *d, d == da ? "first output" : "second output");
+            check_operand(op, name_of(d), *d);
+            check_same_extents(op, a, *d, name_of(d));
         }
     }
     const tier t = check_tier(op, where.tier_index);
@@ -141,7 +142,7 @@ void logaddexp_backward(const place<Executor>& where, const operand& a, const op
     for (const operand* d : {da, db}) {
         if (d) {
             for (int k = 0; k < inputs; ++k)
-                check_overlap(op, *list.item[k], *d);
+                check_overlap(op, *list.item[k], *d, name_of(d));
             written += bytes_of_element(*d);
             list.add(*d);
         }

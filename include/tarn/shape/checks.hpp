@@ -188,8 +188,8 @@ TARN_INLINE void check_distinct(const char* op, const operand& y, const char* ar
 // Refuses outputs that certainly share elements with an input without being that input (in place): both dense, of equal
 // strides, or with the same first element. Others may overlap unnoticed. x and y have the same extents, none 0. Returns
 // whether the call is in place.
-TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& y) {
-    check_distinct(op, y);
+TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& y, const char* argument = "output") {
+    check_distinct(op, y, argument);
     bool equal_strides = x.type == y.type;
     for (int i = 0; i < x.rank; ++i)
         equal_strides = equal_strides && (x.stride[i] == y.stride[i] || x.extent[i] == 1);
@@ -206,7 +206,7 @@ TARN_INLINE bool check_overlap(const char* op, const operand& x, const operand& 
         overlap = bytes % element_size(x) == 0 && reaches(bytes / element_size(x), x, (1u << x.rank) - 1u);
     }
     if (overlap)
-        fail(op, "output", "overlaps the input in part", "memory apart from the input, or the input itself");
+        fail(op, argument, "overlaps the input in part", "memory apart from the input, or the input itself");
     return false;
 }
 
