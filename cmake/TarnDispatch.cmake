@@ -22,6 +22,10 @@ set(TARN_KERNEL_OPTIONS -O2 -finline -fno-fast-math -fno-lto)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     list(APPEND TARN_KERNEL_OPTIONS
         -fno-ipa-modref -fno-tree-pta --param=ipa-max-aa-steps=0 --param=sccvn-max-alias-queries-per-access=20)
+    # Structures of packs are copied in pieces as wide as those are read in: narrower stores are not forwarded to a wide
+    # load, which then waits for them.
+    list(APPEND TARN_TIER_OPTIONS_avx2 -mmove-max=256 -mstore-max=256)
+    list(APPEND TARN_TIER_OPTIONS_avx512 -mmove-max=512 -mstore-max=512)
 endif()
 
 set(TARN_DISPATCH_MAX_ISA avx512 CACHE STRING "The newest instruction set that tarn::dispatch has kernels for")

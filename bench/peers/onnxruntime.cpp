@@ -38,6 +38,8 @@ public:
         check(function<opaque**>(10)(&options));
         check(function<opaque*, int>(24)(options, threads)); // within an operator
         check(function<opaque*, int>(25)(options, 1));       // of operators
+        // Threads that spin on after a run would take the second core from whoever is measured next.
+        check(function<opaque*, const char*, const char*>(130)(options, "session.force_spinning_stop", "1"));
         opaque* session = nullptr;
         check(function<opaque*, const void*, std::size_t, opaque*, opaque**>(8)(environment_, model.data(),
                                                                                 model.size(), options, &session));

@@ -215,13 +215,15 @@ private:
     exp_weight<A, false> common_;
 };
 
-// Calls block(packs, column, last) for all columns: blocks of eight packs, then of one, the last of which may have
-// fewer.
+// Calls block(packs, column, last) for all columns: blocks of eight packs, of four, and of one, the last of which may
+// have fewer.
 template <class A, class Block>
 TARN_INLINE void for_column_blocks(std::ptrdiff_t columns, const Block& block) noexcept {
     std::ptrdiff_t col = 0;
     for (; col + 8 * lanes<A> <= columns; col += 8 * lanes<A>)
         block(simd::index<8>{}, col, lanes<A>);
+    for (; col + 4 * lanes<A> <= columns; col += 4 * lanes<A>)
+        block(simd::index<4>{}, col, lanes<A>);
     for (; col < columns; col += lanes<A>)
         block(simd::index<1>{}, col, columns - col < lanes<A> ? static_cast<int>(columns - col) : lanes<A>);
 }

@@ -60,13 +60,14 @@ template <class A> struct log_sum {
     TARN_INLINE number log_of_sum(number scale, double offset) const noexcept {
         if (infinite)
             return infinity;
-        // The product of floats is exact, so it does not matter whether it is fused.
-        if constexpr (simd::is_double<A>)
-            return simd::first_lane<A>(
-                       simd::fmadd<A>(simd::doubles<A>(scale), simd::doubles<A>(greatest), simd::doubles<A>(value))) +
-                   offset;
-        else
-            return static_cast<number>(static_cast<double>(scale) * static_cast<double>(greatest) + value + offset);
+        const double log = simd::first_lane<A>(log_of(simd::doubles<A>(static_cast<double>(greatest)),
+                                                      simd::doubles<A>(value), static_cast<double>(scale), offset));
+        return static_cast<number>(log);
+    }
+    // The same lane by lane, of rows none of which is infinite. The product of floats is exact.
+    TARN_INLINE static simd::doubles<A> log_of(const simd::doubles<A>& greatest, const simd::doubles<A>& value,
+                                               double scale, double offset) noexcept {
+        return simd::fmadd<A>(simd::doubles<A>(scale), greatest, value) + simd::doubles<A>(offset);
     }
 };
 

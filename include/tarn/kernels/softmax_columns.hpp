@@ -195,7 +195,8 @@ template <class A, int W> struct columns_engine {
 template <class A> struct softmax_columns {
     static void run(const dispatch::softmax_columns<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
-        const std::ptrdiff_t col = columns_engine<A, 8>{a, state}.run(0);
+        std::ptrdiff_t col = columns_engine<A, 8>{a, state}.run(0);
+        col = columns_engine<A, 4>{a, state}.run(col);
         columns_engine<A, 1>{a, state}.run(col);
         if (a.stream)
             simd::stream_fence<A>();

@@ -16,6 +16,45 @@ struct tile_part {
     std::ptrdiff_t begin, columns;
 };
 
+// How many rows are weighed together: a short one alone is a chain of instructions too long to overlap with the next.
+// Packs: the number of packs in a row, 0 for any; Whole: the last is known to be all of the row's.
+template <int Some, int Packs, bool Whole> struct rows_together {
+    static constexpr int rows = Some;
+    static constexpr bool whole = Whole;
+};
+// f of what is best for rows of n elements. Packs: 1 if they have no more than a pack; whole: all rows are exactly one.
+template <class A, int Packs, class F> TARN_INLINE bool with_rows_together(std::ptrdiff_t n, bool whole, F f) noexcept {
+    if constexpr (Packs == 1) {
+        return whole ? f(rows_together<4, 1, true>{}) : f(rows_together<4, 1, false>{});
+    } else {
+        const std::ptrdiff_t packs = (n + lanes<A> - 1) / lanes<A>;
+        if (packs == 2)
+            return f(rows_together<2, 2, false>{});
+        if (packs == 3)
+            return f(rows_together<2, 3, false>{});
+        if (packs == 4)
+            return f(rows_together<1, 4, false>{});
+        return f(rows_together<1, 0, false>{});
+    }
+}
+
+// f of each pack of a row to y. Packs, Whole: see above.
+template <class A, int Packs, bool Whole, class Source, class Sink, class F>
+TARN_INLINE void map_short_row(Source x, Sink y, std::ptrdiff_t n, F f) noexcept {
+    if constexpr (Packs == 1) {
+        if (Whole || n == lanes<A>)
+            y.put(0, f(x.at(0)));
+        else
+            y.put_first(0, f(x.first(0, static_cast<int>(n))), static_cast<int>(n));
+    } else {
+        std::ptrdiff_t i = 0;
+        for (; i + lanes<A> <= n; i += lanes<A>)
+            y.put(i, f(x.at(i)));
+        if (i < n)
+            y.put_first(i, f(x.first(i, static_cast<int>(n - i))), static_cast<int>(n - i));
+    }
+}
+
 // A tile of rows' weights, row after row in whole packs, and what is needed to finish them. A row's weights may be
 // written as whole packs, since the next row's follow.
 template <class A> struct softmax_tile {
@@ -47,62 +86,56 @@ template <class A> struct softmax_tile {
         }
     }
 
-    // The same of four rows of a single pack each. Whole: n is all of it.
-    template <bool Whole, class Weight, class Rows>
-    TARN_INLINE void weigh_four(int row, const Weight& weight, Rows& rows, std::ptrdiff_t n) noexcept {
-        const int count = Whole ? lanes<A> : static_cast<int>(n);
-        pack<A> v[4];
-        simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            const auto x = rows.next();
-            v[decltype(k)::value] = count == lanes<A> ? x.at(0) : x.first(0, count);
-        });
-        weigh_each(weight, v);
-        simd::unroll<4>([&](auto k) TARN_LAMBDA {
-            constexpr int K = decltype(k)::value;
-            if (count < lanes<A>)
-                v[K] = simd::first_or<A>(v[K], count, 0.0f);
-            simd::store<A>(weights + (row + K) * lanes<A>, v[K]);
-            keep_sums(row + K, simd::sum_pack<A>::of(v[K]));
-        });
-    }
-
-    // The same of two rows of so many packs each, of which the last may be partial: a row alone is one chain of
-    // instructions too long to overlap with the next.
-    template <int Packs, class Weight, class Rows>
-    TARN_INLINE void weigh_two(int row, const Weight& weight, Rows& rows, std::ptrdiff_t n) noexcept {
-        constexpr int before_last = (Packs - 1) * lanes<A>;
-        const int count = static_cast<int>(n) - before_last;
-        pack<A> v[2 * Packs];
-        simd::unroll<2>([&](auto k) TARN_LAMBDA {
-            constexpr int first = decltype(k)::value * Packs;
-            const auto x = rows.next();
-            simd::unroll<Packs - 1>([&](auto i) TARN_LAMBDA {
-                constexpr int I = decltype(i)::value;
-                v[first + I] = x.at(I * lanes<A>);
+    // The same of several rows from `row` on, whose sources are rows.next().
+    template <packs_added How = packs_added::in_pairs, int Some, int Packs, bool Whole, class Weight, class Rows>
+    TARN_INLINE void weigh_rows(rows_together<Some, Packs, Whole>, int row, const Weight& weight, Rows& rows,
+                                std::ptrdiff_t n) noexcept {
+        if constexpr (Packs == 0) {
+            keep_sums(row, weigh<0, How>(row, weight, rows.next(), n));
+        } else {
+            constexpr int before_last = (Packs - 1) * lanes<A>;
+            const int count = Whole ? lanes<A> : static_cast<int>(n) - before_last;
+            pack<A> v[Some * Packs];
+            simd::unroll<Some>([&](auto k) TARN_LAMBDA {
+                constexpr int first = decltype(k)::value * Packs;
+                const auto x = rows.next();
+                simd::unroll<Packs - 1>([&](auto i) TARN_LAMBDA {
+                    constexpr int I = decltype(i)::value;
+                    v[first + I] = x.at(I * lanes<A>);
+                });
+                v[first + Packs - 1] = count == lanes<A> ? x.at(before_last) : x.first(before_last, count);
             });
-            v[first + Packs - 1] = count == lanes<A> ? x.at(before_last) : x.first(before_last, count);
-        });
-        weigh_each(weight, v);
-        simd::unroll<2>([&](auto k) TARN_LAMBDA {
-            constexpr int first = decltype(k)::value * Packs;
-            if (count < lanes<A>)
-                v[first + Packs - 1] = simd::first_or<A>(v[first + Packs - 1], count, 0.0f);
-            number<A>* const e = weights + (row + decltype(k)::value) * Packs * lanes<A>;
-            auto row_sums = simd::sum_pack<A>::zero();
-            simd::unroll<Packs>([&](auto i) TARN_LAMBDA {
-                constexpr int I = decltype(i)::value;
-                simd::store<A>(e + I * lanes<A>, v[first + I]);
-                if constexpr (I % 2 == 1)
-                    add_packs<packs_added::in_pairs>(row_sums, v[first + I - 1], v[first + I]);
-                else if constexpr (I + 1 == Packs)
-                    row_sums.add(v[first + I]);
+            weigh_each(weight, v);
+            simd::unroll<Some>([&](auto k) TARN_LAMBDA {
+                constexpr int first = decltype(k)::value * Packs;
+                if (count < lanes<A>)
+                    v[first + Packs - 1] = simd::first_or<A>(v[first + Packs - 1], count, 0.0f);
+                number<A>* const e = weights + (row + decltype(k)::value) * Packs * lanes<A>;
+                simd::unroll<Packs>([&](auto i) TARN_LAMBDA {
+                    constexpr int I = decltype(i)::value;
+                    simd::store<A>(e + I * lanes<A>, v[first + I]);
+                });
+                keep_sums(row + decltype(k)::value, sum_of<Packs, How>(v + first));
             });
-            keep_sums(row + decltype(k)::value, row_sums);
-        });
+        }
     }
 
     TARN_INLINE void keep_sums(int row, const simd::sum_pack<A>& row_sums) noexcept {
         row_sums.store_folded(lane_sums + row * 8);
+    }
+
+    template <int Packs, packs_added How> TARN_INLINE static simd::sum_pack<A> sum_of(const pack<A>* v) noexcept {
+        // A single pack is its own sum.
+        if constexpr (Packs == 1)
+            return simd::sum_pack<A>::of(v[0]);
+        auto row_sums = simd::sum_pack<A>::zero();
+        simd::unroll<Packs / 2>([&](auto i) TARN_LAMBDA {
+            constexpr int I = 2 * decltype(i)::value;
+            add_packs<How>(row_sums, v[I], v[I + 1]);
+        });
+        if constexpr (Packs % 2 == 1)
+            row_sums.add(v[Packs - 1]);
+        return row_sums;
     }
 
     // Sums of all rows. True if every one is acceptable.
@@ -126,21 +159,15 @@ template <class A> struct softmax_tile {
     }
     template <int Packs, bool Whole = false, class Sink>
     TARN_INLINE void finish(int row, Sink y, std::ptrdiff_t n, normaliser<A> result) const noexcept {
-        const auto f = result.on();
-        const unit_source<A> e{weights + row * row_size<Packs>(n)};
-        if constexpr (Packs == 1) {
-            if (Whole || n == lanes<A>)
-                y.put(0, f(e.at(0)));
-            else
-                y.put_first(0, f(e.at(0)), static_cast<int>(n));
-        } else {
-            std::ptrdiff_t i = 0;
-            for (; i + lanes<A> <= n; i += lanes<A>)
-                y.put(i, f(e.at(i)));
-            if (i < n)
-                y.put_first(i, f(e.first(i, static_cast<int>(n - i))), static_cast<int>(n - i));
-        }
+        const std::conditional_t<Packs == 1, whole_packs, unit_source<A>> e{{weights + row * row_size<Packs>(n)}};
+        map_short_row<A, Packs, Whole>(e, y, n, result.on());
     }
+
+private:
+    // Of a row of a single pack all lanes have been written.
+    struct whole_packs : unit_source<A> {
+        TARN_INLINE pack<A> first(std::ptrdiff_t i, int) const noexcept { return this->at(i); }
+    };
 };
 
 // Where rows come from: part(r) are the columns of the tile whose first row is r, source(r) is that of row r, and from(r)
@@ -262,30 +289,12 @@ template <class A, int Packs, class Rows> struct short_rows_engine {
                              const softmax_tile<A>& before, std::ptrdiff_t last) noexcept {
         const Weight weight = given;
         const std::ptrdiff_t n = to.part.columns;
-        if constexpr (Packs == 1) {
-            const auto fours = [&](auto whole) TARN_LAMBDA {
-                constexpr bool Whole = decltype(whole)::value;
-                return step<4, Whole>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
-                    to.template weigh_four<Whole>(i, weight, x, n);
-                });
-            };
-            const bool whole = n == lanes<A> && (last < 0 || before.part.columns == n);
-            return whole ? fours(simd::index<1>{}) : fours(simd::index<0>{});
-        } else {
-            const auto twos = [&](auto packs) TARN_LAMBDA {
-                return step<2, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
-                    to.template weigh_two<decltype(packs)::value>(i, weight, x, n);
-                });
-            };
-            const std::ptrdiff_t packs = (n + lanes<A> - 1) / lanes<A>;
-            if (packs == 2)
-                return twos(simd::index<2>{});
-            if (packs == 3)
-                return twos(simd::index<3>{});
-            return step<1, false>(to, next, before, last, [&](int i, auto& x) TARN_LAMBDA {
-                to.keep_sums(i, to.template weigh<Packs>(i, weight, x.next(), n));
-            });
-        }
+        const bool whole = n == lanes<A> && (last < 0 || before.part.columns == n);
+        return with_rows_together<A, Packs>(n, whole, [&](auto together) TARN_LAMBDA {
+            using some = decltype(together);
+            return step<some::rows, some::whole>(
+                to, next, before, last, [&](int i, auto& x) TARN_LAMBDA { to.weigh_rows(some{}, i, weight, x, n); });
+        });
     }
 
     // A reference for every row of the tile from `first` on, from its greatest logit.
