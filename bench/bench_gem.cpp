@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
         {maps(64, 56, 56), maps(1, 28, 28, 256)},
         {maps(4096, 56, 56), maps(65536, 7, 7), maps(16, 56, 56, 256)},
         {},
-        false,
+        {},
         {bench::whole_map, bench::window_2x2},
     };
     return bench::run_program(gem, argc, argv);

@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
     const bench::family logsumexp = {
         "logsumexp", {bench::op::logsumexp},
         {},          {{4096, 1000}, {1024, 4096}, {1, 64000000}, in(element_type::float16, {4096, 1000})},
-        {},          true,
+        {},          bench::op::softmax,
     };
     return bench::run_program(logsumexp, argc, argv);
 }

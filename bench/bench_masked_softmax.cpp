@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
         {{64, 1000}, {16, 4096}, {1024, 64}, {128, 128}, {1000, 1000}},
         {{4096, 1000}, {4096, 4096}},
         {},
-        true,
+        bench::op::softmax,
     };
     return bench::run_program(masked_softmax, argc, argv);
 }

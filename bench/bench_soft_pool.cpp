@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
         {maps(64, 56, 56), maps(2048, 7, 7), maps(1, 28, 28, 256)},
         {maps(4096, 56, 56), maps(65536, 7, 7), maps(16, 56, 56, 256)},
         {},
-        false,
+        {},
         {bench::window_2x2, bench::window_3x3},
     };
     return bench::run_program(soft_pool, argc, argv);

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
          {1024, 64},
          {512, 128},
          {1, 16},
+         {1000, 256, 0},
          in(element_type::float64, {64, 1000}),
          in(element_type::float64, {16, 4096}),
          in(element_type::float64, {1024, 64}),
@@ -47,7 +48,7 @@ int main(int argc, char** argv) {
          on_two_threads({4096, 1000}),
          on_two_threads({1, 64000000})},
         {{4096, 16}, {1024, 64}, {64, 1000}, {16, 4096}, {1000, 256, 0}},
-        false,
+        {},
     };
     return bench::run_program(softmax, argc, argv);
 }

@@ -12,16 +12,18 @@ int main(int argc, char** argv) {
         {bench::op::softmax_backward, bench::op::log_softmax_backward, bench::op::logsumexp_backward},
         {{64, 1000},
          {1024, 64},
+         {1000, 256, 0},
          in(element_type::float64, {64, 1000}),
          in(element_type::bfloat16, {64, 1000}),
          in(element_type::float16, {64, 1000})},
         {{16384, 128},
          {4096, 1000},
          {1024, 4096},
+         {1000, 4096, 0},
          in(element_type::bfloat16, {4096, 1000}),
          in(element_type::float16, {4096, 1000})},
         {},
-        false,
+        {},
     };
     return bench::run_program(softmax_backward, argc, argv);
 }

@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
         {{64, 1000}, {16, 4096}, {1024, 64}},
         {{4096, 1000}, {1024, 4096}},
         {},
-        true,
+        bench::op::softmax,
     };
     return bench::run_program(softpick, argc, argv);
 }

@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
         {{64, 1000}, {64, 32000}, {1024, 64}},
         {{512, 32000}, {64, 128256}},
         {},
-        true,
+        bench::op::softmax,
     };
     return bench::run_program(sparse_softmax, argc, argv);
 }

@@ -6,7 +6,7 @@
 
 int main(int argc, char** argv) {
     const bench::family token_cluster = {
-        "token_cluster", {bench::op::token_cluster}, {{196, 384}, {196, 64}, {1568, 384}}, {}, {}, false,
+        "token_cluster", {bench::op::token_cluster}, {{196, 384}, {196, 64}, {1568, 384}}, {}, {}, {},
     };
     return bench::run_program(token_cluster, argc, argv);
 }

@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
         {{197, 768}, {1576, 768}, {1576, 384}},
         {{1576, 768}, {6304, 768}},
         {},
-        false,
+        {},
     };
     return bench::run_program(token_merge, argc, argv);
 }

@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
         {batch(4, 128, 384), batch(8, 32, 768)},
         {batch(32, 512, 768)},
         {},
-        false,
+        {},
     };
     return bench::run_program(token_pool, argc, argv);
 }

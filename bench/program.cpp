@@ -184,8 +184,8 @@ method_list methods_for(const family& bench, const row& r, const settings& chose
         methods.push_back(own_header_only(r.of));
     }
     for (const std::string& tier : chosen.tiers) {
-        if (bench.beside_softmax) {
-            methods.push_back(softmax_beside(r.of, tier));
+        if (bench.beside) {
+            methods.push_back(operator_beside(r.of, *bench.beside, tier));
         }
         if (r.of.what == op::softmax_top_k && r.of.axis != 0 && r.of.threads == 1 && !is_half(r.of.type)) {
             methods.push_back(selection_of_softmax(r.of, tier));

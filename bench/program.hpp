@@ -5,6 +5,7 @@
 
 #include <harness/problem.hpp>
 
+#include <optional>
 #include <vector>
 
 namespace bench {
@@ -17,7 +18,7 @@ struct family {
     std::vector<op> operators;
     std::vector<problem> hot, cold;                 // in these conditions against everybody
     std::vector<problem> hard;                      // masks, wide ranges and NaN against ordinary input
-    bool beside_softmax;                            // "tarn softmax" of the same problem is a yardstick
+    std::optional<op> beside;                       // "tarn softmax" of the same matrix, for one, is a yardstick
     std::vector<map_window> windows = {window_2x2}; // of operators on maps, each with all of them
 };
 

@@ -23,7 +23,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     list(APPEND TARN_KERNEL_OPTIONS
         -fno-ipa-modref -fno-tree-pta --param=ipa-max-aa-steps=0 --param=sccvn-max-alias-queries-per-access=20)
     # Structures of packs are copied in pieces as wide as those are read in: narrower stores are not forwarded to a wide
-    # load, which then waits for them.
+    # load, which then waits for them. Header-only, that is up to the caller's -mtune.
     list(APPEND TARN_TIER_OPTIONS_avx2 -mmove-max=256 -mstore-max=256)
     list(APPEND TARN_TIER_OPTIONS_avx512 -mmove-max=512 -mstore-max=512)
 endif()

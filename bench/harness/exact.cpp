@@ -103,6 +103,8 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
     case op::softmax:
     case op::log_softmax:
     case op::logsumexp:
+    case op::softmax_state:
+    case op::state_merge:
     case op::masked_softmax:
     case op::biased_softmax:
     case op::causal_softmax:
@@ -135,6 +137,7 @@ template <class T> exact_lane<T>::exact_lane(const problem& of, const operands_o
         sum_gradients();
         break;
     case op::logsumexp_backward:
+    case op::logaddexp:
     case op::max_pool:
     case op::average_pool:
     case op::soft_pool:
@@ -370,7 +373,14 @@ template <class T> exact_result exact_lane<T>::at(std::ptrdiff_t i) const {
     case op::log_softmax:
         return {log_softmax(x), log_softmax(x), negligible_logarithm<T>};
     case op::logsumexp:
+    case op::softmax_state:
+    case op::state_merge:
         return logsumexp();
+    case op::logaddexp: {
+        const long double other = lane_.in[1][k];
+        const long double value = std::max<long double>(x, other) + std::log1p(std::exp(-std::fabs(x - other)));
+        return {value, std::max({std::fabs(static_cast<long double>(x)), std::fabs(other), std::log(2.0L)}), 0};
+    }
     case op::softpick_backward: {
         const long double dy = lane_.in[2][k];
         const long double weight = std::exp(x - std::max<long double>(0, greatest_)) / divisor_;

@@ -158,6 +158,9 @@ void fill(const std::string& input, const problem& of, std::size_t seed, const s
     case op::softmax:
     case op::log_softmax:
     case op::logsumexp:
+    case op::softmax_state:
+    case op::state_merge:
+    case op::logaddexp:
     case op::softpick:
     case op::top_k:
     case op::softmax_top_k:

@@ -20,6 +20,9 @@ enum class op {
     softmax_backward,
     log_softmax_backward,
     logsumexp_backward,
+    softmax_state,           // the log-sum-exp of every lane, read from a state that it was pushed to
+    state_merge,             // the same, from states of its elements
+    logaddexp,               // of two matrices
     masked_softmax,          // masks: those elements take part whose second operand is above `mask_threshold`
     biased_softmax,          // of the sum of two operands
     causal_softmax,          // of the first elements of every row, as many as the second operand says
@@ -82,13 +85,16 @@ struct signature {
 // In the order of `op`. Clusters take weights, and the clusters that the centres are the means of, which only the check
 // looks at. The gradients take what the operator returned, those of logsumexp and softpick their input and what they returned, those of maps the
 // input; then the gradient of what it returned. What is spread comes behind the map as well.
-constexpr std::array<signature, 40> signatures{{
+constexpr std::array<signature, 43> signatures{{
     {"softmax", 1, {extent::matrix}, extent::matrix},
     {"log_softmax", 1, {extent::matrix}, extent::matrix},
     {"logsumexp", 1, {extent::matrix}, extent::lanes},
     {"softmax_backward", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"log_softmax_backward", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"logsumexp_backward", 3, {extent::matrix, extent::lanes, extent::lanes}, extent::matrix},
+    {"softmax_state", 1, {extent::matrix}, extent::lanes},
+    {"state_merge", 1, {extent::matrix}, extent::lanes},
+    {"logaddexp", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"masked_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"biased_softmax", 2, {extent::matrix, extent::matrix}, extent::matrix},
     {"causal_softmax", 2, {extent::matrix, extent::lanes}, extent::matrix},

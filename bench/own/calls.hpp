@@ -17,6 +17,7 @@
 #include <tarn/soft_pool.hpp>
 #include <tarn/softmax.hpp>
 #include <tarn/softmax_backward.hpp>
+#include <tarn/softmax_state.hpp>
 #include <tarn/softpick.hpp>
 #include <tarn/sparse_softmax.hpp>
 #include <tarn/token_cluster.hpp>
@@ -347,10 +348,45 @@ template <class T, class... Where> call map_call(const problem& of, Where... whe
     };
 }
 
+// A state for every lane, to which it is pushed.
+template <class T> call pushing_call(const problem& of) {
+    return [v = views<T>{of}](const operands& a) {
+        for (std::ptrdiff_t i = 0; i < v.of.lanes(); ++i) {
+            const auto lane = v.of.lane(operands_of<T>{{v.numbers(a, 0)}, v.results(a)}, i);
+            tarn::softmax_state state;
+            state.push(
+                tarn::make_view(lane.in[0], tarn::extents{v.of.lane_length()}, tarn::strides{v.of.element_stride()}));
+            *lane.out = static_cast<T>(state.logsumexp());
+        }
+    };
+}
+// States of elements, made when their operands are first seen, merged lane by lane.
+template <class T> call merging_call(const problem& of) {
+    return
+        [v = views<T>{of}, made = std::map<const T*, std::vector<tarn::softmax_state>>()](const operands& a) mutable {
+            const T* const x = v.numbers(a, 0);
+            std::vector<tarn::softmax_state>& states = made[x];
+            if (states.empty()) {
+                states.resize(static_cast<std::size_t>(v.of.size()));
+                for (std::size_t i = 0; i < states.size(); ++i) {
+                    states[i].push(x[i]);
+                }
+            }
+            for (std::ptrdiff_t i = 0; i < v.of.lanes(); ++i) {
+                const auto lane = v.of.lane(operands_of<T>{{x}, v.results(a)}, i);
+                tarn::softmax_state all;
+                for (std::ptrdiff_t k = 0; k < v.of.lane_length(); ++k) {
+                    all.merge(states[static_cast<std::size_t>(lane.in[0] - x + k * v.of.element_stride())]);
+                }
+                *lane.out = static_cast<T>(all.logsumexp());
+            }
+        };
+}
+
 // Calls and what is made of the operands before they are timed, in four groups, since header-only every group is minutes of
 // compilation. `where` is what comes before the operands in a call: nothing, or tarn::on(tier).
 struct softmax_group {
-    static bool has(op what) { return what <= op::logsumexp_backward; }
+    static bool has(op what) { return what <= op::logaddexp; }
     template <class T> static call preparation(const problem&) { return {}; }
     template <class T, class... Where> static call make(const problem& of, const way& how, Where... where) {
         const views<T> v{of};
@@ -370,6 +406,13 @@ struct softmax_group {
             return [v, where...](const operands& a) {
                 tarn::logsumexp(where..., v.input(a), v.lane_output(a), {v.of.axis});
             };
+        case op::softmax_state:
+            return pushing_call<T>(of);
+        case op::state_merge:
+            return merging_call<T>(of);
+        case op::logaddexp:
+            return
+                [v, where...](const operands& a) { tarn::logaddexp(where..., v.input(a), v.input(a, 1), v.output(a)); };
         case op::softmax_backward:
             return [v, where..., options = with_stores<tarn::softmax_backward_options>(of, how)](const operands& a) {
                 tarn::softmax_backward(where..., v.input(a), v.input(a, 1), v.output(a), options);

@@ -60,7 +60,7 @@ std::vector<std::string> available_tiers() {
 }
 
 // Operators that fill arrays and have no stores to choose, beside pooling.
-constexpr std::array<op, 4> without_stores{op::masked_softmax_backward, op::causal_softmax_backward,
+constexpr std::array<op, 5> without_stores{op::logaddexp, op::masked_softmax_backward, op::causal_softmax_backward,
                                            op::softpick_backward, op::token_cluster};
 
 std::vector<std::string> ways_of(const problem& of) {
@@ -82,7 +82,10 @@ method own_dispatch(const problem& of, const std::string& tier, const std::strin
     method result = own_method(name.empty() ? "tarn" : "tarn " + name, tier);
     const way& how = find_way(name);
     const tarn::tier where = find_tier(tier);
-    if (of.threads > 1) {
+    const bool takes_place = of.what != op::softmax_state && of.what != op::state_merge;
+    if (!takes_place && (where != tarn::best_tier() || of.threads > 1)) {
+        result.missing = "states are of the best tier, in one thread";
+    } else if (of.threads > 1) {
         set_calls(result, of, how, tarn::on(where, device_of(of.threads)));
     } else if (where == tarn::best_tier()) {
         // As the library takes it when nobody asks, so that a call costs here what it costs a user.
@@ -109,13 +112,13 @@ method type_beside(problem of, element_type type, const std::string& tier) {
     return result;
 }
 
-method softmax_beside(const problem& of, const std::string& tier) {
-    problem softmax = of;
-    softmax.what = op::softmax;
-    method result = own_dispatch(softmax, tier);
-    result.name = "tarn softmax";
-    result.instead = op::softmax;
-    result.bytes = softmax.bytes();
+method operator_beside(const problem& of, op what, const std::string& tier) {
+    problem other = of;
+    other.what = what;
+    method result = own_dispatch(other, tier);
+    result.name = std::string("tarn ") + other.operation().name;
+    result.instead = what;
+    result.bytes = other.bytes();
     return result;
 }
 

@@ -20,8 +20,8 @@ std::vector<std::string> ways_of(const problem& of);
 // "tarn", or "tarn <way>".
 method own_dispatch(const problem& of, const std::string& tier, const std::string& way = "");
 
-// "tarn softmax", for families that are measured against it.
-method softmax_beside(const problem& of, const std::string& tier);
+// "tarn softmax", or another operator of the same matrix, for families that are measured against it.
+method operator_beside(const problem& of, op what, const std::string& tier);
 
 // "tarn two calls", softmax and partial_sort: softmax_top_k of floats or doubles along rows.
 method selection_of_softmax(const problem& of, const std::string& tier);

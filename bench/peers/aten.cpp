@@ -49,6 +49,9 @@ public:
         case op::logsumexp:
             at::logsumexp_out(out_, in_[0], axis_);
             break;
+        case op::logaddexp:
+            at::logaddexp_out(out_, in_[0], in_[1]);
+            break;
         case op::softmax_backward:
         case op::causal_softmax_backward:
             at::_softmax_backward_data_out(out_, in_[1], in_[0], axis_, type_);

@@ -49,6 +49,7 @@ const std::array<library, 5>& libraries() {
          {softmax,
           log_softmax,
           logsumexp,
+          op::logaddexp,
           softmax_backward,
           log_softmax_backward,
           masked,

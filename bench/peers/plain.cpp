@@ -179,6 +179,16 @@ struct logsumexp_lane {
     }
 };
 
+struct logaddexp_lane {
+    template <class T, class Stride> void operator()(const operands_of<T>& a, std::ptrdiff_t n, Stride stride) const {
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            const T x = a.in[0][i * stride];
+            const T z = a.in[1][i * stride];
+            a.out[i * stride] = (x > z ? x : z) + std::log1p(std::exp(-std::fabs(x - z)));
+        }
+    }
+};
+
 struct softmax_backward_lane {
     std::size_t gradient = 1; // which operand
 
@@ -643,7 +653,11 @@ template <class T> std::function<void(const operands&)> loops_for(const problem&
     case op::log_softmax:
         return every_lane<T>(of, log_softmax_lane());
     case op::logsumexp:
+    case op::softmax_state:
+    case op::state_merge:
         return every_lane<T>(of, logsumexp_lane());
+    case op::logaddexp:
+        return every_lane<T>(of, logaddexp_lane());
     case op::softmax_backward:
     case op::causal_softmax_backward:
         return every_lane<T>(of, softmax_backward_lane());

@@ -130,7 +130,6 @@ void logsumexp(const char* op, const place<Executor>& where, const operand& x, c
                        {static_cast<T>(options.scale), offset, false, false, -1, 1});
 }
 
-// Every element by itself: whichever axis lies side by side is a row.
 template <class T, class Executor>
 void logaddexp(const place<Executor>& where, const operand& a, const operand& b, const operand& y) {
     constexpr const char* op = "logaddexp";
@@ -144,8 +143,9 @@ void logaddexp(const place<Executor>& where, const operand& a, const operand& b,
         return;
     check_overlap(op, a, y);
     check_overlap(op, b, y);
-    const row_loops loops({a.rank - 1}, 3, 2, a, b, y);
-    const row_parts<T> parts(loops, 3, 1u << 2, block_rule::elements, a, b, y);
+    const operand_list list = operand_list::of(a, b, y);
+    const row_loops loops(elementwise_axis(list), 3, 2, kernel_layouts::rows_and_columns, list);
+    const row_parts<T> parts(loops, 3, 1u << 2, block_rule::elements, list);
     const bool columns = loops.by_columns();
     const auto kernel = log_softmax_kernels_of<T>(t).logaddexp;
     const item_cost cost = loops.cost(bytes_of_element(a) + bytes_of_element(b), bytes_of_element(y));

@@ -28,7 +28,12 @@ struct softmax_options {
     double scale = 1;
     // What a row of -inf becomes.
     v0::empty_row empty_row = v0::empty_row::nan;
+    // automatic, or one by name: optimistic, three_pass_recompute, three_pass_reload, two_pass, online. All give the same
+    // bits. A name keeps threads from sharing a row, and is without effect along other axes, and for rows whose elements
+    // lie apart or need a buffer that is not there.
     softmax_algorithm algorithm = softmax_algorithm::automatic;
+    // How results reach memory: automatic (past the caches if input and output exceed TARN_STREAMING_BYTES and are
+    // apart), cached, streaming. three_pass_reload never streams.
     v0::stores stores = v0::stores::automatic;
     // How many adjacent axes, from that one on, are one row together; the last of them is the fastest.
     int axes = 1;
@@ -53,6 +58,7 @@ TARN_INLINE bool softmax_of_few(int tier_index, const tensor_view<const T, Rank>
                           options.stores != stores::streaming;
     if (!ordinary || block.columns == 0 || block.columns > dispatch::short_row_columns)
         return false;
+    [[maybe_unused]] const zero_denormals scope;
     softmax_kernels_of<T>(best_tier())
         .rows[static_cast<int>(dispatch::row_kernel::short_rows)](
             {x.data, y.data, block.rows, block.columns, block.columns, block.columns, static_cast<T>(options.scale),
@@ -140,11 +146,15 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  16-bit results are the float results rounded once.
 // Determinism      the bits of a row depend on the row, its length and the scale only: not on other rows, position,
 //                  strides, alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512.
-//                  Threads share rows of 262144 elements and more if there are few of them.
 //                  SSE2 has no fused multiply-add and may differ by a few units in the last place.
+// Threads          an executor is dealt rows; along other axes, blocks of 128 columns. Of at most 32 rows of 262144
+//                  elements or more each is shared, if the elements lie side by side, are not of 16 bits, and no
+//                  algorithm is named.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 //                  or above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along
 //                  other axes, a buffer is used (doubles: half as many): scratch lent by tarn::on, or the thread's own.
+//                  It holds two rows of floats or doubles and 15 KB; along other axes 128 columns of them. By name, two_pass, online and three_pass_recompute read x two, two and three times;
+//                  three_pass_reload reads it twice, and writes and reads y.
 //                  At most 64 KB of stack. Elements of 16 bits, and rows whose elements lie apart, are converted in
 //                  blocks: on the stack, above 9 KB in that buffer, and where that is too small x is read twice. The
 //                  same for rows of several axes that no single stride runs through. Their results do not stream.

@@ -151,7 +151,7 @@ void logaddexp_backward(const place<Executor>& where, const operand& a, const op
         check_apart(op, *da, *db, "second output", "first output");
     const int last = list.count - 1;
     const unsigned outputs = ((1u << list.count) - 1u) & ~((1u << inputs) - 1u);
-    const row_loops loops({a.rank - 1}, list.count, last, kernel_layouts::rows_and_columns, list);
+    const row_loops loops(elementwise_axis(list), list.count, last, kernel_layouts::rows_and_columns, list);
     const row_parts<T> parts(loops, list.count, outputs, block_rule::elements, list);
     const bool columns = loops.by_columns();
     const auto kernel = softmax_backward_kernels_of<T>(t).logaddexp;
@@ -193,8 +193,8 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 //   options  see softmax_backward_options; scale is the one of the forward call
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
-// Special values   a row with NaN in y or dy, or +-inf in dy where y is not 0: NaN. y = 0 (a logit of -inf): 0. Rows of
-//                  0 (empty_row::zero): 0. Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing
+// Special values   a row with NaN in y or dy, or with +-inf in dy, whatever y is there: NaN. y = 0 (a logit of -inf): 0.
+//                  Rows of 0 (empty_row::zero): 0. Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing
 //                  is written. Denormal elements count as 0.
 // Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|, for gradients whose sum_j |y_j dy_j|,
 //                  times |scale| if that is below 1, is above 2^-70 (doubles: 2^-800). In smaller ones products below
@@ -228,8 +228,9 @@ TARN_INLINE void softmax_backward(const Y& y, const DY& dy, DX&& dx, const softm
 //
 //   y, dy, dx, options, where   as for softmax_backward; y is what log_softmax returned, at most 0
 //
-// Special values   NaN in a row of dy: the row is NaN; NaN in y: NaN there. y = -inf: scale * dy_i. An axis of extent
-//                  0: nothing is written. Denormal elements count as 0.
+// Special values   NaN in a row of dy: the row is NaN; +-inf in it: no element is finite. NaN in y: NaN there. y = -inf:
+//                  scale * dy_i, in a row of nothing else (empty_row::zero) as well. An axis of extent 0: nothing is
+//                  written. Denormal elements count as 0.
 // Accuracy         within 4 ulp of (|dy_i| + exp(y_i) * sum_j |dy_j|) * |scale|; exp(y) below 2^-118 (doubles: 2^-957)
 //                  counts as 0, and so do results below 2^-126 (2^-1022).
 // Determinism, memory, errors   as softmax_backward.
@@ -258,8 +259,8 @@ TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const s
 // lse), the softmax of the row times dlse, with lse = logsumexp(x) along the same axes.
 //
 //   x         float, double, float16 or bfloat16, rank 1 to 5, any strides, broadcast (stride 0) included
-//   lse, dlse the type of x, or float for x of 16 bits; the extents of x without the axes, or with extent 1 there;
-//   apart from dx
+//   lse, dlse the type of x, or float for x of 16 bits; the extents of x without the axes, or with extent 1 there; apart
+//             from dx. The result is as exact as lse: prefer float where there is a choice
 //   dx        the type of x, or float for x of 16 bits; the extents of x, any strides but 0; x itself, or memory apart
 //             from it
 //   options   see softmax_backward_options; scale is the one of the forward call
@@ -268,8 +269,9 @@ TARN_INLINE void log_softmax_backward(const Y& y, const DY& dy, DX&& dx, const s
 // Special values   x = -inf: 0. NaN or +inf in x, or NaN in lse or dlse: NaN there. A row of -inf (lse = -inf): NaN.
 //                  Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing is written.
 //                  Denormal elements count as 0.
-// Accuracy         within 4 ulp (doubles: 5, measured 3.7) for |dlse * scale| below 2^110 and |lse| below 49900; beyond
-//                  that lse holds little more than its own last place, and logits above it count as it.
+// Accuracy         within 4 ulp of the exact result for the lse given (measured: 3.7, of doubles), for |dlse * scale|
+//                  below 2^110 and |lse| below 49900. Beyond that lse, of doubles lse / scale, is rounded to what it is
+//                  multiplied with, and logits above it count as it.
 // Determinism      the bits of an element depend on it, on lse, dlse and the scale only.
 // Memory           x is read once, dx written once. No buffer but the stack.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: as softmax.

@@ -18,19 +18,29 @@ namespace tarn { inline namespace v0 {
 
 inline namespace TARN_BACKEND { namespace shape {
 
-// All elements of a view in runs of numbers side by side, converted in blocks where they are not: f(numbers, count).
+// All elements of a view in runs of numbers side by side, as long as one stride runs through them, converted in blocks
+// where they are not: f(numbers, count).
 template <class T, int Rank, class F>
 void for_number_runs(const dispatch::convert_table<detail::number_of<std::remove_const_t<T>>>& convert,
                      const tensor_view<T, Rank>& x, const F& f) {
     if constexpr (Rank > 1) {
-        for (std::ptrdiff_t i = 0; i < x.extent[0]; ++i) {
-            tensor_view<T, Rank - 1> part{x.data + i * x.stride[0], {}, {}};
-            for (int k = 1; k < Rank; ++k) {
-                part.extent[k - 1] = x.extent[k];
-                part.stride[k - 1] = x.stride[k];
+        tensor_view<T, Rank - 1> part{x.data, {}, {}};
+        if (x.stride[Rank - 2] == x.stride[Rank - 1] * x.extent[Rank - 1]) {
+            for (int k = 0; k < Rank - 1; ++k) {
+                part.extent[k] = x.extent[k];
+                part.stride[k] = x.stride[k];
             }
+            part.extent[Rank - 2] *= x.extent[Rank - 1];
+            part.stride[Rank - 2] = x.stride[Rank - 1];
             for_number_runs(convert, part, f);
+            return;
         }
+        for (int k = 1; k < Rank; ++k) {
+            part.extent[k - 1] = x.extent[k];
+            part.stride[k - 1] = x.stride[k];
+        }
+        for (std::ptrdiff_t i = 0; i < x.extent[0]; ++i, part.data += x.stride[0])
+            for_number_runs(convert, part, f);
     } else {
         using number = detail::number_of<std::remove_const_t<T>>;
         const std::ptrdiff_t n = Rank == 0 ? 1 : x.extent[0];
@@ -94,13 +104,16 @@ inline void merge_sums(dispatch::softmax_sums& sums, float& scale, const dispatc
 // Online normalizer calculation for softmax (arXiv 1805.02867), its state (m, d) extended by the sums for entropy and
 // collision probability, and with a reference that is a power of two, so that merging needs no exponential.
 //
-//   softmax_state s(scale);      the identity: no logits. The scale multiplies logits: 1 / temperature
+//   softmax_state s(scale);      the identity: no logits. The scale, a float, multiplies logits: 1 / temperature
 //   s.push(x)                    a number, or all elements of a view of float, double, float16 or bfloat16, rank 0 to 5
 //   s.merge(other)               logits that another state of the same scale has seen; a + b makes a new state
 //   s.logsumexp()                log sum_j exp(scale * x_j)
 //   s.confidence()               the greatest probability, 1 / sum_j exp(scale * (x_j - max))
 //   s.entropy()                  -sum_j p_j log p_j, in nats
 //   s.sum_of_squares()           sum_j p_j^2, the probability that two draws are the same
+//
+// Logits of doubles are weighed and added as doubles; all that is read is a float. Everything runs in the calling thread,
+// on the best tier.
 //
 // States form a commutative monoid up to rounding: std::reduce, threads and tree reductions may merge them in any
 // order. Sums of pieces in a fixed order have the same bits however they were computed.

@@ -18,7 +18,9 @@ struct item_cost {
 };
 
 // Runs everything in the calling thread. An executor is any type with this member: it calls f(begin, end) for disjoint
-// ranges that cover 0..n-1, in any order and any threads, and returns when all calls have returned.
+// ranges that cover 0..n-1, in any order and any threads, and returns when all calls have returned. f throws nothing. An
+// exception of the executor itself, which may only leave it when no call is running or will be made, reaches the caller of
+// the operator; what the outputs hold then is not specified.
 struct serial_executor {
     template <class F> TARN_INLINE void parallel_for(std::ptrdiff_t n, const item_cost&, F&& f) const {
         if (n > 0)
@@ -35,8 +37,8 @@ template <class Executor> struct executor_traits {
     }
 };
 
-// Memory lent to a call. Where the serial executor runs, kernels use it instead of the thread's own buffer; too small
-// or empty, it makes them do without. Other executors never share it between threads: for them it only forbids
+// Memory lent to a call. Where the serial executor runs, kernels use it instead of the thread's own buffer (operators say
+// how much they want); too small or empty, it makes them do without. Other executors never share it between threads: for them it only forbids
 // allocation.
 struct scratch {
     void* data = nullptr;

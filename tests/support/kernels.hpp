@@ -51,6 +51,7 @@ constexpr way all_ways[] = {
     {"online_streaming", index_of(row_kernel::online), 1, true, false, false},
     {"online_in_place", index_of(row_kernel::online), 1, false, true, false},
     {"recompute", index_of(row_kernel::recompute), 1, false, false, false},
+    {"recompute_streaming", index_of(row_kernel::recompute), 1, true, false, false},
     {"recompute_in_place", index_of(row_kernel::recompute), 1, false, true, false},
     {"reload", index_of(row_kernel::reload), 1, false, false, false},
     {"reload_in_place", index_of(row_kernel::reload), 1, false, true, false},

@@ -106,31 +106,45 @@ std::vector<std::vector<T>> results(const Place& where, std::ptrdiff_t n, double
 
 class denormal_elements : public tier_test {};
 
+// Returns what the operators give for denormal elements.
+template <class T, class Place>
+std::vector<std::vector<T>> check_on(const Place& where, std::ptrdiff_t n, double denormal) {
+    std::vector<unsigned> registers;
+    const auto of_zeros = results<T>(where, n, 0, nullptr);
+    auto of_denormals = results<T>(where, n, denormal, &registers);
+    for (std::size_t i = 0; i < of_zeros.size(); ++i) {
+        for (std::size_t k = 0; k < of_zeros[i].size(); ++k) {
+            const bool both_nan = of_zeros[i][k] != of_zeros[i][k] && of_denormals[i][k] != of_denormals[i][k];
+            EXPECT_TRUE(both_nan || of_zeros[i][k] == of_denormals[i][k])
+                << "operator " << i / 2 << ", " << n << " columns, element " << k << ": " << of_denormals[i][k]
+                << ", of zeros " << of_zeros[i][k];
+        }
+    }
+    for (std::size_t i = 0; i < registers.size(); ++i)
+        EXPECT_EQ(registers[i], 0x1f80u | (2u << rounding_shift) | 0x20u)
+            << "operator " << i << ", " << n << " columns";
+    return of_denormals;
+}
 template <class T> void check(tarn::tier tier, double denormal) {
     for (const std::ptrdiff_t n : {1, 5, 16, 64, 300, 5000}) {
-        std::vector<unsigned> registers;
-        const auto of_zeros = results<T>(tarn::on(tier), n, 0, nullptr);
-        const auto of_denormals = results<T>(tarn::on(tier), n, denormal, &registers);
-        for (std::size_t i = 0; i < of_zeros.size(); ++i) {
-            for (std::size_t k = 0; k < of_zeros[i].size(); ++k) {
-                const bool both_nan = of_zeros[i][k] != of_zeros[i][k] && of_denormals[i][k] != of_denormals[i][k];
-                ASSERT_TRUE(both_nan || of_zeros[i][k] == of_denormals[i][k])
-                    << "operator " << i / 2 << ", " << n << " columns, element " << k << ": " << of_denormals[i][k]
-                    << ", of zeros " << of_zeros[i][k];
-            }
-        }
-        for (std::size_t i = 0; i < registers.size(); ++i)
-            ASSERT_EQ(registers[i], 0x1f80u | (2u << rounding_shift) | 0x20u)
-                << "operator " << i << ", " << n << " columns";
+        const auto alone = check_on<T>(tarn::on(tier), n, denormal);
         odd_threads executor{3, 3};
         const auto on_threads = results<T>(tarn::on(tier, executor), n, denormal, nullptr);
-        ASSERT_EQ(std::memcmp(on_threads[0].data(), of_denormals[0].data(), of_denormals[0].size() * sizeof(T)), 0)
+        ASSERT_EQ(std::memcmp(on_threads[0].data(), alone[0].data(), alone[0].size() * sizeof(T)), 0)
             << n << " columns, on threads";
     }
 }
 
 TEST_P(denormal_elements, of_floats_are_zeros) { check<float>(GetParam(), 0x1.8p-130); }
 TEST_P(denormal_elements, of_doubles_are_zeros) { check<double>(GetParam(), 0x1.8p-1030); }
+
+// Calls that name no place, among them those of a few elements.
+TEST(denormal_elements_of_plain_calls, are_zeros) {
+    for (const std::ptrdiff_t n : {1, 16, 53, 54}) {
+        check_on<float>(tarn::on(tarn::serial), n, 0x1.8p-130);
+        check_on<double>(tarn::on(tarn::serial), n, 0x1.8p-1030);
+    }
+}
 
 // So does a scale, also where an executor shares a row: of greatest elements it would make logits of its own.
 TEST_P(denormal_elements, scales_are_zeros) {
@@ -153,6 +167,7 @@ TEST_P(denormal_elements, scales_are_zeros) {
         odd_threads executor{3, 3};
         const std::vector<float> of_zero = of(tarn::on(GetParam()), 0);
         EXPECT_TRUE(of(tarn::on(GetParam()), 1e-39) == of_zero) << n << " columns";
+        EXPECT_TRUE(of(tarn::on(tarn::serial), 1e-39) == of(tarn::on(tarn::serial), 0)) << n << " columns, anywhere";
         EXPECT_TRUE(of(tarn::on(GetParam(), executor), 1e-39) == of_zero) << n << " columns, on threads";
     }
 }

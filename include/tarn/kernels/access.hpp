@@ -57,10 +57,15 @@ template <class A> struct stream_sink {
 
 template <class A, bool Stream> using results_sink = std::conditional_t<Stream, stream_sink<A>, unit_sink<A>>;
 
-// Either of the two, as the call wants, for kernels too long to be compiled for both: with(f) is f of one of them.
+// Either of the two, as the call wants, for kernels too long to be compiled for both: with(f) is f of one of them. What
+// is put to it directly does not stream.
 template <class A> struct either_sink {
     number<A>* p;
     bool stream;
+    TARN_INLINE void put(std::ptrdiff_t i, const pack<A>& v) const noexcept { unit_sink<A>{p}.put(i, v); }
+    TARN_INLINE void put_first(std::ptrdiff_t i, const pack<A>& v, int n) const noexcept {
+        unit_sink<A>{p}.put_first(i, v, n);
+    }
     template <class F> TARN_INLINE void with(F f) const noexcept {
         if (stream)
             f(stream_sink<A>{p});

@@ -50,7 +50,6 @@ template <class A> struct log_sum_tile {
                     simd::store<A>(noted + (i + decltype(k)::value) * lanes<A>, most[decltype(k)::value]);
                 });
             }
-            return true;
         });
         const bool acceptable_sums = weights.total();
         const pack<A> g = simd::greatests<A>(noted) ^ signs;

@@ -64,7 +64,8 @@ template <class A> struct log_sum {
                                                       simd::doubles<A>(value), static_cast<double>(scale), offset));
         return static_cast<number>(log);
     }
-    // The same lane by lane, of rows none of which is infinite. The product of floats is exact.
+    // The same lane by lane, of rows none of which is infinite. The product of floats is exact, so it does not matter
+    // whether it is fused.
     TARN_INLINE static simd::doubles<A> log_of(const simd::doubles<A>& greatest, const simd::doubles<A>& value,
                                                double scale, double offset) noexcept {
         return simd::fmadd<A>(simd::doubles<A>(scale), greatest, value) + simd::doubles<A>(offset);

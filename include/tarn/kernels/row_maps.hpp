@@ -62,6 +62,16 @@ TARN_INLINE void map_row_to_lines(Source e, number<A>* y, std::ptrdiff_t n, bool
     either_sink<A>{y, stream}.with([&](auto sink) TARN_LAMBDA { map_row<A>(e, sink, head, n, f); });
 }
 
+// The same to any sink: whole lines where it may stream.
+template <class A, class Source, class Sink, class F>
+TARN_INLINE void map_whole_row(Source e, Sink y, std::ptrdiff_t n, F f) noexcept {
+    map_row<A>(e, y, 0, n, f);
+}
+template <class A, class Source, class B, class F>
+TARN_INLINE void map_whole_row(Source e, either_sink<B> y, std::ptrdiff_t n, F f) noexcept {
+    map_row_to_lines<A>(e, y.p, n, y.stream, f);
+}
+
 template <class A, class Sink> TARN_INLINE void fill_row(Sink y, std::ptrdiff_t n, number<A> value) noexcept {
     const pack<A> v = simd::broadcast<A>(value);
     std::ptrdiff_t i = 0;

@@ -161,7 +161,7 @@ TARN_NOINLINE bool careful_row(softmax_rows_state<A>& state, Source x, Sink y, s
     if constexpr (Reload)
         map_row_backwards<A>(y.source(), y, n, result);
     else
-        map_row<A>(x, y, 0, n, [&](const pack<A>& v) TARN_LAMBDA { return result(weight(v)); });
+        map_whole_row<A>(x, y, n, [&](const pack<A>& v) TARN_LAMBDA { return result(weight(v)); });
     state.carry(ref);
     return true;
 }

@@ -41,10 +41,18 @@ template <class A> struct cached_rows {
     }
 };
 
+// What is reloaded was written to be read again, and does not stream.
 template <class A, bool Reload> struct three_pass_rows {
     static void run(const dispatch::softmax_rows<number<A>>& a) noexcept {
         softmax_rows_state<A> state(a.scale, a.zero_empty_rows);
-        for_each_row<A>(a, state, [&](auto x, auto y) TARN_LAMBDA { careful_row<A, Reload>(state, x, y, a.columns); });
+        for_each_row<A>(a, state, [&](auto x, auto y) TARN_LAMBDA {
+            if constexpr (Reload)
+                careful_row<A, true>(state, x, y, a.columns);
+            else
+                careful_row<A, false>(state, ahead_source<A>(x.p), either_sink<A>{y.p, a.stream}, a.columns);
+        });
+        if (!Reload && a.stream)
+            simd::stream_fence<A>();
     }
 };
 

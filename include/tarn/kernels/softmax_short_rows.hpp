@@ -17,13 +17,14 @@ struct tile_part {
 };
 
 // How many rows are weighed together: a short one alone is a chain of instructions too long to overlap with the next.
-// Packs: the number of packs in a row, 0 for any; Whole: the last is known to be all of the row's.
+// Packs: the number of packs in a row, 0 for any; Whole: the last pack is known to be full.
 template <int Some, int Packs, bool Whole> struct rows_together {
     static constexpr int rows = Some;
     static constexpr bool whole = Whole;
 };
-// f of what is best for rows of n elements. Packs: 1 if they have no more than a pack; whole: all rows are exactly one.
-template <class A, int Packs, class F> TARN_INLINE bool with_rows_together(std::ptrdiff_t n, bool whole, F f) noexcept {
+// f of what is best for rows of n elements. Packs: 1 if they have at most a pack, else 0; whole: they are exactly one.
+template <class A, int Packs, class F>
+TARN_INLINE auto with_rows_together(std::ptrdiff_t n, [[maybe_unused]] bool whole, F f) noexcept {
     if constexpr (Packs == 1) {
         return whole ? f(rows_together<4, 1, true>{}) : f(rows_together<4, 1, false>{});
     } else {
@@ -38,7 +39,7 @@ template <class A, int Packs, class F> TARN_INLINE bool with_rows_together(std::
     }
 }
 
-// f of each pack of a row to y. Packs, Whole: see above.
+// f of each pack of a row to y. Packs: 1 if it has at most a pack, else 0; Whole: it is known to be exactly one.
 template <class A, int Packs, bool Whole, class Source, class Sink, class F>
 TARN_INLINE void map_short_row(Source x, Sink y, std::ptrdiff_t n, F f) noexcept {
     if constexpr (Packs == 1) {
@@ -126,16 +127,18 @@ template <class A> struct softmax_tile {
 
     template <int Packs, packs_added How> TARN_INLINE static simd::sum_pack<A> sum_of(const pack<A>* v) noexcept {
         // A single pack is its own sum.
-        if constexpr (Packs == 1)
+        if constexpr (Packs == 1) {
             return simd::sum_pack<A>::of(v[0]);
-        auto row_sums = simd::sum_pack<A>::zero();
-        simd::unroll<Packs / 2>([&](auto i) TARN_LAMBDA {
-            constexpr int I = 2 * decltype(i)::value;
-            add_packs<How>(row_sums, v[I], v[I + 1]);
-        });
-        if constexpr (Packs % 2 == 1)
-            row_sums.add(v[Packs - 1]);
-        return row_sums;
+        } else {
+            auto row_sums = simd::sum_pack<A>::zero();
+            simd::unroll<Packs / 2>([&](auto i) TARN_LAMBDA {
+                constexpr int I = 2 * decltype(i)::value;
+                add_packs<How>(row_sums, v[I], v[I + 1]);
+            });
+            if constexpr (Packs % 2 == 1)
+                row_sums.add(v[Packs - 1]);
+            return row_sums;
+        }
     }
 
     // Sums of all rows. True if every one is acceptable.

@@ -210,15 +210,16 @@ template <class A, class FirstRead> struct two_read_rows {
         const std::ptrdiff_t n = a.columns;
         if (FirstRead::guesses)
             guess_reference<A>(state, unit_source<A>{a.x}, n);
-        for_each_row<A>(a, state, [&](auto row, auto y) TARN_LAMBDA {
+        for_each_row<A>(a, state, [&](auto row, auto to) TARN_LAMBDA {
             const ahead_source<A> x(row.p);
+            const either_sink<A> y{to.p, a.stream};
             if (FirstRead::guesses && !state.may_guess()) {
-                careful_row<A, false>(state, row, y, n);
+                careful_row<A, false>(state, x, y, n);
                 return;
             }
             const two_read_sum<A> s = FirstRead::template of<A>(state, x, n);
             if (!acceptable<A>(s.sum)) {
-                careful_row<A, false>(state, row, y, n);
+                careful_row<A, false>(state, x, y, n);
                 state.guessed_wrong();
                 return;
             }
@@ -227,8 +228,7 @@ template <class A, class FirstRead> struct two_read_rows {
             const auto scaled = normaliser<A>::of(s.sum).on();
             state.with_weight([&](const auto& given) TARN_LAMBDA {
                 const auto weight = given;
-                map_row_to_lines<A>(x, y.p, n, a.stream,
-                                    [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+                map_whole_row<A>(x, y, n, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
                 return 0.0;
             });
             state.last = {s.sum, s.ref};

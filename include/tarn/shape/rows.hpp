@@ -34,6 +34,20 @@ struct loop {
     std::ptrdiff_t stride[max_operands];
 };
 
+// The axis of an operator of elements by themselves: none, if they lie side by side along some axis in all operands, as
+// columns of one element, which can be cut anywhere; else the last.
+inline axis_span elementwise_axis(const operand_list& operands) noexcept {
+    const int rank = operands.item[0]->rank;
+    for (int i = 0; i < rank; ++i) {
+        bool unit = operands.item[0]->extent[i] > 1;
+        for (int k = 0; k < operands.count; ++k)
+            unit = unit && operands.item[k]->stride[i] == 1;
+        if (unit)
+            return {0, 0};
+    }
+    return {rank - 1};
+}
+
 // Which kernels an operator has: for rows side by side as well, or only for elements side by side.
 enum class kernel_layouts { rows_and_columns, rows_only };
 
@@ -137,6 +151,12 @@ private:
     }
     // The axes as one, of which the last is the fastest.
     void join(const operand* const* operands, axis_span axes) noexcept {
+        if (axes.count == 0) {
+            axis_.extent = segment_length_ = 1;
+            for (int k = 0; k < count_; ++k)
+                axis_.stride[k] = 1;
+            return;
+        }
         if (axes.count == 1) {
             axis_ = loop_of(operands, axes.first);
             segment_length_ = axis_.extent;
