@@ -2,6 +2,7 @@
 //
 // What one implementation returns for special values: a line for each case, case and result parted by a tab.
 #include <harness/exact.hpp>
+#include <harness/machine.hpp>
 #include <own/own.hpp>
 #include <peers/peers.hpp>
 
@@ -199,12 +200,21 @@ void run_cases(const std::string& name, std::size_t first, bool further) {
 int main(int argc, char** argv) {
     std::string method;
     std::size_t first = 0;
-    bool further = false;
+    bool further = false, machine = false;
     CLI::App app("Prints what an implementation returns for special values");
-    app.add_option("method", method, "the name of a method of the benches")->required();
+    app.add_option("method", method, "the name of a method of the benches");
     app.add_option("--first", first, "begin with this case");
     app.add_flag("--peers", further, "with the peers that bench/run.sh --peers installs");
+    app.add_flag("--machine", machine, "prints the CPU and the library's tier instead");
     CLI11_PARSE(app, argc, argv);
+    if (machine) {
+        for (const auto& [name, value] : bench::describe_machine()) {
+            if (name == "machine") {
+                std::printf("%s (tier %s of tarn)", value.c_str(), bench::available_tiers().front().c_str());
+            }
+        }
+        return 0;
+    }
     bench::run_cases(method, first, further);
     return 0;
 }

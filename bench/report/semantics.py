@@ -9,7 +9,8 @@ METHODS = ("tarn", "ATen", "oneDNN", "oneDNN 3", "ONNX Runtime", "Eigen expressi
 ABSENT = "no such operator"
 HEAD = """# What softmax libraries return for special values
 
-Written by `bench/run.sh --semantics` on {date}, with {versions}.
+Written by `bench/run.sh --semantics` on {date}, with {versions}, on {machine}: other code paths of these libraries may
+return something else.
 
 Each case is one row of 40 float elements (or as many as named) beside an ordinary row. A cell has what the elements in
 question become and, after "elsewhere", the other elements of the row; *right* is within 1e-4 of the exact result, and a
@@ -39,13 +40,17 @@ def cell(result, own):
     return result if result == own else f"**{result}**"
 
 
-def write_page(path, columns):
+def machine_of(program):
+    return subprocess.run([program, "--machine"], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def write_page(path, machine, columns):
     """`columns`: method -> results, tarn first."""
     own = columns[METHODS[0]]
     versions = {method: next((version for _, _, version, _ in results if version), "(not there)")
                 for method, results in columns.items()}
     listed = ", ".join(f"{method} {version}" for method, version in versions.items())
-    parts = [HEAD.format(date=datetime.date.today().isoformat(), versions=listed)]
+    parts = [HEAD.format(date=datetime.date.today().isoformat(), versions=listed, machine=machine)]
     for operator in dict.fromkeys(operator for operator, *_ in own):
         parts.append(f"## {operator}\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}\n")
         for k, (of, name, _, result) in enumerate(own):
@@ -62,7 +67,8 @@ def main():
     parser.add_argument("--page", required=True, help="the page to write")
     parser.add_argument("--peers", action="store_true", help="with further peers")
     arguments = parser.parse_args()
-    write_page(arguments.page, {method: run_method(arguments.program, method, arguments.peers) for method in METHODS})
+    write_page(arguments.page, machine_of(arguments.program),
+               {method: run_method(arguments.program, method, arguments.peers) for method in METHODS})
     print(f"special values: {arguments.page}")
 
 

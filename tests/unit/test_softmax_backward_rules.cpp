@@ -13,64 +13,126 @@ using namespace support;
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-class gradient_rules : public gradient_test {};
+class gradient_rules : public gradient_test {
+protected:
+    template <class T> gradient_problem<T> problem_of(const std::vector<T>& x, std::ptrdiff_t n, int seed) const {
+        return gradient_problem<T>::of(of(), on(), x, n, 1.0, static_cast<std::uint64_t>(seed));
+    }
+
+    // `sizes` of gradients, the greatest of which leave nothing of a weight of 0 either.
+    template <class T> void check_masked(std::initializer_list<T> sizes) const {
+        for (const std::ptrdiff_t n : {2, 17, 100, 300}) {
+            auto x = normal_logits<T>(4 * n, 1, 0, 1);
+            for (std::size_t i = 0; i < x.size(); i += 2)
+                x[i] = -inf;
+            for (const T size : sizes) {
+                auto p = problem_of(x, n, 2);
+                for (std::size_t i = 0; i < p.dy.size(); ++i)
+                    p.dy[i] = of() != gradient::logsumexp && x[i] == -inf && i % 4 == 0 ? 0 : p.dy[i] * size;
+                const auto dx = gradient_of(of(), tarn::on(on()), p);
+                for (std::size_t i = 0; i < x.size(); ++i) {
+                    ASSERT_FALSE(std::isnan(dx[i])) << i;
+                    if (x[i] == -inf) {
+                        ASSERT_EQ(dx[i], of() == gradient::log_softmax ? p.dy[i] : 0) << i << ", size " << size;
+                    }
+                }
+            }
+        }
+    }
+    template <class T> void check_nan() const {
+        for (const std::ptrdiff_t n : {2, 17, 129, 300}) {
+            const std::ptrdiff_t rows = 20;
+            const auto p = problem_of(normal_logits<T>(rows * n, 1, 0, 3), n, 4);
+            const auto clean = gradient_of(of(), tarn::on(on()), p);
+            for (const std::ptrdiff_t at : {std::ptrdiff_t{0}, n / 2, n - 1}) {
+                auto spoilt = p;
+                spoilt.dy[static_cast<std::size_t>(of() == gradient::logsumexp ? 7 : 7 * n + at)] = nan;
+                const auto dx = gradient_of(of(), tarn::on(on()), spoilt);
+                for (std::ptrdiff_t i = 0; i < rows * n; ++i) {
+                    const auto k = static_cast<std::size_t>(i);
+                    if (i / n == 7) {
+                        ASSERT_TRUE(std::isnan(dx[k])) << i;
+                    } else {
+                        ASSERT_EQ(dx[k], clean[k]) << i;
+                    }
+                }
+            }
+            auto spoilt = p;
+            spoilt.y[static_cast<std::size_t>(7 * n)] = nan;
+            EXPECT_TRUE(std::isnan(gradient_of(of(), tarn::on(on()), spoilt)[static_cast<std::size_t>(7 * n)]));
+        }
+    }
+    // An infinite gradient, of an element with or without weight, spoils its row and no other.
+    template <class T> void check_infinite() const {
+        for (const std::ptrdiff_t n : {2, 17, 129, 300}) {
+            const std::ptrdiff_t rows = 20;
+            auto x = normal_logits<T>(rows * n, 1, 0, 3);
+            x[static_cast<std::size_t>(7 * n)] = -inf;
+            const auto p = problem_of(x, n, 4);
+            const auto clean = gradient_of(of(), tarn::on(on()), p);
+            for (const std::ptrdiff_t at : {std::ptrdiff_t{0}, n - 1}) {
+                auto spoilt = p;
+                spoilt.dy[static_cast<std::size_t>(7 * n + at)] = at == 0 ? inf : -inf;
+                const auto dx = gradient_of(of(), tarn::on(on()), spoilt);
+                for (std::ptrdiff_t i = 0; i < rows * n; ++i) {
+                    const auto k = static_cast<std::size_t>(i);
+                    if (i / n != 7) {
+                        ASSERT_EQ(dx[k], clean[k]) << i;
+                    } else {
+                        ASSERT_FALSE(std::isfinite(dx[k])) << i;
+                    }
+                }
+            }
+        }
+    }
+    template <class T> void check_rows_without_weight() const {
+        const std::vector<T> x(40, -inf);
+        auto p = problem_of(x, 20, 5);
+        for (const T v : gradient_of(of(), tarn::on(on()), p))
+            EXPECT_TRUE(std::isnan(v));
+        if (of() == gradient::logsumexp)
+            return;
+        // As empty_row::zero leaves them.
+        p.y.assign(p.y.size(), of() == gradient::softmax ? 0 : -inf);
+        const auto dx = gradient_of(of(), tarn::on(on()), p);
+        for (std::size_t i = 0; i < dx.size(); ++i)
+            EXPECT_EQ(dx[i], of() == gradient::softmax ? 0 : p.dy[i]);
+    }
+    // Gradients next to the least number, of rows of all spreads.
+    template <class T> void check_denormals(T small) const {
+        for (const std::ptrdiff_t n : {7, 33, 300, 1000}) {
+            for (const double sd : {1.0, 50.0}) {
+                auto p = problem_of(normal_logits<T>(20 * n, sd, 0, 8), n, 9);
+                for (std::size_t i = 0; i < p.dy.size() / 2; ++i)
+                    p.dy[i] *= small;
+                for (const T v : gradient_of(of(), tarn::on(on()), p))
+                    ASSERT_NE(std::fpclassify(v), FP_SUBNORMAL) << n << ", sd " << sd;
+            }
+        }
+    }
+};
 TARN_TEST_ALL_GRADIENTS(gradient_rules);
 
 TEST_P(gradient_rules, masked_logits_get_nothing) {
-    for (const std::ptrdiff_t n : {2, 17, 100, 300}) {
-        auto x = normal_logits(4 * n, 1, 0, 1);
-        for (std::size_t i = 0; i < x.size(); i += 2)
-            x[i] = -inf;
-        // Gradients of any size leave nothing of a weight of 0.
-        for (const float size : {0x1p-100f, 1.0f, 0x1p49f, 0x1p115f}) {
-            auto p = gradient_problem<>::of(of(), on(), x, n, 1.0f, 2);
-            for (std::size_t i = 0; i < p.dy.size(); ++i)
-                p.dy[i] = of() != gradient::logsumexp && x[i] == -inf && i % 4 == 0 ? 0 : p.dy[i] * size;
-            const auto dx = gradient_of(of(), tarn::on(on()), p);
-            for (std::size_t i = 0; i < x.size(); ++i) {
-                ASSERT_FALSE(std::isnan(dx[i])) << i;
-                if (x[i] == -inf) {
-                    ASSERT_EQ(dx[i], of() == gradient::log_softmax ? p.dy[i] : 0.0f) << i << ", size " << size;
-                }
-            }
-        }
-    }
+    check_masked<float>({0x1p-100f, 1.0f, 0x1p49f, 0x1p115f});
+    check_masked<double>({0x1p-900, 1.0, 0x1p300, 0x1p990});
 }
 
 TEST_P(gradient_rules, nan_stays_in_its_row) {
-    for (const std::ptrdiff_t n : {2, 17, 129, 300}) {
-        const std::ptrdiff_t rows = 20;
-        const auto p = gradient_problem<>::of(of(), on(), normal_logits(rows * n, 1, 0, 3), n, 1.0f, 4);
-        const auto clean = gradient_of(of(), tarn::on(on()), p);
-        for (const std::ptrdiff_t at : {std::ptrdiff_t{0}, n / 2, n - 1}) {
-            auto spoilt = p;
-            spoilt.dy[static_cast<std::size_t>(of() == gradient::logsumexp ? 7 : 7 * n + at)] = nan;
-            const auto dx = gradient_of(of(), tarn::on(on()), spoilt);
-            for (std::ptrdiff_t i = 0; i < rows * n; ++i) {
-                const auto k = static_cast<std::size_t>(i);
-                if (i / n == 7) {
-                    ASSERT_TRUE(std::isnan(dx[k])) << i;
-                } else {
-                    ASSERT_EQ(dx[k], clean[k]) << i;
-                }
-            }
-        }
-        auto spoilt = p;
-        spoilt.y[static_cast<std::size_t>(7 * n)] = nan;
-        EXPECT_TRUE(std::isnan(gradient_of(of(), tarn::on(on()), spoilt)[static_cast<std::size_t>(7 * n)]));
-    }
+    check_nan<float>();
+    check_nan<double>();
+}
+
+TEST_P(gradient_rules, infinite_gradients_stay_in_their_row) {
+    if (of() == gradient::logsumexp)
+        GTEST_SKIP() << "has one gradient for a row";
+    check_infinite<float>();
+    check_infinite<double>();
 }
 
 TEST_P(gradient_rules, rows_without_weight) {
-    const std::vector<float> x(40, -inf);
-    auto p = gradient_problem<>::of(of(), on(), x, 20, 1.0f, 5);
-    for (const float v : gradient_of(of(), tarn::on(on()), p))
-        EXPECT_TRUE(std::isnan(v));
-    if (of() != gradient::softmax)
-        return;
-    p.y.assign(p.y.size(), 0.0f); // as empty_row::zero leaves it
-    for (const float v : gradient_of(of(), tarn::on(on()), p))
-        EXPECT_EQ(v, 0.0f);
+    check_rows_without_weight<float>();
+    check_rows_without_weight<double>();
 }
 
 // A lse of 3e38 may be less than the logit it came from by 1e31: the share of that logit is still 1, and no more.
@@ -120,15 +182,8 @@ TEST_P(gradient_rules, nothing_outside_the_operands) {
 }
 
 TEST_P(gradient_rules, no_result_is_denormal) {
-    for (const std::ptrdiff_t n : {7, 33, 300, 1000}) {
-        for (const double sd : {1.0, 50.0}) {
-            auto p = gradient_problem<>::of(of(), on(), normal_logits(20 * n, sd, 0, 8), n, 1.0f, 9);
-            for (std::size_t i = 0; i < p.dy.size() / 2; ++i)
-                p.dy[i] *= 0x1p-120f;
-            for (const float v : gradient_of(of(), tarn::on(on()), p))
-                ASSERT_NE(std::fpclassify(v), FP_SUBNORMAL) << n << ", sd " << sd;
-        }
-    }
+    check_denormals<float>(0x1p-120f);
+    check_denormals<double>(0x1p-1015);
 }
 
 class gradient_errors : public testing::Test {

@@ -15,8 +15,9 @@ TARN_TEST_ON_ALL_TIERS(softmax_layout);
 
 constexpr tarn::stores both_stores[] = {tarn::stores::cached, tarn::stores::streaming};
 constexpr tarn::softmax_algorithm algorithms[] = {
-    tarn::softmax_algorithm::automatic, tarn::softmax_algorithm::three_pass_recompute,
-    tarn::softmax_algorithm::three_pass_reload, tarn::softmax_algorithm::optimistic};
+    tarn::softmax_algorithm::automatic,         tarn::softmax_algorithm::three_pass_recompute,
+    tarn::softmax_algorithm::three_pass_reload, tarn::softmax_algorithm::optimistic,
+    tarn::softmax_algorithm::two_pass,          tarn::softmax_algorithm::online};
 
 // Every distance of x and y from a cache line.
 TEST_P(softmax_layout, any_alignment) {
@@ -65,7 +66,7 @@ template <int Rank> void check_tensor(tarn::tier t, std::uint64_t seed) {
     options.axis = random.below(2) ? axis : axis - Rank;
     options.scale = random.below(2) ? 1.0f : -0.37f;
     options.stores = both_stores[random.below(2)];
-    options.algorithm = algorithms[random.below(4)];
+    options.algorithm = algorithms[random.below(6)];
     strided& result = in_place ? in : out;
     tarn::softmax(tarn::on(t), in.template view<Rank>(extent), result.template view<Rank>(extent), options);
 
