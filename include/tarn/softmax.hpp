@@ -153,10 +153,10 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 //                  or above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along
 //                  other axes, a buffer is used (doubles: half as many): scratch lent by tarn::on, or the thread's own.
-//                  It holds two rows of floats or doubles and 15 KB; along other axes 128 columns of them. By name, two_pass, online and three_pass_recompute read x two, two and three times;
-//                  three_pass_reload reads it twice, and writes and reads y.
-//                  At most 64 KB of stack. Elements of 16 bits, and rows whose elements lie apart, are converted in
-//                  blocks: on the stack, above 9 KB in that buffer, and where that is too small x is read twice. The
+//                  It holds two rows of floats or doubles and 15 KB; along other axes 128 columns of them. At most 64 KB
+//                  of stack. By name, two_pass, online and three_pass_recompute read x two, two and three times;
+//                  three_pass_reload reads it twice, and writes y twice. Elements of 16 bits, and rows whose elements
+//                  lie apart, are converted in blocks: on the stack, above 9 KB in that buffer, and where that is too small x is read twice. The
 //                  same for rows of several axes that no single stride runs through. Their results do not stream.
 //                  Rows that threads share are read twice.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ

@@ -194,8 +194,8 @@ TARN_INLINE constexpr void assert_gradient() noexcept {
 //   where    tarn::on(tier, executor) as first argument; default: the best tier, in this thread
 //
 // Special values   a row with NaN in y or dy: NaN. +-inf in dy, whatever y is there: no element of the row is finite.
-//                  y = 0 (a logit of -inf): 0. Rows of 0 (empty_row::zero): 0. Results below 2^-126 (doubles: 2^-1022) are 0. An axis of extent 0: nothing
-//                  is written. Denormal elements count as 0.
+//                  y = 0 (a logit of -inf): 0. Rows of 0 (empty_row::zero): 0. Results below 2^-126 (doubles: 2^-1022)
+//                  are 0. An axis of extent 0: nothing is written. Denormal elements count as 0.
 // Accuracy         within 4 ulp of y_i * (|dy_i| + sum_j |y_j dy_j|) * |scale|, for gradients whose sum_j |y_j dy_j|,
 //                  times |scale| if that is below 1, is above 2^-70 (doubles: 2^-800). In smaller ones products below
 //                  2^-126 (2^-1022) count as 0.
