@@ -156,9 +156,9 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  It holds two rows of floats or doubles and 15 KB; along other axes 128 columns of them. At most 64 KB
 //                  of stack. By name, two_pass, online and three_pass_recompute read x two, two and three times;
 //                  three_pass_reload reads it twice, and writes y twice. Elements of 16 bits, and rows whose elements
-//                  lie apart, are converted in blocks: on the stack, above 9 KB in that buffer, and where that is too small x is read twice. The
-//                  same for rows of several axes that no single stride runs through. Their results do not stream.
-//                  Rows that threads share are read twice.
+//                  lie apart, are converted in blocks: on the stack, above 9 KB in that buffer, and where that is too
+//                  small x is read twice. The same for rows of several axes that no single stride runs through. Their
+//                  results do not stream. Rows that threads share are read twice.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
 //                  or are negative, axis or axes out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.
