@@ -116,7 +116,10 @@ fi
 mkdir -p build/bench
 # What is measured; the targets file, which changes on the way, is no part of it.
 version="$(git describe --always 2>/dev/null || echo unknown)"
-git diff --quiet HEAD -- . ':(exclude)bench/targets.csv' 2>/dev/null || version+=-dirty
+if ! git diff --quiet HEAD -- . ':(exclude)bench/targets.csv' 2>/dev/null; then
+    version+=-dirty
+    ((!update)) || echo "bench/run.sh: the figures are of changes that are not committed: noted as $version" >&2
+fi
 
 # measure <family>: measures and reports.
 measure() {
