@@ -122,7 +122,7 @@ inline void merge_sums(dispatch::softmax_sums& sums, float& scale, const dispatc
 //                  weight. No logits, or only -inf: logsumexp is -inf, the others NaN. Denormal elements count as 0.
 // Accuracy         logsumexp within 4 ulp of the largest of 1, |result| and |scale * max x|; confidence and
 //                  sum_of_squares within 8 ulp; entropy within 1e-6 * max(1, result).
-// Time             a span in one read, at 1.6 times the time of logsumexp; a merge about ten nanoseconds, a single
+// Time             a span in one read, at 1.4 times the time of logsumexp; a merge about ten nanoseconds, a single
 //                  number more: collect numbers.
 // Errors           std::invalid_argument (message and abort without exceptions): a scale that is NaN or too large,
 //                  states of different scales merged (one that has seen nothing takes the other's scale).

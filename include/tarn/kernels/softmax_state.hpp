@@ -50,20 +50,25 @@ template <class A> struct softmax_state {
 
     static constexpr double log_2 = 0.693147180559945309417;
 
-    // a and b with the greater exponent of both.
+    // To a; the exponent is the greater of both.
     static void merge(sums& a, const sums& b) noexcept {
-        sums r = a.sum == 0 || (b.sum != 0 && a.exponent < b.exponent) ? b : a;
-        sums lesser = a.sum == 0 || (b.sum != 0 && a.exponent < b.exponent) ? a : b;
-        if (lesser.sum != 0) {
-            refer(lesser, r.exponent);
-            r.sum += lesser.sum;
-            r.moment += lesser.moment;
-            r.squares += lesser.squares;
-            r.greatest = r.greatest > lesser.greatest ? r.greatest : lesser.greatest;
+        const bool infinite = a.infinite || b.infinite;
+        const bool has_logits = a.has_logits || b.has_logits;
+        if (a.sum == 0) {
+            a = b;
+        } else if (b.sum != 0) {
+            // A state that has seen much rarely meets a greater exponent: a branch waits for nothing.
+            if (a.exponent < b.exponent) {
+                refer(a, b.exponent);
+                add(a, b);
+            } else {
+                sums lesser = b;
+                refer(lesser, a.exponent);
+                add(a, lesser);
+            }
         }
-        r.infinite = a.infinite || b.infinite;
-        r.has_logits = a.has_logits || b.has_logits;
-        a = r;
+        a.infinite = infinite;
+        a.has_logits = has_logits;
     }
 
     TARN_NOINLINE static void push(sums& s, const number<A>* x, std::ptrdiff_t n, number<A> scale) noexcept {
@@ -110,19 +115,23 @@ template <class A> struct softmax_state {
     }
 
 private:
+    // The same exponent.
+    TARN_INLINE static void add(sums& a, const sums& b) noexcept {
+        a.sum += b.sum;
+        a.moment += b.moment;
+        a.squares += b.squares;
+        a.greatest = a.greatest > b.greatest ? a.greatest : b.greatest;
+    }
     // s with another exponent, not below its own.
     TARN_INLINE static void refer(sums& s, double exponent) noexcept {
         const double down = s.exponent - exponent;
         // What is that far below the sum is nothing beside it, and its squares would not be normal numbers.
-        if (down < -500) {
-            s.sum = s.sum == s.sum ? 0.0 : s.sum;
-            s.moment = s.squares = 0;
-        } else {
-            const double factor = simd::power_of_two(down);
-            s.moment = (s.moment + product(down, s.sum)) * factor;
-            s.sum *= factor;
-            s.squares *= factor * factor;
-        }
+        const bool far = down < -500;
+        const double steps = far ? 0 : down;
+        const double factor = far ? 0 : simd::power_of_two(steps);
+        s.moment = (s.moment + product(steps, s.sum)) * factor;
+        s.sum *= factor;
+        s.squares *= factor * factor;
         s.greatest += down;
         s.exponent = exponent;
     }
@@ -171,6 +180,14 @@ private:
             const auto difference = [&](const pack<A>& v)
                                         TARN_LAMBDA { return simd::max_of<A>(least, (v - centre) ^ signs) ^ signs; };
             std::ptrdiff_t i = begin;
+            for (; i + 2 * lanes<A> <= end; i += 2 * lanes<A>) {
+                const pack<A> v[2] = {x.at(i), x.at(i + lanes<A>)};
+                most = simd::max_of<A>(simd::max_of<A>(v[0] ^ signs, v[1] ^ signs), most);
+                pack<A> w[2] = {v[0], v[1]};
+                weigh_each(weight, w);
+                lane.add(w[0], difference(v[0]));
+                lane.add(w[1], difference(v[1]));
+            }
             for (; i + lanes<A> <= end; i += lanes<A>) {
                 const pack<A> v = x.at(i);
                 most = simd::max_of<A>(v ^ signs, most);
