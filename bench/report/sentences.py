@@ -3,9 +3,10 @@
 import math
 import re
 
-REDUCTIONS = {"logsumexp", "top_k", "softmax_top_k", "sparse_softmax_loss"}  # write so little that reading is the limit
+# Those that write so little that reading is the limit.
+REDUCTIONS = {"logsumexp", "softmax_state", "state_merge", "top_k", "softmax_top_k", "sparse_softmax_loss"}
 OF_TWO = {"softmax_backward", "log_softmax_backward", "masked_softmax_backward", "causal_softmax_backward",
-          "softpick_backward", "masked_softmax", "biased_softmax"}  # read two arrays and write a third
+          "softpick_backward", "masked_softmax", "biased_softmax", "logaddexp"}  # read two arrays and write a third
 BYTES = {"float": 4, "double": 8, "bfloat16": 2, "float16": 2}
 
 

@@ -13,7 +13,7 @@ enum class row_kernel {
     short_rows, // sixteen rows at a time; up to short_row_columns
     cached,     // weights into y, scaled in place from the end
     buffered,   // weights of the next row into scratch while the last one is scaled; buffered_scratch() floats
-    two_read,   // weights are computed twice, nothing is written in between
+    two_read,   // weights are computed twice, nothing is written in between (SSE2: as cached)
     two_pass,   // the same; first sums with an exponent for every lane
     online,     // the same; first sums with the greatest element so far
     recompute,  // three passes: greatest, sum, weights again

@@ -30,9 +30,11 @@ template <class A> struct logaddexp {
             const pack<A> zero = simd::broadcast<A>(0);
             // Equal infinities have no difference.
             const pack<A> apart = simd::select_equal<A>(p, q, zero, simd::magnitude<A>(p - q));
-            const auto share = simd::double_pack<A>::of(weight(zero - apart)) /
-                               simd::double_pack<A>::broadcast(weights_of<A>::common_factor);
-            auto sum = simd::log_of_one_plus<A>(share);
+            auto sum = simd::double_pack<A>::of(weight(zero - apart));
+            simd::unroll<simd::double_pack<A>::parts>([&](auto i) TARN_LAMBDA {
+                auto& part = sum.part[decltype(i)::value];
+                part = simd::log_of_one_plus_share<A>(part, weights_of<A>::common_factor);
+            });
             sum.add(simd::double_pack<A>::of(simd::max_of<A>(p, q)));
             return sum.to_numbers();
         }
