@@ -151,8 +151,9 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  elements or more each is shared, if the elements lie side by side, are not of 16 bits, and no
 //                  algorithm is named.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
-//                  or above 4096 without scratch: x read twice. Above 4096 columns in place or streaming, and along
-//                  other axes, a buffer is used (doubles: half as many): scratch lent by tarn::on, or the thread's own.
+//                  or above 4096 without scratch: x read twice (SSE2: y written twice). Above 4096 columns in place or
+//                  streaming, and along other axes, a buffer is used (doubles: half as many): scratch lent by tarn::on,
+//                  or the thread's own.
 //                  It holds two rows of floats or doubles and 15 KB; along other axes 128 columns of them. At most 64 KB
 //                  of stack. By name, two_pass, online and three_pass_recompute read x two, two and three times;
 //                  three_pass_reload reads it twice, and writes y twice. Elements of 16 bits, and rows whose elements

@@ -39,8 +39,10 @@ void for_number_runs(const dispatch::convert_table<detail::number_of<std::remove
             part.extent[k - 1] = x.extent[k];
             part.stride[k - 1] = x.stride[k];
         }
-        for (std::ptrdiff_t i = 0; i < x.extent[0]; ++i, part.data += x.stride[0])
+        for (std::ptrdiff_t i = 0; i < x.extent[0]; ++i) {
+            part.data = x.data + i * x.stride[0];
             for_number_runs(convert, part, f);
+        }
     } else {
         using number = detail::number_of<std::remove_const_t<T>>;
         const std::ptrdiff_t n = Rank == 0 ? 1 : x.extent[0];

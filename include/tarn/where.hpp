@@ -38,8 +38,8 @@ template <class Executor> struct executor_traits {
 };
 
 // Memory lent to a call. Where the serial executor runs, kernels use it instead of the thread's own buffer (operators say
-// how much they want); too small or empty, it makes them do without. Other executors never share it between threads: for them it only forbids
-// allocation.
+// how much they want); too small or empty, it makes them do without. Other executors never share it between threads: for
+// them it only forbids allocation.
 struct scratch {
     void* data = nullptr;
     std::ptrdiff_t bytes = 0;

@@ -166,8 +166,8 @@ private:
             rows_ = fit < unit ? unit : fit;
             scratch_numbers_ = rows_ * in_a_row <= most_numbers ? rows_ * in_a_row : 0;
         }
-        if (loops_.by_columns() && rule_ != block_rule::elements && rows_ > row_loops::columns_per_item)
-            rows_ = row_loops::columns_per_item;
+        if (loops_.by_columns() && rule_ != block_rule::elements && rows_ > columns_per_item)
+            rows_ = columns_per_item;
         // Kernels take short rows, and columns, sixteen at a time.
         if (rows_ > short_rows)
             rows_ = rows_ / short_rows * short_rows;

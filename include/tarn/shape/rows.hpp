@@ -34,18 +34,27 @@ struct loop {
     std::ptrdiff_t stride[max_operands];
 };
 
-// The axis of an operator of elements by themselves: none, if they lie side by side along some axis in all operands, as
-// columns of one element, which can be cut anywhere; else the last.
+// Columns that are one item for an executor: whole cache lines, so threads share none of them.
+constexpr std::ptrdiff_t columns_per_item = 128;
+
+// The axis of an operator of elements by themselves: none, if all of them lie side by side in all operands, or as many as
+// an item has; they are columns of one element then, which can be cut anywhere. Else the last, which leaves the loop over
+// short rows to the kernel.
 inline axis_span elementwise_axis(const operand_list& operands) noexcept {
-    const int rank = operands.item[0]->rank;
-    for (int i = 0; i < rank; ++i) {
-        bool unit = operands.item[0]->extent[i] > 1;
-        for (int k = 0; k < operands.count; ++k)
-            unit = unit && operands.item[k]->stride[i] == 1;
-        if (unit)
-            return {0, 0};
+    const operand& x = *operands.item[0];
+    std::ptrdiff_t side_by_side = 1;
+    for (int pass = 0; pass < x.rank; ++pass) {
+        for (int i = 0; i < x.rank; ++i) {
+            bool next = x.extent[i] > 1;
+            for (int k = 0; k < operands.count; ++k)
+                next = next && operands.item[k]->stride[i] == side_by_side;
+            if (next)
+                side_by_side *= x.extent[i];
+        }
     }
-    return {rank - 1};
+    if (side_by_side == size(x) || side_by_side >= columns_per_item)
+        return {0, 0};
+    return {x.rank - 1};
 }
 
 // Which kernels an operator has: for rows side by side as well, or only for elements side by side.
@@ -80,14 +89,11 @@ public:
         by_columns_ = inner_.extent > 0;
         if (!by_columns_)
             inner_ = take_inner_loop();
-        // Whole cache lines of columns are an item, so threads share none of them.
         step_ = by_columns_ ? columns_per_item : 1;
         items_ = items_per_loop();
         for (int i = 0; i < outer_count_; ++i)
             items_ *= outer_[i].extent;
     }
-
-    static constexpr std::ptrdiff_t columns_per_item = 128;
 
     // All elements of a row; the strides of a segment, if the row is not one.
     const loop& axis() const noexcept { return axis_; }

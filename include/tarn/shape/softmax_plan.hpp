@@ -50,7 +50,7 @@ public:
         if (!loops_.by_columns())
             choose_row_kernel(n, in_place);
         else if (loops_.inner().extent > 1 && (stream_ || in_place || n > compact_columns))
-            scratch_numbers_ = n * row_loops::columns_per_item;
+            scratch_numbers_ = n * columns_per_item;
         if (parts_.buffered())
             scratch_numbers_ = parts_.scratch_numbers();
     }
