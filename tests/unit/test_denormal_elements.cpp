@@ -7,6 +7,7 @@
 #include "support/rows.hpp"
 #include "support/tiers.hpp"
 
+#include <tarn/range.hpp>
 #include <tarn/tarn.hpp>
 
 namespace {
@@ -144,6 +145,11 @@ TEST(denormal_elements_of_plain_calls, are_zeros) {
         check_on<float>(tarn::on(tarn::serial), n, 0x1.8p-130);
         check_on<double>(tarn::on(tarn::serial), n, 0x1.8p-1030);
     }
+    const std::vector<float> x = {3e38f, 0, 0};
+    std::vector<float> y(3), of_zero(3);
+    tarn::softmax(x, y, {-1, 1e-39});
+    tarn::softmax(x, of_zero, {-1, 0});
+    EXPECT_EQ(y, of_zero);
 }
 
 // So does a scale, also where an executor shares a row: of greatest elements it would make logits of its own.
@@ -167,7 +173,6 @@ TEST_P(denormal_elements, scales_are_zeros) {
         odd_threads executor{3, 3};
         const std::vector<float> of_zero = of(tarn::on(GetParam()), 0);
         EXPECT_TRUE(of(tarn::on(GetParam()), 1e-39) == of_zero) << n << " columns";
-        EXPECT_TRUE(of(tarn::on(tarn::serial), 1e-39) == of(tarn::on(tarn::serial), 0)) << n << " columns, anywhere";
         EXPECT_TRUE(of(tarn::on(GetParam(), executor), 1e-39) == of_zero) << n << " columns, on threads";
     }
 }
