@@ -57,20 +57,23 @@ template <class T, class Executor>
 void run_log_softmax(const place<Executor>& where, tier t, const row_loops& loops, const row_parts<T>& parts,
                      item_cost cost, const log_softmax_request<T>& request) {
     const dispatch::log_softmax_table<T>& kernels = log_softmax_kernels_of<T>(t);
+    const dispatch::stored_rows absent = {};
     const bool shared = run_in_pieces(where, loops, parts, [&](const auto& p) {
-        T* const y = request.y < 0 ? nullptr : p.output(request.y);
+        const bool results = request.y >= 0;
         const dispatch::log_softmax_long_row<T> row{
-            p.input(0), y, p.length, request.scale, request.empty_rows_lowest, request.stream};
-        const auto numbers = take_in_pieces(where, kernels.pieces, row, y != nullptr);
+            p.rows_of(0),  results ? p.rows_of(request.y) : absent, p.length, request.scale, request.empty_rows_lowest,
+            request.stream};
+        const auto numbers = take_in_pieces(where, kernels.pieces, row, results);
         if (request.lse >= 0)
-            *p.output(request.lse) =
-                with_zero_denormals([&] { return kernels.log_of_pieces(numbers, request.scale, request.lse_offset); });
+            with_zero_denormals([&] {
+                p.put_number(convert_kernels_of<T>(t), request.lse,
+                             kernels.log_of_pieces(numbers, request.scale, request.lse_offset));
+            });
     });
     if (shared)
         return;
     const auto kernel = loops.by_columns() ? kernels.columns : kernels.rows;
     run_parts(where, t, loops, parts, cost, [&](const row_part<T>& part) {
-        const dispatch::stored_rows absent = {};
         const auto& step = loops.by_columns() ? part.along : part.across;
         if (part.stored)
             kernels.stored({part.rows_of(0), request.y < 0 ? absent : part.rows_of(request.y),

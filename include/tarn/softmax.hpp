@@ -102,7 +102,7 @@ void softmax(const place<Executor>& where, const operand& x, const operand& y, c
         {static_cast<T>(options.scale), zero_empty_rows, options.algorithm, options.stores, streaming_bytes}, in_place);
     if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
         if (plan.in_pieces()) {
-            plan.run_in_pieces(where, kernels);
+            plan.run_in_pieces(where, kernels, convert);
             return;
         }
     }
@@ -148,8 +148,7 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  strides, alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512.
 //                  SSE2 has no fused multiply-add and may differ by a few units in the last place.
 // Threads          an executor is dealt rows; along other axes, blocks of 128 columns. Of at most 32 rows of 262144
-//                  elements or more each is shared, if the elements lie side by side, are not of 16 bits, and no
-//                  algorithm is named.
+//                  elements or more each is shared, and read twice, unless an algorithm is named.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 //                  or above 4096 without scratch: x read twice (SSE2: y written twice). Above 4096 columns in place or
 //                  streaming, and along other axes, a buffer is used (doubles: half as many): scratch lent by tarn::on,
@@ -159,7 +158,7 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  three_pass_reload reads it twice, and writes y twice. Elements of 16 bits, and rows whose elements
 //                  lie apart, are converted in blocks: on the stack, above 9 KB in that buffer, and where that is too
 //                  small x is read twice. The same for rows of several axes that no single stride runs through. Their
-//                  results do not stream. Rows that threads share are read twice.
+//                  results do not stream.
 // Errors           std::invalid_argument (message and abort without exceptions), outputs untouched: extents that differ
 //                  or are negative, axis or axes out of range, null data, scale NaN or too large, outputs that certainly
 //                  overlap the input or themselves, a tier that is not available.

@@ -56,8 +56,8 @@ void softmax_backward(const char* op, dispatch::softmax_gradient of, const place
     const row_parts<T> parts(loops, 3, 1u << 2, block_rule::shared_results, y, dy, dx);
     const int g = static_cast<int>(of);
     const bool shared = run_in_pieces(where, loops, parts, [&](const auto& p) {
-        const dispatch::softmax_backward_long_row<T> row{p.input(0),  p.input(1), nullptr, nullptr,
-                                                         p.output(2), p.length,   scale,   stream};
+        const dispatch::softmax_backward_long_row<T> row{p.rows_of(0), p.rows_of(1), 0,     0,
+                                                         p.rows_of(2), p.length,     scale, stream};
         take_in_pieces(where, kernels.pieces[g], row, true);
     });
     if (shared)
@@ -101,8 +101,9 @@ void logsumexp_backward(const place<Executor>& where, const operand& x, const op
     const row_parts<T> parts(loops, 2, 1u << 1, block_rule::elements, x, dx, lse, dlse);
     const int g = static_cast<int>(dispatch::softmax_gradient::logsumexp);
     const bool shared = run_in_pieces(where, loops, parts, [&](const auto& p) {
-        const dispatch::softmax_backward_long_row<T> row{p.input(0),  nullptr,  p.input(2), p.input(3),
-                                                         p.output(1), p.length, scale,      stream};
+        const auto& convert = convert_kernels_of<T>(t);
+        const dispatch::softmax_backward_long_row<T> row{
+            p.rows_of(0), {}, p.number_of(convert, 2), p.number_of(convert, 3), p.rows_of(1), p.length, scale, stream};
         take_in_pieces(where, kernels.pieces[g], row, true);
     });
     if (shared)

@@ -185,6 +185,12 @@ TEST_P(adjacent_axes, any_split) {
         check<double, double, 2>(tarn::on(on(), executor), {3, 4, 20, 30}, 2, 2, padded, padded, true);
     }
 }
+// Rows so long that threads share each.
+TEST_P(adjacent_axes, shared_rows) {
+    const odd_threads executor{3, 2};
+    check<float, float, 2>(tarn::on(on(), executor), {2, 531, 501, 1}, 1, 2, padded, padded, true);
+    check<tarn::bfloat16, float, 2>(tarn::on(on(), executor), {2, 531, 501, 1}, 1, 2, exchanged, dense);
+}
 
 // Errors leave everything as it was.
 TEST(adjacent_axes_errors, counts_and_extents) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Long rows that an executor shares out by pieces: the bits of the serial call for any number of threads, on every kind of
-// row; and executors that throw.
+// row, of elements of every type and layout; and executors that throw.
 #include "support/executors.hpp"
-#include "support/operators.hpp"
+#include "support/stored.hpp"
 
 #include <tarn/range.hpp>
 
@@ -18,8 +18,9 @@ using namespace support;
 // another piece.
 constexpr int dominated = row_kinds, infinite_and_nan = row_kinds + 1, long_row_kinds = row_kinds + 2;
 
-// Two rows of n elements, the second of which has nothing in common with the first.
-template <class R> op_numbers<R> two_rows(op o, int kind, std::ptrdiff_t n) {
+// Two rows of n elements of T, the second of which has nothing in common with the first.
+template <class T> op_numbers<number_of<T>> two_rows(op o, int kind, std::ptrdiff_t n) {
+    using R = number_of<T>;
     std::vector<R> x = row_of_kind<R>(kind < row_kinds ? kind : 0, n, static_cast<std::uint64_t>(n + kind));
     if (kind == dominated)
         x[x.size() - 100] = sizeof(R) == 4 ? 42 : 70;
@@ -29,7 +30,7 @@ template <class R> op_numbers<R> two_rows(op o, int kind, std::ptrdiff_t n) {
     }
     const std::vector<R> other = row_of_kind<R>(0, n, 7);
     x.insert(x.end(), other.begin(), other.end());
-    return numbers_from<R>(o, 2, n, std::move(x), static_cast<std::uint64_t>(n));
+    return numbers_from<T>(o, 2, n, std::move(x), static_cast<std::uint64_t>(n));
 }
 
 class long_rows : public op_test {
@@ -77,6 +78,33 @@ TEST_P(long_rows, any_number_of_threads) {
     check_kinds<double>({262145});
 }
 
+// Elements of 16 bits, elements that lie apart, and both; results beside them, in their place, and in floats. All of these
+// on ordinary rows, and one of them on each of the other kinds.
+TEST_P(long_rows, elements_of_any_type_and_layout) {
+    const std::ptrdiff_t n = 262144 + 77;
+    const odd_threads executor{3, 2};
+    const layout dense{n, 1}, apart{2 * n + 1, 2}, with_gap{n + 5, 1};
+    for (int kind = 0; kind < long_row_kinds; ++kind) {
+        if (thinned() && kind % 3 != 0)
+            continue;
+        SCOPED_TRACE("kind " + std::to_string(kind));
+        int turn = 0;
+        const auto check_one = [&](auto element, auto number, auto result, layout in, layout out, bool in_place) {
+            using T = decltype(element);
+            if (kind > 0 && turn++ != kind % 5)
+                return;
+            const auto p = two_rows<T>(of(), kind, n);
+            ASSERT_EQ("", (difference_from_dense<T, decltype(number), decltype(result)>(
+                              of(), on(), tarn::on(on(), executor), p, in, out, in_place)));
+        };
+        check_one(tarn::bfloat16{}, tarn::bfloat16{}, tarn::bfloat16{}, dense, with_gap, false);
+        check_one(tarn::float16{}, float{}, float{}, apart, dense, false);
+        check_one(tarn::float16{}, tarn::float16{}, tarn::float16{}, dense, dense, true);
+        check_one(float{}, float{}, float{}, apart, dense, false);
+        check_one(double{}, double{}, double{}, apart, apart, true);
+    }
+}
+
 // Rows of -inf: what the options say.
 TEST_P(long_rows, empty_rows) {
     const std::ptrdiff_t n = 262144;
@@ -111,6 +139,15 @@ TEST_P(long_rows, a_row_is_shared) {
     const counting executor{&most};
     const auto p = two_rows<float>(of(), 0, 400000);
     check(tarn::on(on(), executor), p, dense_results(of(), on(), p), false, false);
+    EXPECT_EQ(most, is_elementwise(of()) ? 6250 : 7);
+
+    // Elements by themselves are dealt by rows where they lie apart.
+    most = 0;
+    const auto halves = two_rows<tarn::bfloat16>(of(), 0, 400000);
+    const layout apart{800001, 2}, dense{400000, 1};
+    const auto difference = difference_from_dense<tarn::bfloat16, float, float>(
+        of(), on(), tarn::on(on(), executor), halves, is_elementwise(of()) ? dense : apart, dense, false);
+    EXPECT_EQ("", difference);
     EXPECT_EQ(most, is_elementwise(of()) ? 6250 : 7);
 }
 

@@ -24,6 +24,16 @@ struct stored_rows {
     std::ptrdiff_t along, across;
     const row_segments* segments = nullptr; // null: a row is one segment
     std::ptrdiff_t first = 0;               // of the elements of a row of segments, where to begin
+
+    // The rest of a row, from element i on.
+    TARN_INLINE stored_rows from(std::ptrdiff_t i) const noexcept {
+        stored_rows rest = *this;
+        if (segments)
+            rest.first += i;
+        else if (data)
+            rest.data = static_cast<char*>(data) + i * along * detail::size_of(type);
+        return rest;
+    }
 };
 
 // `rows` rows of `length` elements. T: float or double, for stored elements of 64 bits.

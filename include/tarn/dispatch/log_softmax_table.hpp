@@ -36,15 +36,15 @@ template <class T> struct log_softmax_stored {
 
 // One long row, or a piece of it.
 template <class T> struct log_softmax_long_row {
-    const T* x;
-    T* y; // null: only the logarithm of the sum is wanted
+    stored_rows x;
+    stored_rows y; // data null: only the logarithm of the sum is wanted
     std::ptrdiff_t length;
     T scale;
     bool empty_rows_lowest;
-    bool stream;
+    bool stream; // numbers side by side only
 
     TARN_INLINE log_softmax_long_row part(std::ptrdiff_t begin, std::ptrdiff_t n) const noexcept {
-        return {x + begin, y ? y + begin : nullptr, n, scale, empty_rows_lowest, stream};
+        return {x.from(begin), y.from(begin), n, scale, empty_rows_lowest, stream};
     }
 };
 // What is read of it: sums of weights with the greatest element, the sum without that element, whether there is a NaN.

@@ -35,15 +35,15 @@ template <class T> struct softmax_backward_stored {
 
 // One long row, or a piece of it.
 template <class T> struct softmax_backward_long_row {
-    const T *y, *dy;
-    const T *lse, *dlse; // for logsumexp
-    T* dx;
+    stored_rows y, dy; // dy: not for logsumexp, which has
+    T lse, dlse;       // these
+    stored_rows dx;
     std::ptrdiff_t length;
     T scale;
-    bool stream;
+    bool stream; // numbers side by side only
 
     TARN_INLINE softmax_backward_long_row part(std::ptrdiff_t begin, std::ptrdiff_t n) const noexcept {
-        return {y + begin, dy ? dy + begin : nullptr, lse, dlse, dx + begin, n, scale, stream};
+        return {y.from(begin), dy.from(begin), lse, dlse, dx.from(begin), n, scale, stream};
     }
 };
 template <class T> struct softmax_backward_row_numbers {

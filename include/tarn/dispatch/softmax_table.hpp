@@ -81,15 +81,14 @@ template <class T> struct softmax_stored {
 
 // One long row, or a piece of it.
 template <class T> struct softmax_long_row {
-    const T* x;
-    T* y;
+    stored_rows x, y;
     std::ptrdiff_t length;
     T scale;
     bool zero_empty_rows;
-    bool stream;
+    bool stream; // numbers side by side only
 
     TARN_INLINE softmax_long_row part(std::ptrdiff_t begin, std::ptrdiff_t n) const noexcept {
-        return {x + begin, y + begin, n, scale, zero_empty_rows, stream};
+        return {x.from(begin), y.from(begin), n, scale, zero_empty_rows, stream};
     }
 };
 // What is read of it.

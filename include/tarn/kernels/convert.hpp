@@ -119,13 +119,9 @@ template <class A> struct stored_buffer {
 
 // The n elements of a row from i on, to numbers or from them.
 template <class A, bool Widen>
-TARN_NOINLINE void transfer(dispatch::stored_rows row, std::ptrdiff_t i, number<A>* numbers,
+TARN_NOINLINE void transfer(const dispatch::stored_rows& row, std::ptrdiff_t i, number<A>* numbers,
                             std::ptrdiff_t n) noexcept {
-    if (row.segments)
-        row.first += i;
-    else
-        row.data = static_cast<char*>(row.data) + i * row.along * detail::size_of(row.type);
-    const dispatch::convert_call<number<A>> call{row, numbers, 0, 1, n};
+    const dispatch::convert_call<number<A>> call{row.from(i), numbers, 0, 1, n};
     if (Widen)
         convert<A>::widen(call);
     else

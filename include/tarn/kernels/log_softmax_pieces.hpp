@@ -20,17 +20,7 @@ struct log_softmax_row_pieces
     using step = dispatch::log_softmax_step;
 
     static piece_reading<A> read(const row& p, const numbers& n) noexcept {
-        const unit_source<A> x{p.x};
-        if (n.reads == step::nan)
-            return {has_nan<A>(x, p.length) ? 1.0 : 0.0, 0, -infinity};
-        const exp_weight<A, false> weight = weight_of(p, n);
-        if (n.reads == step::others)
-            return reading_of<A>(sum_of_others<A>(weight, x, p.length, n.greatest));
-        pack<A> greatest = simd::broadcast<A>(-infinity);
-        const number<A> sign = exp_base<A>::of(p.scale).sign();
-        const noting_source<A, unit_source<A>> noting{x, simd::broadcast<A>(sign < 0 ? -0.0f : 0.0f), &greatest};
-        const row_total<A> sum = weigh_row<A, packs_added::singly>(weight, noting, no_sink{}, p.length);
-        return reading_of<A>(sum, simd::greatest<A>(greatest));
+        return with_sources<A>([&](auto x) TARN_LAMBDA { return read_from(x, p, n); }, p.x);
     }
     static void next(numbers& n, const row& r) noexcept {
         const exp_base<A> base = exp_base<A>::of(r.scale);
@@ -59,7 +49,9 @@ struct log_softmax_row_pieces
         }
     }
     static void finish(const row& p, const numbers& n) noexcept {
-        map_piece<A>(unit_source<A>{p.x}, p.y, p.length, p.stream, sum_of(n).map_of(p.scale, p.empty_rows_lowest).on());
+        const auto results = sum_of(n).map_of(p.scale, p.empty_rows_lowest).on();
+        const auto map = [&](auto y, auto x) TARN_LAMBDA { map_whole_row<A>(x, y, p.length, results); };
+        with_results<A>(p.y, p.stream, map, p.x);
     }
     static number<A> log(const numbers& n, number<A> scale, double offset) noexcept {
         return sum_of(n).log_of_sum(scale, offset);
@@ -69,6 +61,19 @@ struct log_softmax_row_pieces
                                                                                 &finish};
 
 private:
+    template <class Source>
+    TARN_INLINE static piece_reading<A> read_from(const Source& x, const row& p, const numbers& n) noexcept {
+        if (n.reads == step::nan)
+            return {has_nan<A>(x, p.length) ? 1.0 : 0.0, 0, -infinity};
+        const exp_weight<A, false> weight = weight_of(p, n);
+        if (n.reads == step::others)
+            return reading_of<A>(sum_of_others<A>(weight, x, p.length, n.greatest));
+        pack<A> greatest = simd::broadcast<A>(-infinity);
+        const number<A> sign = exp_base<A>::of(p.scale).sign();
+        const noting_source<A, Source> noting{x, simd::broadcast<A>(sign < 0 ? -0.0f : 0.0f), &greatest};
+        const row_total<A> sum = weigh_row<A, packs_added::singly>(weight, noting, no_sink{}, p.length);
+        return reading_of<A>(sum, simd::greatest<A>(greatest));
+    }
     TARN_INLINE static void settle(numbers& n, const log_sum<A>& s) noexcept {
         n.greatest = s.greatest;
         n.value = s.value;

@@ -100,48 +100,65 @@ template <class A> struct logsumexp_backward {
         }
     };
 
-    template <class Weight, class Limited>
-    TARN_NOINLINE static void map_row(const Weight& given, const Limited& given_limited, number<A> factor,
-                                      const number<A>* x, number<A>* dx, std::ptrdiff_t n, bool stream) noexcept {
+    template <class Weight, class Limited, class Source, class Sink>
+    TARN_NOINLINE static void map_row(const Weight& given, const Limited& given_limited, number<A> factor, Source x,
+                                      Sink dx, std::ptrdiff_t n) noexcept {
         const Weight weight = given;
         const Limited limited = given_limited;
         const pack<A> factors = simd::broadcast<A>(factor);
-        map_row_to_lines<A>(unit_source<A>{x}, dx, n, stream,
-                            [&](const pack<A>& v) TARN_LAMBDA { return weight(limited(v)) * factors; });
+        map_whole_row<A>(x, dx, n, [&](const pack<A>& v) TARN_LAMBDA { return weight(limited(v)) * factors; });
     }
-    TARN_NOINLINE static void run_rows(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
-        const exp_base<A> base = exp_base<A>::of(a.scale);
-        const limiter limited(a.scale);
-        dropping_weight<A> ordinary(base, reference<A>{0, 0});
-        exp_weight<A, false> any(base, reference<A>{0, 0});
+    // Maps of up to a pack of rows.
+    struct row_shares {
+        limiter limited;
+        dropping_weight<A> ordinary;
+        exp_weight<A, false> any;
         alignas(64) number<A> bounds[6][lanes<A>];
         alignas(64) number<A> limits[lanes<A>];
         alignas(64) number<A> factors[lanes<A>];
+
+        TARN_INLINE explicit row_shares(number<A> scale) noexcept
+            : limited(scale), ordinary(exp_base<A>::of(scale), reference<A>{0, 0}),
+              any(exp_base<A>::of(scale), reference<A>{0, 0}) {}
+        TARN_INLINE void refer_to(const logsumexp_shares<A>& shares, number<A> scale) noexcept {
+            exp_weight_by_lane<A>(exp_base<A>::of(scale), shares.refs).bounds.store(bounds);
+            simd::store<A>(limits, shares.limits(scale));
+            simd::store<A>(factors, shares.factor);
+        }
+        // Row i of them.
+        template <class Source, class Sink> TARN_INLINE void map(int i, Source x, Sink dx, std::ptrdiff_t n) noexcept {
+            const exp_bounds<A, number<A>> b{bounds[0][i], bounds[1][i], bounds[2][i],
+                                             bounds[3][i], bounds[4][i], bounds[5][i]};
+            if (exp_weight<A, true>::can_express({b.exponent, b.centre})) {
+                ordinary.refer_to(b);
+                map_row(
+                    ordinary, [](const pack<A>& v) TARN_LAMBDA { return v; }, factors[i], x, dx, n);
+            } else {
+                any.refer_to(b);
+                const pack<A> limit = simd::broadcast<A>(limits[i]);
+                const auto limit_of = [limited = limited, limit](const pack<A>& v)
+                                          TARN_LAMBDA { return limited(v, limit); };
+                map_row(any, limit_of, factors[i], x, dx, n);
+            }
+        }
+    };
+    template <class Source, class Sink>
+    TARN_INLINE static void run_row(number<A> lse, number<A> dlse, number<A> scale, Source x, Sink dx,
+                                    std::ptrdiff_t n) noexcept {
+        row_shares rows(scale);
+        rows.refer_to(logsumexp_shares<A>::of(&lse, 0, &dlse, 0, 1, scale), scale);
+        rows.map(0, x, dx, n);
+    }
+    TARN_NOINLINE static void run_rows(const dispatch::softmax_backward_call<number<A>>& a) noexcept {
+        row_shares rows(a.scale);
         for (std::ptrdiff_t first = 0; first < a.rows; first += lanes<A>) {
             const int count = a.rows - first < lanes<A> ? static_cast<int>(a.rows - first) : lanes<A>;
-            const auto shares = logsumexp_shares<A>::of(a.lse + first * a.lse_stride, a.lse_stride,
-                                                        a.dlse + first * a.dlse_stride, a.dlse_stride, count, a.scale);
-            exp_weight_by_lane<A>(base, shares.refs).bounds.store(bounds);
-            simd::store<A>(limits, shares.limits(a.scale));
-            simd::store<A>(factors, shares.factor);
-            for (int i = 0; i < count; ++i) {
-                const exp_bounds<A, number<A>> b{bounds[0][i], bounds[1][i], bounds[2][i],
-                                                 bounds[3][i], bounds[4][i], bounds[5][i]};
-                const number<A>* x = a.y + (first + i) * a.y_stride;
-                number<A>* dx = a.dx + (first + i) * a.dx_stride;
-                if (exp_weight<A, true>::can_express({b.exponent, b.centre})) {
-                    ordinary.refer_to(b);
-                    map_row(
-                        ordinary, [](const pack<A>& v) TARN_LAMBDA { return v; }, factors[i], x, dx, a.length,
-                        a.stream);
-                } else {
-                    any.refer_to(b);
-                    const pack<A> limit = simd::broadcast<A>(limits[i]);
-                    map_row(
-                        any, [limited, limit](const pack<A>& v) TARN_LAMBDA { return limited(v, limit); }, factors[i],
-                        x, dx, a.length, a.stream);
-                }
-            }
+            rows.refer_to(logsumexp_shares<A>::of(a.lse + first * a.lse_stride, a.lse_stride,
+                                                  a.dlse + first * a.dlse_stride, a.dlse_stride, count, a.scale),
+                          a.scale);
+            for (int i = 0; i < count; ++i)
+                rows.map(i, unit_source<A>{a.y + (first + i) * a.y_stride},
+                         either_sink<A>{a.dx + (first + i) * a.dx_stride, a.stream}, a.length);
         }
         if (a.stream)
             simd::stream_fence<A>();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <tarn/dispatch/pieces.hpp>
+#include <tarn/kernels/convert.hpp>
 #include <tarn/kernels/row_maps.hpp>
 #include <tarn/kernels/softmax_row.hpp>
 
@@ -34,11 +35,38 @@ template <class A> TARN_INLINE void add_reading(piece_reading<A>& row, const pie
     row = reading_of<A>(sum, piece.greatest > row.greatest ? piece.greatest : row.greatest);
 }
 
+// Whether kernels can take the elements of a row where they are.
+template <class A> TARN_INLINE bool are_numbers(const dispatch::stored_rows& row) noexcept {
+    constexpr element type = simd::is_double<A> ? element::float64 : element::float32;
+    return row.type == type && row.along == 1 && !row.segments;
+}
+// A buffer that lives as long as the call that it is written into.
+template <class A> TARN_INLINE stored_buffer<A>& until_then(stored_buffer<A>&& buffer) noexcept { return buffer; }
+// f(sources of the operands), to read them.
+template <class A, class F, class... Rows> TARN_INLINE auto with_sources(const F& f, const Rows&... x) noexcept {
+    if ((are_numbers<A>(x) && ...))
+        return f(unit_source<A>{static_cast<const number<A>*>(x.data)}...);
+    return f(any_source<A>::of(x, 0, until_then(stored_buffer<A>{}))...);
+}
+// f(sink of the results, sources of the operands), for maps of whole rows.
+template <class A, class F, class... Rows>
+TARN_INLINE void with_results(const dispatch::stored_rows& y, bool stream, const F& f, const Rows&... x) noexcept {
+    if (are_numbers<A>(y) && (are_numbers<A>(x) && ...)) {
+        f(either_sink<A>{static_cast<number<A>*>(y.data), stream},
+          unit_source<A>{static_cast<const number<A>*>(x.data)}...);
+        if (stream)
+            simd::stream_fence<A>();
+    } else {
+        f(any_sink<A>::of(y, 0, until_then(stored_buffer<A>{})),
+          any_source<A>::of(x, 0, until_then(stored_buffer<A>{}))...);
+    }
+}
+
 // What rows of weights begin with and how they go on: Row has x, length and a scale, Numbers a reference and a step.
 template <class A, class Row, class Numbers> struct weighed_pieces {
     static Numbers begin(const Row& r) noexcept {
         softmax_rows_state<A> state(r.scale, false);
-        guess_reference<A>(state, unit_source<A>{r.x}, r.length);
+        with_sources<A>([&](auto x) TARN_LAMBDA { guess_reference<A>(state, x, r.length); }, r.x);
         Numbers n = {};
         refer(n, state.ref, decltype(n.reads)::guessed_sum);
         return n;
@@ -56,12 +84,5 @@ protected:
         return {exp_base<A>::of(p.scale), reference<A>{n.exponent, n.centre}};
     }
 };
-
-template <class A, class Source, class F>
-TARN_INLINE void map_piece(Source x, number<A>* y, std::ptrdiff_t n, bool stream, const F& f) noexcept {
-    map_row_to_lines<A>(x, y, n, stream, f);
-    if (stream)
-        simd::stream_fence<A>();
-}
 
 }}}} // namespace tarn::kernels

@@ -13,12 +13,12 @@ namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace
 template <class A, class Gradient> struct backward_row_pieces {
     using row = dispatch::softmax_backward_long_row<number<A>>;
     using numbers = dispatch::softmax_backward_row_numbers<number<A>>;
-    using source = unit_source<A>;
 
     static numbers begin(const row&) noexcept { return {}; }
     static piece_reading<A> read(const row& p, const numbers&) noexcept {
-        return reading_of<A>(
-            backward_rows<A, Gradient>::add_row(Gradient(p.scale), {p.y}, {p.dy}, p.length, nothing_beside{}));
+        const Gradient gradient(p.scale);
+        const auto sum = [&](auto y, auto dy) TARN_LAMBDA { return add_row(gradient, y, dy, p.length); };
+        return reading_of<A>(with_sources<A>(sum, p.y, p.dy));
     }
     static void add(numbers& n, const piece_reading<A>& piece) noexcept { add_reading<A>(n.reading, piece); }
     static void next(numbers& n, const row& r) noexcept {
@@ -27,10 +27,20 @@ template <class A, class Gradient> struct backward_row_pieces {
     }
     static void finish(const row& p, const numbers& n) noexcept {
         const Gradient gradient(p.scale);
-        const gradient_results<A, Gradient, source> results{&gradient, {p.y}, {p.dy}, n.number};
-        map_piece<A>(results, p.dx, p.length, p.stream, [](const pack<A>& v) TARN_LAMBDA { return v; });
+        const auto map = [&](auto dx, auto y, auto dy) TARN_LAMBDA {
+            const gradient_results<A, Gradient, decltype(y)> results{&gradient, y, dy, n.number};
+            map_whole_row<A>(results, dx, p.length, [](const pack<A>& v) TARN_LAMBDA { return v; });
+        };
+        with_results<A>(p.dx, p.stream, map, p.y, p.dy);
     }
     static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, &read, &add, &next, &finish};
+
+private:
+    template <class Source>
+    TARN_NOINLINE static row_total<A> add_row(const Gradient& given, Source y, Source dy, std::ptrdiff_t n) noexcept {
+        const Gradient gradient = given;
+        return add_products<A>(gradient, y, dy, n, nothing_beside{});
+    }
 };
 
 // Nothing to be read: elements are by themselves.
@@ -40,8 +50,9 @@ template <class A> struct logsumexp_backward_pieces {
 
     static numbers begin(const row&) noexcept { return {true, {}, 0}; }
     static void finish(const row& p, const numbers&) noexcept {
-        logsumexp_backward<A>::run_rows(
-            {p.y, nullptr, p.lse, p.dlse, p.dx, 1, p.length, 0, 0, 0, 0, 0, p.scale, p.stream});
+        const auto map = [&](auto dx, auto x)
+                             TARN_LAMBDA { logsumexp_backward<A>::run_row(p.lse, p.dlse, p.scale, x, dx, p.length); };
+        with_results<A>(p.dx, p.stream, map, p.y);
     }
     static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, nullptr, nullptr, nullptr,
                                                                                 &finish};

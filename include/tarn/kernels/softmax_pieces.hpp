@@ -22,9 +22,12 @@ struct softmax_row_pieces
     static piece_reading<A> read(const row& p, const numbers& n) noexcept {
         if (n.reads == step::greatest) {
             const number<A> sign = exp_base<A>::of(p.scale).sign();
-            return {0, 0, sign * greatest_of_row<A>(unit_source<A>{p.x}, p.length, sign)};
+            const auto greatest = [&](auto x) TARN_LAMBDA { return greatest_of_row<A>(x, p.length, sign); };
+            return {0, 0, sign * with_sources<A>(greatest, p.x)};
         }
-        return reading_of<A>(weigh_row<A>(weight_of(p, n), unit_source<A>{p.x}, no_sink{}, p.length));
+        const exp_weight<A, false> weight = weight_of(p, n);
+        const auto sum = [&](auto x) TARN_LAMBDA { return weigh_row<A>(weight, x, no_sink{}, p.length); };
+        return reading_of<A>(with_sources<A>(sum, p.x));
     }
     static void next(numbers& n, const row& r) noexcept {
         if (n.reads == step::greatest) {
@@ -44,14 +47,17 @@ struct softmax_row_pieces
     }
     static void finish(const row& p, const numbers& n) noexcept {
         if (!n.acceptable) {
-            const bool zero = n.reading.high == 0 && p.zero_empty_rows;
-            fill_row<A>(unit_sink<A>{p.y}, p.length, zero ? 0.0f : __builtin_nanf(""));
+            const number<A> value = n.reading.high == 0 && p.zero_empty_rows ? 0.0f : __builtin_nanf("");
+            const auto fill = [&](auto y, auto) TARN_LAMBDA { fill_row<A>(y, p.length, value); };
+            with_results<A>(p.y, p.stream, fill, p.x);
             return;
         }
         const auto weight = weight_of(p, n);
         const auto scaled = normaliser<A>{n.high, n.low, n.threshold}.on();
-        map_piece<A>(unit_source<A>{p.x}, p.y, p.length, p.stream,
-                     [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+        const auto map = [&](auto y, auto x) TARN_LAMBDA {
+            map_whole_row<A>(x, y, p.length, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
+        };
+        with_results<A>(p.y, p.stream, map, p.x);
     }
     static number<A> log(const numbers& n, number<A> scale) noexcept {
         number<A> value = 0;

@@ -9,11 +9,10 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
-// Whether to: fewer rows than a machine may have cores, each of many pieces, where they lie.
-template <class T> bool wants_pieces(const row_loops& loops, const row_parts<T>& parts) noexcept {
+// Whether to: fewer rows than a machine may have cores, each of many pieces.
+inline bool wants_pieces(const row_loops& loops) noexcept {
     constexpr std::ptrdiff_t few_rows = 32;
-    return !parts.buffered() && !loops.by_columns() && loops.items() <= few_rows &&
-           loops.axis().extent >= 4 * dispatch::piece_size;
+    return !loops.by_columns() && loops.items() <= few_rows && loops.axis().extent >= 4 * dispatch::piece_size;
 }
 
 // f(part of one row) for every row, if an executor had better share rows. Returns whether it did. f takes any part, so
@@ -21,7 +20,7 @@ template <class T> bool wants_pieces(const row_loops& loops, const row_parts<T>&
 template <class T, class Executor, class F>
 bool run_in_pieces(const place<Executor>&, const row_loops& loops, const row_parts<T>& parts, const F& f) {
     if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
-        if (wants_pieces(loops, parts)) {
+        if (wants_pieces(loops)) {
             parts.each_row(f);
             return true;
         }

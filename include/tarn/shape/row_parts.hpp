@@ -41,6 +41,15 @@ template <class T> struct row_part {
     }
     // The numbers of the rows, as one row of them.
     dispatch::stored_rows numbers_of(int k) const noexcept { return {data[k], type[k], across[k], 0}; }
+    // The number of the first row.
+    T number_of(const dispatch::convert_table<T>& convert, int k) const noexcept {
+        T v;
+        convert.widen({numbers_of(k), &v, 0, 1, 1});
+        return v;
+    }
+    void put_number(const dispatch::convert_table<T>& convert, int k, T v) const noexcept {
+        convert.narrow({numbers_of(k), &v, 0, 1, 1});
+    }
 };
 
 template <class T> class row_parts {
@@ -115,14 +124,15 @@ public:
         });
     }
 
-    // The same row by row, for operands that no buffer is needed for: f(const row_part<T>&).
+    // Row by row as the caller has them, in loops that do not go by columns: f(const row_part<T>&).
     template <class F> void each_row(const F& f) const {
-        run({nullptr, nullptr}, 0, loops_.items(), {nullptr, 0}, [&](const row_part<T>& part) {
-            for (std::ptrdiff_t r = 0; r < part.rows; ++r) {
-                row_part<T> row = part;
+        loops_.run(0, loops_.items(), [&](const std::ptrdiff_t* offset, std::ptrdiff_t rows) {
+            for (std::ptrdiff_t r = 0; r < rows; ++r) {
+                row_part<T> row = part_;
                 row.rows = 1;
+                row.length = loops_.axis().extent;
                 for (int k = 0; k < count_; ++k)
-                    move(row, k, r * part.across[k]);
+                    move(row, k, offset[k] + r * row.across[k]);
                 f(static_cast<const row_part<T>&>(row));
             }
         });

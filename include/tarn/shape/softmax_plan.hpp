@@ -67,16 +67,17 @@ public:
     bool in_pieces() const noexcept {
         const bool any_algorithm =
             request_.algorithm == softmax_algorithm::automatic || request_.algorithm == softmax_algorithm::optimistic;
-        return any_algorithm && wants_pieces(loops_, parts_);
+        return any_algorithm && wants_pieces(loops_);
     }
     template <class Executor>
-    void run_in_pieces(const place<Executor>& where, const dispatch::softmax_table<T>& kernels) const {
+    void run_in_pieces(const place<Executor>& where, const dispatch::softmax_table<T>& kernels,
+                       const dispatch::convert_table<T>& convert) const {
         parts_.each_row([&](const row_part<T>& p) {
             const dispatch::softmax_long_row<T> row{
-                p.input(0), p.output(1), p.length, request_.scale, request_.zero_empty_rows, stream_};
+                p.rows_of(0), p.rows_of(1), p.length, request_.scale, request_.zero_empty_rows, stream_};
             const auto numbers = take_in_pieces(where, kernels.pieces, row, true);
             if (has_lse_)
-                *p.output(2) = with_zero_denormals([&] { return kernels.log_of_pieces(numbers, request_.scale); });
+                with_zero_denormals([&] { p.put_number(convert, 2, kernels.log_of_pieces(numbers, request_.scale)); });
         });
     }
 
