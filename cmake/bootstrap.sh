@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# usage: cmake/bootstrap.sh [build] [tests] [bench] [peers] [report] [examples]
+# usage: cmake/bootstrap.sh [build] [tests] [emulator] [bench] [peers] [report] [examples]
 #
 # Makes sure that what these parts need is on this machine: looks for what is there and installs only what is missing, from
 # the distribution (Debian or a relative). Touches no network when nothing is missing. Without the right to install it
@@ -65,6 +65,16 @@ need_for_tests() {
     need pkgconf has_command pkg-config
     need python3 has_command "$python"
     [[ -d $xsimd_target ]] || "$python" -c 'import pip' 2>/dev/null || want python3-pip has_package
+}
+
+need_for_emulator() {
+    need bochs has_command
+    need bochsbios has_package
+    need isolinux has_package
+    need syslinux-common has_package
+    need xorriso has_command
+    need cpio has_command
+    need busybox-static has_package
 }
 
 need_for_bench() {
@@ -132,6 +142,19 @@ provide_newer_xsimd() {
     rm -rf "$scratch"
 }
 
+# Brings a kernel for the emulated machine into the build tree, once; it is not installed.
+provide_kernel() {
+    local target="$root/build/deps/emulator" package scratch
+    [[ ! -e $target/vmlinuz ]] || return 0
+    mkdir -p "$target"
+    scratch="$(mktemp -d "$target/kernel.XXXXXX")"
+    package="$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ {print $2; exit}')"
+    echo "bootstrap: fetching $package"
+    (cd "$scratch" && apt-get -qq -o APT::Sandbox::User=root download "$package" && dpkg-deb -x ./*.deb files)
+    mv "$scratch"/files/boot/vmlinuz-* "$target/vmlinuz"
+    rm -rf "$scratch"
+}
+
 # has_wheel <name>==<version>: whether the environment of the peers has it.
 has_wheel() {
     local name=${1%%==*} version=${1##*==}
@@ -157,9 +180,9 @@ provide_peers() {
 
 for part in "$@"; do
     case $part in
-        build | tests | bench | peers | report | examples) "need_for_$part" ;;
+        build | tests | emulator | bench | peers | report | examples) "need_for_$part" ;;
         *)
-            echo "usage: cmake/bootstrap.sh [build] [tests] [bench] [peers] [report] [examples]" >&2
+            echo "usage: cmake/bootstrap.sh [build] [tests] [emulator] [bench] [peers] [report] [examples]" >&2
             exit 2
             ;;
     esac
@@ -174,6 +197,9 @@ fi
 
 if [[ " $* " == *" tests "* ]]; then
     provide_newer_xsimd
+fi
+if [[ " $* " == *" emulator "* ]]; then
+    provide_kernel
 fi
 if [[ " $* " == *" peers "* ]]; then
     provide_peers

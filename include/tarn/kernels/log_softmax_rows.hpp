@@ -8,7 +8,7 @@
 #include <tarn/dispatch/log_softmax_table.hpp>
 #include <tarn/kernels/departing_row.hpp>
 #include <tarn/kernels/log_sum.hpp>
-#include <tarn/kernels/softmax_short_rows.hpp>
+#include <tarn/kernels/softmax_tile.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 

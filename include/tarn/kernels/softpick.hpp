@@ -6,7 +6,7 @@
 
 #include <tarn/dispatch/softpick_table.hpp>
 #include <tarn/kernels/kept_rows.hpp>
-#include <tarn/kernels/softmax_short_rows.hpp>
+#include <tarn/kernels/softmax_tile.hpp>
 #include <tarn/kernels/stored_logits.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
