@@ -46,7 +46,8 @@ int main(int argc, char** argv) {
          in(element_type::float16, {4096, 1000}),
          in(element_type::float16, {1024, 4096}),
          on_two_threads({4096, 1000}),
-         on_two_threads({1, 64000000})},
+         on_two_threads({1, 64000000}),
+         on_two_threads(in(element_type::bfloat16, {1, 64000000}))},
         {{4096, 16}, {1024, 64}, {64, 1000}, {16, 4096}, {1000, 256, 0}},
         {},
     };

@@ -84,7 +84,7 @@ echo c >commands # Debian's emulator is built with a debugger, which waits to be
 : >output
 bochs -q -f bochsrc -rc commands </dev/null >console 2>&1 &
 emulator=$!
-tail -n +1 -f --pid="$emulator" output | tr -d '\r'
+tail -n +1 -f --pid="$emulator" output | sed -u 's/\r$//'
 wait "$emulator" || true
 emulator=
 

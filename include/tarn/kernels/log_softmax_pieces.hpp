@@ -49,8 +49,8 @@ struct log_softmax_row_pieces
         }
     }
     static void finish(const row& p, const numbers& n) noexcept {
-        const auto results = sum_of(n).map_of(p.scale, p.empty_rows_lowest).on();
-        const auto map = [&](auto y, auto x) TARN_LAMBDA { map_whole_row<A>(x, y, p.length, results); };
+        const auto result = sum_of(n).map_of(p.scale, p.empty_rows_lowest).on();
+        const auto map = [&](auto y, auto x) TARN_LAMBDA { map_piece<A>(result, x, y, p.length); };
         with_results<A>(p.y, p.stream, map, p.x);
     }
     static number<A> log(const numbers& n, number<A> scale, double offset) noexcept {

@@ -61,6 +61,12 @@ TARN_INLINE void with_results(const dispatch::stored_rows& y, bool stream, const
           any_source<A>::of(x, 0, until_then(stored_buffer<A>{}))...);
     }
 }
+// f of each pack. f and what it holds are copied: constants stay in registers.
+template <class A, class F, class Source, class Sink>
+TARN_NOINLINE void map_piece(const F& given, Source x, Sink y, std::ptrdiff_t n) noexcept {
+    const F f = given;
+    map_whole_row<A>(x, y, n, f);
+}
 
 // What rows of weights begin with and how they go on: Row has x, length and a scale, Numbers a reference and a step.
 template <class A, class Row, class Numbers> struct weighed_pieces {

@@ -27,10 +27,8 @@ template <class A, class Gradient> struct backward_row_pieces {
     }
     static void finish(const row& p, const numbers& n) noexcept {
         const Gradient gradient(p.scale);
-        const auto map = [&](auto dx, auto y, auto dy) TARN_LAMBDA {
-            const gradient_results<A, Gradient, decltype(y)> results{&gradient, y, dy, n.number};
-            map_whole_row<A>(results, dx, p.length, [](const pack<A>& v) TARN_LAMBDA { return v; });
-        };
+        const auto map = [&](auto dx, auto y, auto dy)
+                             TARN_LAMBDA { map_row(gradient, n.number, y, dy, dx, p.length); };
         with_results<A>(p.dx, p.stream, map, p.y, p.dy);
     }
     static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, &read, &add, &next, &finish};
@@ -40,6 +38,13 @@ private:
     TARN_NOINLINE static row_total<A> add_row(const Gradient& given, Source y, Source dy, std::ptrdiff_t n) noexcept {
         const Gradient gradient = given;
         return add_products<A>(gradient, y, dy, n, nothing_beside{});
+    }
+    template <class Source, class Sink>
+    TARN_NOINLINE static void map_row(const Gradient& given, number<A> number, Source y, Source dy, Sink dx,
+                                      std::ptrdiff_t n) noexcept {
+        const Gradient gradient = given;
+        const gradient_results<A, Gradient, Source> results{&gradient, y, dy, number};
+        map_whole_row<A>(results, dx, n, [](const pack<A>& v) TARN_LAMBDA { return v; });
     }
 };
 

@@ -54,9 +54,8 @@ struct softmax_row_pieces
         }
         const auto weight = weight_of(p, n);
         const auto scaled = normaliser<A>{n.high, n.low, n.threshold}.on();
-        const auto map = [&](auto y, auto x) TARN_LAMBDA {
-            map_whole_row<A>(x, y, p.length, [&](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); });
-        };
+        const auto result = [weight, scaled](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); };
+        const auto map = [&](auto y, auto x) TARN_LAMBDA { map_piece<A>(result, x, y, p.length); };
         with_results<A>(p.y, p.stream, map, p.x);
     }
     static number<A> log(const numbers& n, number<A> scale) noexcept {
