@@ -146,9 +146,13 @@ provide_newer_xsimd() {
 provide_kernel() {
     local target="$root/build/deps/emulator" package scratch
     [[ ! -e $target/vmlinuz ]] || return 0
+    package="$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ {print $2; exit}')"
+    if [[ -z $package ]]; then
+        echo "bootstrap: the lists of packages are missing: run apt-get update, then start again" >&2
+        return 1
+    fi
     mkdir -p "$target"
     scratch="$(mktemp -d "$target/kernel.XXXXXX")"
-    package="$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ {print $2; exit}')"
     echo "bootstrap: fetching $package"
     (cd "$scratch" && apt-get -qq -o APT::Sandbox::User=root download "$package" && dpkg-deb -x ./*.deb files)
     mv "$scratch"/files/boot/vmlinuz-* "$target/vmlinuz"
