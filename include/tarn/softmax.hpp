@@ -148,7 +148,8 @@ TARN_INLINE constexpr void assert_softmax(const Input&, const Output&) noexcept 
 //                  strides, alignment, in place, stores, algorithm, threads, compiler, nor on AVX2 against AVX-512.
 //                  SSE2 has no fused multiply-add and may differ by a few units in the last place.
 // Threads          an executor is dealt rows; along other axes, blocks of 128 columns. Of at most 32 rows of 262144
-//                  elements or more each is shared, and read twice, unless an algorithm is named.
+//                  elements or more (8, if a buffer has to convert them) each is shared, and read twice, unless an
+//                  algorithm is named.
 // Memory           rows that fit a cache: x read once, y written once. Rows above 262144 columns with streaming stores,
 //                  or above 4096 without scratch: x read twice (SSE2: y written twice). Above 4096 columns in place or
 //                  streaming, and along other axes, a buffer is used (doubles: half as many): scratch lent by tarn::on,

@@ -20,7 +20,8 @@ struct log_softmax_row_pieces
     using step = dispatch::log_softmax_step;
 
     static piece_reading<A> read(const row& p, const numbers& n) noexcept {
-        return with_sources<A>([&](auto x) TARN_LAMBDA { return read_from(x, p, n); }, p.x);
+        return with_sources<A>(
+            p.length, [&](auto x) TARN_LAMBDA { return read_from(x, p, n); }, p.x);
     }
     static void next(numbers& n, const row& r) noexcept {
         const exp_base<A> base = exp_base<A>::of(r.scale);
@@ -50,8 +51,8 @@ struct log_softmax_row_pieces
     }
     static void finish(const row& p, const numbers& n) noexcept {
         const auto result = sum_of(n).map_of(p.scale, p.empty_rows_lowest).on();
-        const auto map = [&](auto y, auto x) TARN_LAMBDA { map_piece<A>(result, x, y, p.length); };
-        with_results<A>(p.y, p.stream, map, p.x);
+        const auto map = [&](auto y, auto x) TARN_LAMBDA { map_copied<A>(result, x, y, p.length); };
+        with_results<A>(p.y, p.stream, p.length, map, p.x);
     }
     static number<A> log(const numbers& n, number<A> scale, double offset) noexcept {
         return sum_of(n).log_of_sum(scale, offset);

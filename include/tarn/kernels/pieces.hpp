@@ -5,9 +5,9 @@
 #pragma once
 
 #include <tarn/dispatch/pieces.hpp>
-#include <tarn/kernels/convert.hpp>
 #include <tarn/kernels/row_maps.hpp>
 #include <tarn/kernels/softmax_row.hpp>
+#include <tarn/kernels/stored_blocks.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
@@ -41,38 +41,34 @@ template <class A> TARN_INLINE bool are_numbers(const dispatch::stored_rows& row
     return row.type == type && row.along == 1 && !row.segments;
 }
 // A buffer that lives as long as the call that it is written into.
-template <class A> TARN_INLINE stored_buffer<A>& until_then(stored_buffer<A>&& buffer) noexcept { return buffer; }
-// f(sources of the operands), to read them.
-template <class A, class F, class... Rows> TARN_INLINE auto with_sources(const F& f, const Rows&... x) noexcept {
+template <class A> TARN_INLINE block_buffer<A>& until_then(block_buffer<A>&& buffer) noexcept { return buffer; }
+// f(sources of n elements of the operands), to read them.
+template <class A, class F, class... Rows>
+TARN_INLINE auto with_sources(std::ptrdiff_t n, const F& f, const Rows&... x) noexcept {
     if ((are_numbers<A>(x) && ...))
         return f(unit_source<A>{static_cast<const number<A>*>(x.data)}...);
-    return f(any_source<A>::of(x, 0, until_then(stored_buffer<A>{}))...);
+    return f(block_source<A>::of(x, 0, n, until_then(block_buffer<A>{}))...);
 }
-// f(sink of the results, sources of the operands), for maps of whole rows.
+// f(sink of n results, sources of the operands), for maps of whole rows.
 template <class A, class F, class... Rows>
-TARN_INLINE void with_results(const dispatch::stored_rows& y, bool stream, const F& f, const Rows&... x) noexcept {
+TARN_INLINE void with_results(const dispatch::stored_rows& y, bool stream, std::ptrdiff_t n, const F& f,
+                              const Rows&... x) noexcept {
     if (are_numbers<A>(y) && (are_numbers<A>(x) && ...)) {
         f(either_sink<A>{static_cast<number<A>*>(y.data), stream},
           unit_source<A>{static_cast<const number<A>*>(x.data)}...);
         if (stream)
             simd::stream_fence<A>();
     } else {
-        f(any_sink<A>::of(y, 0, until_then(stored_buffer<A>{})),
-          any_source<A>::of(x, 0, until_then(stored_buffer<A>{}))...);
+        f(block_sink<A>::of(y, 0, n, until_then(block_buffer<A>{})),
+          block_source<A>::of(x, 0, n, until_then(block_buffer<A>{}))...);
     }
 }
-// f of each pack. f and what it holds are copied: constants stay in registers.
-template <class A, class F, class Source, class Sink>
-TARN_NOINLINE void map_piece(const F& given, Source x, Sink y, std::ptrdiff_t n) noexcept {
-    const F f = given;
-    map_whole_row<A>(x, y, n, f);
-}
-
 // What rows of weights begin with and how they go on: Row has x, length and a scale, Numbers a reference and a step.
 template <class A, class Row, class Numbers> struct weighed_pieces {
     static Numbers begin(const Row& r) noexcept {
         softmax_rows_state<A> state(r.scale, false);
-        with_sources<A>([&](auto x) TARN_LAMBDA { guess_reference<A>(state, x, r.length); }, r.x);
+        with_sources<A>(
+            r.length, [&](auto x) TARN_LAMBDA { guess_reference<A>(state, x, r.length); }, r.x);
         Numbers n = {};
         refer(n, state.ref, decltype(n.reads)::guessed_sum);
         return n;

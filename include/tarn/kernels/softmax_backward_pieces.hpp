@@ -18,7 +18,7 @@ template <class A, class Gradient> struct backward_row_pieces {
     static piece_reading<A> read(const row& p, const numbers&) noexcept {
         const Gradient gradient(p.scale);
         const auto sum = [&](auto y, auto dy) TARN_LAMBDA { return add_row(gradient, y, dy, p.length); };
-        return reading_of<A>(with_sources<A>(sum, p.y, p.dy));
+        return reading_of<A>(with_sources<A>(p.length, sum, p.y, p.dy));
     }
     static void add(numbers& n, const piece_reading<A>& piece) noexcept { add_reading<A>(n.reading, piece); }
     static void next(numbers& n, const row& r) noexcept {
@@ -29,7 +29,7 @@ template <class A, class Gradient> struct backward_row_pieces {
         const Gradient gradient(p.scale);
         const auto map = [&](auto dx, auto y, auto dy)
                              TARN_LAMBDA { map_row(gradient, n.number, y, dy, dx, p.length); };
-        with_results<A>(p.dx, p.stream, map, p.y, p.dy);
+        with_results<A>(p.dx, p.stream, p.length, map, p.y, p.dy);
     }
     static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, &read, &add, &next, &finish};
 
@@ -57,7 +57,7 @@ template <class A> struct logsumexp_backward_pieces {
     static void finish(const row& p, const numbers&) noexcept {
         const auto map = [&](auto dx, auto x)
                              TARN_LAMBDA { logsumexp_backward<A>::run_row(p.lse, p.dlse, p.scale, x, dx, p.length); };
-        with_results<A>(p.dx, p.stream, map, p.y);
+        with_results<A>(p.dx, p.stream, p.length, map, p.y);
     }
     static constexpr dispatch::row_pieces<number<A>, row, numbers> functions = {&begin, nullptr, nullptr, nullptr,
                                                                                 &finish};

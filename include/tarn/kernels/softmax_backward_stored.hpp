@@ -3,18 +3,19 @@
 // The gradients of softmax and log-softmax for rows of any type and stride that no buffer holds.
 #pragma once
 
-#include <tarn/kernels/convert.hpp>
 #include <tarn/kernels/softmax_backward.hpp>
+#include <tarn/kernels/stored_blocks.hpp>
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
 template <class A, class Gradient> struct backward_stored_rows {
     static void run(const dispatch::softmax_backward_stored<number<A>>& a) noexcept {
         const Gradient gradient(a.scale);
-        stored_buffer<A> y, dy, dx;
+        block_buffer<A> y, dy, dx;
         for (std::ptrdiff_t r = 0; r < a.rows; ++r)
-            backward_row<A>(gradient, any_source<A>::of(a.y, r, y), any_source<A>::of(a.dy, r, dy),
-                            any_sink<A>::of(a.dx, r, dx), a.length);
+            backward_row<A>(gradient, block_source<A>::of(a.y, r, a.length, y),
+                            block_source<A>::of(a.dy, r, a.length, dy), block_sink<A>::of(a.dx, r, a.length, dx),
+                            a.length);
     }
 };
 

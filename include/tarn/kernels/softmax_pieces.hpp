@@ -23,11 +23,11 @@ struct softmax_row_pieces
         if (n.reads == step::greatest) {
             const number<A> sign = exp_base<A>::of(p.scale).sign();
             const auto greatest = [&](auto x) TARN_LAMBDA { return greatest_of_row<A>(x, p.length, sign); };
-            return {0, 0, sign * with_sources<A>(greatest, p.x)};
+            return {0, 0, sign * with_sources<A>(p.length, greatest, p.x)};
         }
         const exp_weight<A, false> weight = weight_of(p, n);
         const auto sum = [&](auto x) TARN_LAMBDA { return weigh_row<A>(weight, x, no_sink{}, p.length); };
-        return reading_of<A>(with_sources<A>(sum, p.x));
+        return reading_of<A>(with_sources<A>(p.length, sum, p.x));
     }
     static void next(numbers& n, const row& r) noexcept {
         if (n.reads == step::greatest) {
@@ -49,14 +49,14 @@ struct softmax_row_pieces
         if (!n.acceptable) {
             const number<A> value = n.reading.high == 0 && p.zero_empty_rows ? 0.0f : __builtin_nanf("");
             const auto fill = [&](auto y, auto) TARN_LAMBDA { fill_row<A>(y, p.length, value); };
-            with_results<A>(p.y, p.stream, fill, p.x);
+            with_results<A>(p.y, p.stream, p.length, fill, p.x);
             return;
         }
         const auto weight = weight_of(p, n);
         const auto scaled = normaliser<A>{n.high, n.low, n.threshold}.on();
         const auto result = [weight, scaled](const pack<A>& v) TARN_LAMBDA { return scaled(weight(v)); };
-        const auto map = [&](auto y, auto x) TARN_LAMBDA { map_piece<A>(result, x, y, p.length); };
-        with_results<A>(p.y, p.stream, map, p.x);
+        const auto map = [&](auto y, auto x) TARN_LAMBDA { map_copied<A>(result, x, y, p.length); };
+        with_results<A>(p.y, p.stream, p.length, map, p.x);
     }
     static number<A> log(const numbers& n, number<A> scale) noexcept {
         number<A> value = 0;

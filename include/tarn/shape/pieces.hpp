@@ -9,9 +9,10 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace shape {
 
-// Whether to: fewer rows than a machine may have cores, each of many pieces.
-inline bool wants_pieces(const row_loops& loops) noexcept {
-    constexpr std::ptrdiff_t few_rows = 32;
+// Whether to: fewer rows than a machine may have cores, each of many pieces. A row that fits a buffer is converted once, and
+// twice if it is shared.
+template <class T> bool wants_pieces(const row_loops& loops, const row_parts<T>& parts) noexcept {
+    const std::ptrdiff_t few_rows = parts.scratch_numbers() > 0 ? 8 : 32;
     return !loops.by_columns() && loops.items() <= few_rows && loops.axis().extent >= 4 * dispatch::piece_size;
 }
 
@@ -20,7 +21,7 @@ inline bool wants_pieces(const row_loops& loops) noexcept {
 template <class T, class Executor, class F>
 bool run_in_pieces(const place<Executor>&, const row_loops& loops, const row_parts<T>& parts, const F& f) {
     if constexpr (!std::is_same<std::remove_cv_t<Executor>, serial_executor>::value) {
-        if (wants_pieces(loops)) {
+        if (wants_pieces(loops, parts)) {
             parts.each_row(f);
             return true;
         }

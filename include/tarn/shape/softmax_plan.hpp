@@ -67,7 +67,7 @@ public:
     bool in_pieces() const noexcept {
         const bool any_algorithm =
             request_.algorithm == softmax_algorithm::automatic || request_.algorithm == softmax_algorithm::optimistic;
-        return any_algorithm && wants_pieces(loops_);
+        return any_algorithm && wants_pieces(loops_, parts_);
     }
     template <class Executor>
     void run_in_pieces(const place<Executor>& where, const dispatch::softmax_table<T>& kernels,
