@@ -10,8 +10,8 @@
 #     tests/run.sh softmax
 #     tests/emulated.sh build/clang/tests/tarn_unit_{softmax,log_softmax}_{bits_golden,guard_pages}
 #
-# The emulator is not exact: it rounds 2^-25 to the float16 2^-24, which half.packs_of_float16 notices, and its logarithms of
-# long doubles, which oracles of doubles use, are off by 2^-50.
+# The emulator is not exact: floats that lie halfway between two float16 become the one further from 0 (2049 becomes 2050),
+# which some tests of float16 notice, and its logarithms of long doubles, which oracles of doubles use, are off by 2^-50.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
