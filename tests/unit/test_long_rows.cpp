@@ -151,6 +151,35 @@ TEST_P(long_rows, a_row_is_shared) {
     EXPECT_EQ(most, is_elementwise(of()) ? 6250 : 7);
 }
 
+// Up to 32 rows are shared, or 8 that a buffer converts; more are dealt. The first loop tells, and ends the call.
+struct asking {
+    template <class F> void parallel_for(std::ptrdiff_t n, const tarn::item_cost&, F&&) const { throw n; }
+};
+template <class T> std::ptrdiff_t items_of(std::ptrdiff_t rows, std::ptrdiff_t n, tarn::softmax_algorithm algorithm) {
+    std::vector<T> x(static_cast<std::size_t>(rows * n));
+    tarn::softmax_options options;
+    options.algorithm = algorithm;
+    const asking executor{};
+    try {
+        const auto view = tarn::make_view(x.data(), rows, n);
+        tarn::softmax(tarn::on(executor), view, view, options);
+    } catch (std::ptrdiff_t items) {
+        return items;
+    }
+    return 0;
+}
+TEST(long_rows_on_threads, few_are_shared_and_more_are_dealt) {
+    const std::ptrdiff_t n = 262144, pieces = 4;
+    const auto any = tarn::softmax_algorithm::automatic;
+    EXPECT_EQ(items_of<float>(32, n, any), pieces);
+    EXPECT_EQ(items_of<float>(33, n, any), 33);
+    EXPECT_EQ(items_of<float>(5, n - 1, any), 5);
+    EXPECT_EQ(items_of<float>(5, n, tarn::softmax_algorithm::online), 5);
+    EXPECT_EQ(items_of<tarn::bfloat16>(8, n, any), pieces);
+    EXPECT_EQ(items_of<tarn::bfloat16>(9, n, any), 9);
+    EXPECT_EQ(items_of<tarn::bfloat16>(9, 4 * n, any), 4 * pieces); // no buffer holds them
+}
+
 // The first, the second, ... loop throws: the exception arrives, and nothing is still running.
 struct throwing {
     std::atomic<int>* left;

@@ -63,6 +63,7 @@ TARN_INLINE void with_results(const dispatch::stored_rows& y, bool stream, std::
           block_source<A>::of(x, 0, n, until_then(block_buffer<A>{}))...);
     }
 }
+
 // What rows of weights begin with and how they go on: Row has x, length and a scale, Numbers a reference and a step.
 template <class A, class Row, class Numbers> struct weighed_pieces {
     static Numbers begin(const Row& r) noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rows of any type and stride as any_source and any_sink know them, for loops that go from one end of a row to the other:
-// through more of L1, so that a call of a conversion serves a block of elements.
+// any_source and any_sink for loops that go through a row from its start: through more of L1, so that a call of a conversion
+// serves a block of elements.
 #pragma once
 
 #include <tarn/kernels/convert.hpp>
@@ -13,46 +13,37 @@ template <class A> constexpr std::ptrdiff_t stored_block = 32 * lanes<A>;
 template <class A> struct block_buffer { alignas(64) number<A> numbers[stored_block<A>]; };
 
 // Asked for prefetch(i) before the four packs from i on, for every such i from the start of a block on.
-template <class A> struct block_source {
-    dispatch::stored_rows row;
-    number<A>* buffer;
+template <class A> struct block_source : any_source<A> {
     std::ptrdiff_t length;
 
     TARN_INLINE static block_source of(const dispatch::stored_rows& rows, std::ptrdiff_t r, std::ptrdiff_t length,
                                        block_buffer<A>& b) noexcept {
-        return {stored_row(rows, r), b.numbers, length};
+        return {{stored_row(rows, r), b.numbers}, length};
     }
     TARN_INLINE void prefetch(std::ptrdiff_t i) const noexcept {
+        const std::ptrdiff_t rest = length - i;
         if (i % stored_block<A> == 0)
-            transfer<A, true>(row, i, buffer, length - i < stored_block<A> ? length - i : stored_block<A>);
+            transfer<A, true>(this->row, i, this->buffer, rest < stored_block<A> ? rest : stored_block<A>);
     }
-    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept { return simd::load<A>(buffer + i % stored_block<A>); }
-    TARN_INLINE pack<A> first(std::ptrdiff_t i, int n) const noexcept {
-        transfer<A, true>(row, i, buffer, n);
-        return simd::load_first<A>(buffer, n);
+    TARN_INLINE pack<A> at(std::ptrdiff_t i) const noexcept {
+        return simd::load<A>(this->buffer + i % stored_block<A>);
     }
 };
 
 // Given packs in order, four by four, and then what is left.
-template <class A> struct block_sink {
-    dispatch::stored_rows row;
-    number<A>* buffer;
-    std::ptrdiff_t whole; // how many come in fours
+template <class A> struct block_sink : any_sink<A> {
+    std::ptrdiff_t whole; // how many elements come in fours of packs
 
     TARN_INLINE static block_sink of(const dispatch::stored_rows& rows, std::ptrdiff_t r, std::ptrdiff_t length,
                                      block_buffer<A>& b) noexcept {
-        return {stored_row(rows, r), b.numbers, length / (4 * lanes<A>)*(4 * lanes<A>)};
+        return {{stored_row(rows, r), b.numbers}, length / (4 * lanes<A>)*(4 * lanes<A>)};
     }
     TARN_INLINE void put(std::ptrdiff_t i, const pack<A>& v) const noexcept {
         const std::ptrdiff_t at = i % stored_block<A>;
         const std::ptrdiff_t filled = at + lanes<A>;
-        simd::store<A>(buffer + at, v);
+        simd::store<A>(this->buffer + at, v);
         if (filled == stored_block<A> || i + lanes<A> == whole)
-            transfer<A, false>(row, i - at, buffer, filled);
-    }
-    TARN_INLINE void put_first(std::ptrdiff_t i, const pack<A>& v, int n) const noexcept {
-        simd::store_first<A>(buffer, v, n);
-        transfer<A, false>(row, i, buffer, n);
+            transfer<A, false>(this->row, i - at, this->buffer, filled);
     }
 };
 

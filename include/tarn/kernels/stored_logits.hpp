@@ -8,11 +8,10 @@
 
 namespace tarn { inline namespace v0 { inline namespace TARN_BACKEND { namespace kernels {
 
-// Row r of a stored operand from element i on.
-TARN_INLINE dispatch::stored_rows stored_from(dispatch::stored_rows v, std::ptrdiff_t r, std::ptrdiff_t i) noexcept {
-    if (v.data)
-        v.data = static_cast<char*>(v.data) + (r * v.across + i * v.along) * detail::size_of(v.type);
-    return v;
+// Row r of a stored operand, if there is one, from element i on.
+TARN_INLINE dispatch::stored_rows stored_from(const dispatch::stored_rows& v, std::ptrdiff_t r,
+                                              std::ptrdiff_t i) noexcept {
+    return v.data ? stored_row(v, r).from(i) : v;
 }
 
 // The logits of a row, made four packs at a time in the order of reading of any_source.
